@@ -1,0 +1,70 @@
+package host
+
+import "log/slog"
+
+// Config is what New builds a host from. It is already validated: names are
+// unique, and every plugin a listener or route names is in Plugins.
+type Config struct {
+	Plugins   []Plugin
+	Listeners []Listener
+	Routes    []Route
+
+	// CacheDir keeps compiled code between processes. It must be writable
+	// by nobody else: its content is run as machine code.
+	CacheDir string
+
+	// Slot and Generation say which child this is, for logs and connection
+	// ids. A candidate has slot -1.
+	Slot       int
+	Generation uint64
+
+	// Logger receives what guests and the host have to say.
+	Logger *slog.Logger
+
+	// Progress, if set, is told before each step that compiles or runs guest
+	// code ("plugin \"echo\": child_init"), so that whoever waits can say
+	// what did not return.
+	Progress func(step string)
+}
+
+// Plugin is one module and its settings.
+type Plugin struct {
+	// Name is the file's name without .wasm.
+	Name string
+	// Wasm is the module's bytes. They must not change while the host lives.
+	Wasm []byte
+
+	// MemoryLimitBytes bounds each instance's linear memory.
+	MemoryLimitBytes uint64
+
+	// Config is the plugin's own configuration, the values rendered as text
+	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
+	Config     map[string]string
+	ConfigJSON []byte
+}
+
+// Listener binds a listener's name to what is served there.
+type Listener struct {
+	Name     string
+	Protocol Protocol
+	// Plugin handles the connections of a Protocol TCP listener.
+	Plugin string
+}
+
+// Protocol is what a listener speaks.
+type Protocol string
+
+// The protocols.
+const (
+	TCP  Protocol = "tcp"  // bytes, handed to one plugin
+	HTTP Protocol = "http" // HTTP/1.1, routed by path
+)
+
+// Route mounts a plugin on the http listeners. Every plugin with an HTTP ABI
+// is also mounted at /NAME/.
+type Route struct {
+	// Path is a prefix if it ends in a slash, else the exact path.
+	Path string
+	// Plugin handles the requests.
+	Plugin string
+}
