@@ -1,0 +1,89 @@
+// Package exchange is the seam between a protocol that carries requests
+// (host/web: HTTP/1.1 now, HTTP/2 later) and whatever answers them (a guest
+// ABI now; static files or a proxy later). It holds no code, so that neither
+// side imports the other.
+package exchange
+
+import (
+	"context"
+	"io"
+)
+
+// Kind selects one of the header blocks of an exchange. The numbers are those
+// of the http-wasm ABI.
+type Kind uint32
+
+// The header blocks.
+const (
+	Request          Kind = 0
+	Response         Kind = 1
+	RequestTrailers  Kind = 2
+	ResponseTrailers Kind = 3
+)
+
+// Handler answers requests. Serve is called by many goroutines at a time.
+type Handler interface {
+	// Serve answers x. An error means that the handler failed: the response
+	// becomes 500 without details if none of it was sent yet, else the
+	// stream is cut off. Serve has logged the cause.
+	Serve(ctx context.Context, x Exchange) error
+}
+
+// Exchange is one request and its response. One goroutine uses it at a time,
+// and only until Serve returns. Byte slices it returns are valid until the
+// next call.
+type Exchange interface {
+	// Method, URI and Protocol are the request line. URI is the request
+	// target: path and query as received, "/" if empty.
+	Method() []byte
+	URI() []byte
+	Protocol() string
+	SetMethod(method []byte)
+	SetURI(uri []byte)
+
+	// RemoteAddr is the peer, HOST:PORT.
+	RemoteAddr() string
+
+	// Header gives access to a header block. Names are case-insensitive.
+	// Changing the response block fails with ErrSent once it was sent.
+	Header(kind Kind) Header
+
+	// Body reads the request's body.
+	Body() io.Reader
+
+	// Status is the response's status code, 200 until set.
+	Status() int
+	// SetStatus sets it. It fails with ErrSent once the header was sent.
+	SetStatus(code int) error
+
+	// Write adds p to the response's body. The first Write is held back, so
+	// that a handler that writes once gets a response with Content-Length;
+	// the second one sends the header and what was held, and from then on
+	// each Write is sent as it is made. An empty Write after another one
+	// thereby flushes. It fails when the client is gone.
+	Write(p []byte) (int, error)
+}
+
+// Header is one header block.
+type Header interface {
+	// Names calls yield for each name once, in order of first appearance,
+	// until it returns false.
+	Names(yield func(name []byte) bool)
+	// Values calls yield for each value of name, in order.
+	Values(name []byte, yield func(value []byte) bool)
+	Set(name, value []byte) error
+	Add(name, value []byte) error
+	Remove(name []byte) error
+}
+
+// Error is a failure a handler may tell apart.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+const (
+	// ErrSent refuses a change to a response that is on its way.
+	ErrSent = Error("the response header was already sent")
+	// ErrInvalid refuses a header name or value that HTTP does not allow.
+	ErrInvalid = Error("not a valid header name or value")
+)
