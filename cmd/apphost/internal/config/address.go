@@ -1,0 +1,80 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// checkAddress returns a HOST:PORT in the form in which two that name the
+// same socket are equal.
+func checkAddress(address string) (normal string, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", addressFault(address)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || strings.HasPrefix(port, "+") {
+		return "", fmt.Errorf("must end in a port from 0 to 65535, got %q", address)
+	}
+	if host == "*" {
+		return "", fmt.Errorf(`write ":%s" for every address, got %q`, port, address)
+	}
+	if host == "" {
+		host = "::" // which is what listening on no host means
+	} else if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.String()
+	} else if !isHostName(host) {
+		return "", fmt.Errorf("must begin with an IP address or a host name, got %q", address)
+	}
+	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(number, 10)), nil
+}
+
+// addressFault says what an address without a HOST:PORT form lacks.
+func addressFault(address string) error {
+	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
+		return fmt.Errorf(`must be HOST:PORT; write "127.0.0.1:%s", or ":%s" for every address`, address, address)
+	}
+	if ip, err := netip.ParseAddr(address); err == nil {
+		return fmt.Errorf("has no port; write %q", net.JoinHostPort(ip.String(), "8080"))
+	}
+	if address == "" {
+		return errors.New(`must be HOST:PORT, such as "127.0.0.1:8080", got ""`)
+	}
+	if host, port, ok := cutLast(address, ":"); ok {
+		if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+			return fmt.Errorf("an IPv6 address goes in brackets: write %q", net.JoinHostPort(host, port))
+		}
+	}
+	return fmt.Errorf(`must be HOST:PORT, such as "127.0.0.1:8080", got %q`, address)
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// isHostName allows what a resolver takes: letters, digits, dashes, dots and,
+// as container networks use it, the underscore.
+func isHostName(host string) bool {
+	if len(host) > 253 || host[0] == '-' || host[0] == '.' {
+		return false
+	}
+	// Digits and dots alone are a mistyped IP address.
+	digitsOnly := true
+	for _, r := range strings.ToLower(host) {
+		switch {
+		case r >= 'a' && r <= 'z', r == '-', r == '_':
+			digitsOnly = false
+		case r >= '0' && r <= '9', r == '.':
+		default:
+			return false
+		}
+	}
+	return !digitsOnly
+}
