@@ -38,31 +38,28 @@ func addressFault(address string) error {
 	if _, err := strconv.ParseUint(address, 10, 16); err == nil {
 		return fmt.Errorf(`must be HOST:PORT; write "127.0.0.1:%s", or ":%s" for every address`, address, address)
 	}
-	if ip, err := netip.ParseAddr(address); err == nil {
-		return fmt.Errorf("has no port; write %q", net.JoinHostPort(ip.String(), "8080"))
+	// Of "fe80::1:80" nobody can tell whether 80 is a port.
+	if beforeLast := address[:max(0, strings.LastIndexByte(address, ':'))]; isIPv6(address) || isIPv6(beforeLast) {
+		return fmt.Errorf(`an IPv6 address goes in brackets, then comes the port, such as "[::1]:8080", got %q`, address)
+	}
+	if _, err := netip.ParseAddr(address); err == nil || isHostName(address) {
+		return fmt.Errorf("has no port; write %q", address+":8080")
 	}
 	if address == "" {
 		return errors.New(`must be HOST:PORT, such as "127.0.0.1:8080", got ""`)
 	}
-	if host, port, ok := cutLast(address, ":"); ok {
-		if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
-			return fmt.Errorf("an IPv6 address goes in brackets: write %q", net.JoinHostPort(host, port))
-		}
-	}
 	return fmt.Errorf(`must be HOST:PORT, such as "127.0.0.1:8080", got %q`, address)
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
+func isIPv6(address string) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && ip.Is6()
 }
 
 // isHostName allows what a resolver takes: letters, digits, dashes, dots and,
 // as container networks use it, the underscore.
 func isHostName(host string) bool {
-	if len(host) > 253 || host[0] == '-' || host[0] == '.' {
+	if host == "" || len(host) > 253 || host[0] == '-' || host[0] == '.' {
 		return false
 	}
 	// Digits and dots alone are a mistyped IP address.

@@ -67,9 +67,9 @@ func (d *decoder) pluginFolder(t *table) {
 	if err != nil {
 		d.plugins.unread = true
 		if errors.Is(err, fs.ErrNotExist) {
-			t.fault("dir", "there is no folder %q; make it and put .wasm files there, or name another", dir)
+			t.fault("dir", "there is no folder %q; make it and put .wasm files there, or name another", d.shown(""))
 		} else {
-			t.fault("dir", "read folder %q: %s", dir, cause(err))
+			t.fault("dir", "the folder %q cannot be read: %s", d.shown(""), cause(err))
 		}
 		return
 	}

@@ -93,7 +93,10 @@ func (d *decoder) mpm(t *table) {
 
 // oldInteger reads key under the name it had.
 func (t *table) oldInteger(old, now string, dst *int) {
-	if !t.integer(old, dst) {
+	given := t.integer(old, dst)
+	t.known = slices.DeleteFunc(t.known, func(key string) bool { return key == old }) // not to be suggested
+	t.old = append(t.old, old)
+	if !given {
 		return
 	}
 	if t.has(now) {
@@ -110,13 +113,14 @@ func (d *decoder) validateMPM(root *table) {
 	if !ok {
 		return
 	}
+	refused := slices.Clone(d.mpmTable.refused) // before the faults found here
 	for _, err := range joined.Unwrap() {
 		var fault *mpm.Error
 		switch {
 		case !errors.As(err, &fault):
 			panic("BUG: mpm.Options.Validate returned an error that is not *mpm.Error: " + err.Error())
 		case fault.Key != "listen":
-			d.mpmFault(fault)
+			d.mpmFault(fault, refused)
 		case !root.has("listen"): // else its sections have faults of their own
 			root.fault("listen", "%s", fault.Problem)
 		}
@@ -124,7 +128,8 @@ func (d *decoder) validateMPM(root *table) {
 }
 
 // mpmFault places a fault of mpm.Options at the key that the writer wrote.
-func (d *decoder) mpmFault(f *mpm.Error) {
+// The refused keys have values of a wrong type.
+func (d *decoder) mpmFault(f *mpm.Error, refused []string) {
 	t, key, problem := d.mpmTable, f.Key, f.Problem
 	for _, name := range oldNames {
 		if !t.has(name.now) && t.has(name.old) {
@@ -136,11 +141,8 @@ func (d *decoder) mpmFault(f *mpm.Error) {
 	}
 	// Where a key already has a fault, its default stands in for it. What
 	// that default does not go with is not a second fault.
-	if t.refusedKey(key) {
-		return
-	}
-	for _, refused := range t.refused {
-		if strings.Contains(problem, refused) {
+	for _, other := range refused {
+		if key == other || strings.Contains(problem, other) {
 			return
 		}
 	}
@@ -150,10 +152,9 @@ func (d *decoder) mpmFault(f *mpm.Error) {
 	}
 	// The default does not go with another key: the place is that key's.
 	placed := t.doc.fault(join(t.path, key), problem+" (the default)")
-	for _, known := range t.known {
-		if t.has(known) && strings.Contains(problem, known) {
-			placed.at = t.doc.place(join(t.path, known))
-			break
+	for other := range t.values {
+		if strings.Contains(problem, other) { // one at most: the problem is a relation of two
+			placed.at = t.doc.place(join(t.path, other))
 		}
 	}
 	d.faults = append(d.faults, placed)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,8 @@ type table struct {
 	doc     *document
 	path    string // "" is the file itself
 	values  map[string]any
-	known   []string
+	known   []string // keys asked for
+	old     []string // names that keys had, asked for, too
 	refused []string // keys with a fault of their own
 }
 
@@ -197,7 +199,7 @@ func (t *table) tables(key string) []*table {
 func (t *table) done() {
 	t.d.knownKeys(t)
 	for key := range t.values {
-		if slices.Contains(t.known, key) {
+		if slices.Contains(t.known, key) || slices.Contains(t.old, key) {
 			continue
 		}
 		t.d.unknown = append(t.d.unknown, unknownKey{t, key})
@@ -212,7 +214,11 @@ func describe(v any) string {
 	case int64:
 		return fmt.Sprintf("the integer %d", v)
 	case float64:
-		return fmt.Sprintf("the number %v", v)
+		text := strconv.FormatFloat(v, 'g', -1, 64)
+		if v == math.Trunc(v) && !strings.ContainsAny(text, "e.I") {
+			text += ".0" // else it would look like an integer
+		}
+		return "the number " + text
 	case bool:
 		return fmt.Sprintf("%t", v)
 	case time.Time:
