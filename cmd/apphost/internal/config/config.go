@@ -44,6 +44,7 @@ const (
 	memoryLimitMax     = 4 << 30  // what 32 bits address
 
 	fileBytesMax = 1 << 20   // a configuration file
+	depthMax     = 64        // tables and lists in each other: paths grow with it
 	wasmBytesMax = 256 << 20 // a plugin
 )
 

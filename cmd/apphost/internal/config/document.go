@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,8 +36,39 @@ func parse(name string, text []byte) (*document, *fault) {
 	if err != nil {
 		return nil, &fault{file: name, problem: sentence(err.Error())}
 	}
+	if deeper(doc.root, depthMax) {
+		return nil, &fault{file: name, problem: fmt.Sprintf("has tables or lists nested deeper than %d", depthMax)}
+	}
 	doc.at = keyPositions(string(text))
 	return doc, nil
+}
+
+// deeper reports whether v holds values more than levels down.
+func deeper(v any, levels int) bool {
+	if levels < 0 {
+		return true
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			if deeper(inner, levels-1) {
+				return true
+			}
+		}
+	case []map[string]any:
+		for _, inner := range v {
+			if deeper(inner, levels-1) {
+				return true
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			if deeper(inner, levels-1) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // invalidUTF8 is the offset of the first byte that is not text, or -1.

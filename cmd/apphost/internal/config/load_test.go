@@ -154,6 +154,15 @@ func TestBounds(t *testing.T) {
 	if _, err := load(sourceOf(deep, twoPlugins())); err == nil {
 		t.Error("an unclosed list has no fault")
 	}
+	for _, nested := range []string{
+		"a = " + strings.Repeat("[", 1000) + strings.Repeat("]", 1000),
+		"[" + strings.Repeat("a.", 1000) + "a]",
+	} {
+		_, err := load(sourceOf(nested, twoPlugins()))
+		if want := "config.toml: has tables or lists nested deeper than 64"; err == nil || err.Error() != want {
+			t.Errorf("%.10s...: got %.200v, want %s", nested, err, want)
+		}
+	}
 	var many bytes.Buffer
 	for range 3 * faultsMax {
 		many.WriteString("[[listen]]\n")

@@ -152,8 +152,8 @@ func (d *decoder) mpmFault(f *mpm.Error, refused []string) {
 	}
 	// The default does not go with another key: the place is that key's.
 	placed := t.doc.fault(join(t.path, key), problem+" (the default)")
-	for other := range t.values {
-		if strings.Contains(problem, other) { // one at most: the problem is a relation of two
+	for _, other := range slices.Concat(t.known, t.old) {
+		if t.has(other) && strings.Contains(problem, other) { // one at most: it is a relation of two
 			placed.at = t.doc.place(join(t.path, other))
 		}
 	}
