@@ -1,7 +1,8 @@
 # `just` lists the recipes. Recipes do what .ci/run does, in parts and on demand.
 
+set shell := ["bash", "-euc"]
+
 golangci_lint := "go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0"
-clang := "clang --target=wasm32 -nostdlib -O2 -Wall -Wextra -Werror -Wl,--no-entry"
 
 # List the recipes.
 default:
@@ -36,10 +37,9 @@ fuzz time='1m' packages='./...':
 e2e:
     go test -count=1 ./cmd/...
 
-# Rebuild the committed guests that are not written in Go (needs clang and wasm-ld).
+# Rebuild the committed guests that are not written in Go, by the command in their README (needs clang and wasm-ld).
 guests:
-    {{ clang }} -o plugins/echo.wasm examples/echo/echo.c
-    {{ clang }} -o plugins/hello.wasm examples/hello/hello.c
+    awk '/^clang/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' examples/{echo,hello}/README.md | bash -eux
 
 # Build, serve and talk to every example.
 examples:

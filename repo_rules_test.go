@@ -53,6 +53,7 @@ func TestRulesBite(t *testing.T) {
 		{"sleep in a test's package", checkSleep, map[string]string{"ptest/a.go": "package p\nimport \"time\"\nfunc f() { time.Sleep(1) }"}, nil, "time.Sleep"},
 		{"panic", checkPanic, map[string]string{"p/a.go": "package p\nfunc (*T) f() { panic(\"no\") }"}, nil, `allow "panic p/a.go T.f"`},
 		{"panic of a bug", checkPanic, map[string]string{"p/a.go": "package p\nfunc f() { panic(fmt.Sprintf(\"BUG: %d\", 1)) }"}, nil, ""},
+		{"panic in a guest", checkPanic, map[string]string{"sdk/a.go": "package sdk\nfunc f() { panic(\"no\") }"}, nil, ""},
 		{"long function", checkLength, map[string]string{"p/a.go": "package p\nfunc f() {" + strings.Repeat("\n", funcLinesMax) + "}"}, nil, "f has 71 lines"},
 		{"long enough function", checkLength, map[string]string{"p/a.go": "package p\nfunc f() {" + strings.Repeat("\n", funcLinesMax-1) + "}"}, nil, ""},
 		{"long file", checkLength, map[string]string{"p/a.go": "package p" + strings.Repeat("\n", fileLinesMax+1)}, nil, "401 lines"},

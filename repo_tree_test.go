@@ -194,6 +194,9 @@ func (f *goFile) pkg() string {
 	return "./" + dir
 }
 
+// servesTests reports whether pkg is for tests by its name, as httptest is.
+func servesTests(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+
 type use struct {
 	name string // importpath.Name
 	pos  token.Pos
