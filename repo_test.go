@@ -110,7 +110,10 @@ var names = []struct {
 
 // allow lists what a rule would refuse, and why it stands. The faults name
 // their key. An entry that excuses nothing is a fault.
-var allow = map[string]string{}
+var allow = map[string]string{
+	"panic host/guest/failure.go Abort":    "the engine unwinds a guest from a host function by a Go panic only, and recovers it itself",
+	"panic host/guest/wasi.go provideWASI": "the same: proc_exit does not return to its guest",
+}
 
 // TestRepository applies every rule to this repository.
 func TestRepository(t *testing.T) {
@@ -130,7 +133,7 @@ func TestRepository(t *testing.T) {
 			r.check(tr) // the subtests may have been filtered
 		}
 		for key := range tr.allow {
-			if !tr.used[key] {
+			if !tr.used[key] && len(tr.owed) == 0 { // what it excuses may be owed too
 				t.Errorf("repo_test.go: allow %q excuses nothing: take it off", key)
 			}
 		}
