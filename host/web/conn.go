@@ -22,6 +22,10 @@ const passThrough = 1
 // and its header are one write up to this size.
 const outBytes = 16 << 10
 
+// pieceBytes is the most that is given to one write: with the WriteTimeout it
+// is the rate below which a client is too slow, 4 KiB/s by default.
+const pieceBytes = 128 << 10
+
 // errCut is what the library gets from a connection after cut.
 var errCut = errors.New("response was cut off")
 
@@ -81,6 +85,8 @@ func (c *conn) release() {
 func (c *conn) onState(state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateActive:
+		// After an idle wait the library has the first byte already.
+		c.heard = c.phase == inIdle
 		c.phase, c.headerStart = inHeader, time.Time{}
 	case fasthttp.StateIdle:
 		c.phase, c.muted, c.heard = inIdle, false, false
@@ -169,15 +175,22 @@ func (c *conn) flush() error {
 	return err
 }
 
+// writeOut writes p in pieces, each of which has the whole WriteTimeout.
 func (c *conn) writeOut(p []byte) error {
-	if c.err != nil {
-		return c.err
+	for c.err == nil && len(p) > 0 {
+		piece := p[:min(len(p), pieceBytes)]
+		p = p[len(piece):]
+		c.err = c.writePiece(piece)
 	}
+	return c.err
+}
+
+func (c *conn) writePiece(p []byte) error {
 	limit := c.server.config.WriteTimeout
 	deadline := time.Now().Add(limit)
 	if stale(c.writeArmed, deadline, limit) {
-		if c.err = c.SetWriteDeadline(deadline); c.err != nil {
-			return c.err
+		if err := c.SetWriteDeadline(deadline); err != nil {
+			return err
 		}
 		c.writeArmed = deadline
 	}
@@ -185,7 +198,6 @@ func (c *conn) writeOut(p []byte) error {
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
-	c.err = err
 	return err
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"io"
 
 	"github.com/valyala/fasthttp"
 
@@ -142,26 +143,38 @@ func (x *exchangeState) finish(err error) {
 			x.plain(fasthttp.StatusRequestEntityTooLarge)
 		}
 	}
-	if x.c.Stopping() {
-		x.close = true
-	}
-	if x.body.err == nil || x.body.err.Error() != "EOF" {
-		x.close = x.close || !x.drainBody()
-	}
-	// The library's writer would keep a body of a single byte back, and
-	// trailers need chunks.
-	if !x.stream.on && x.bodyAllowed() && (len(x.held) == 1 || len(x.responseTrailers.fields) > 0) {
-		if len(x.responseTrailers.fields) == 0 {
-			_ = x.response.set([]byte("Content-Length"), []byte("1"))
-		}
-		x.startStream()
-		_ = x.writeStream(x.held) // a failure is kept by the connection
+	switch {
+	case x.stream.on || !x.bodyAllowed():
+	case len(x.responseTrailers.fields) > 0 && x.http.Request.Header.IsHTTP11():
+		x.response.remove([]byte("Content-Length")) // trailers need chunks
+		x.streamHeld()
+	case len(x.held) == 1:
+		// The library's writer would keep a single byte back (passThrough).
+		_ = x.response.set([]byte("Content-Length"), []byte("1"))
+		x.streamHeld()
 	}
 	if x.stream.on {
 		x.endStream(err)
+		// A closed connection is all that can still be said.
+		if !x.drainBody() {
+			x.http.Response.SetConnectionClose()
+		}
 		return
 	}
+	x.close = x.close || x.c.Stopping() || !x.drainBody()
 	x.render()
+}
+
+// streamHeld makes a stream of a response that is complete.
+func (x *exchangeState) streamHeld() {
+	x.startStream()
+	_ = x.writeStream(x.held) // a failure is kept by the connection
+}
+
+// drainBody reads what the handler left of the request's body, and reports
+// whether another request can follow.
+func (x *exchangeState) drainBody() bool {
+	return x.body.err == io.EOF || x.c.err == nil && x.body.drain()
 }
 
 // render makes the library's response of ours.

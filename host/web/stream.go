@@ -51,7 +51,8 @@ func (x *exchangeState) startStream() {
 		// section 6.3).
 		x.close = true
 	}
-	if x.close = x.close || x.c.Stopping(); x.close {
+	x.close = x.close || x.c.Stopping()
+	if x.close {
 		h.SetConnectionClose()
 	} else if !http11 {
 		h.Add("Connection", "keep-alive")
@@ -110,11 +111,4 @@ func (x *exchangeState) endStream(err error) {
 	if x.close {
 		x.http.Response.SetConnectionClose()
 	}
-}
-
-// drainBody reads what the handler left of the request, and reports whether
-// the connection can go on.
-func (x *exchangeState) drainBody() bool {
-	var buf [4 << 10]byte
-	return x.body.drain(buf[:])
 }
