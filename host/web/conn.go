@@ -57,7 +57,8 @@ type conn struct {
 	muted bool  // drop what the library writes: it was answered, or nobody listens
 	err   error // of the first write that failed; sticky
 
-	remote string
+	refused bool // the error that ended the connection was logged
+	remote  string
 }
 
 func newConn(s *Server) *conn {
@@ -70,7 +71,7 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.Conn, c.ctx = m, ctx
 	c.phase, c.headerStart, c.heard = inHeader, time.Time{}, false
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
-	c.muted, c.err = false, nil
+	c.muted, c.err, c.refused = false, nil, false
 	c.remote = ""
 }
 

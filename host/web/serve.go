@@ -92,6 +92,7 @@ func (s *Server) refuseRequest(x *exchangeState, status int, err error) {
 	if !x.c.muted {
 		s.config.Logger.Debug("request refused", "connection", x.c.ID(), "remote", x.c.remoteAddr(), "status", status, "error", err)
 	}
+	x.c.refused = true
 	x.plain(status)
 	x.close = true
 	x.render()
