@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/mpm"
 )
@@ -35,6 +37,7 @@ func (c *scripted) Read(p []byte) (int, error) {
 func (c *scripted) Write(p []byte) (int, error)      { c.written += len(p); return len(p), nil }
 func (c *scripted) Close() error                     { return nil }
 func (c *scripted) CloseWrite() error                { return nil }
+func (c *scripted) SetDeadline(time.Time) error      { return nil }
 func (c *scripted) SetReadDeadline(time.Time) error  { return nil }
 func (c *scripted) SetWriteDeadline(time.Time) error { return nil }
 func (c *scripted) LocalAddr() net.Addr              { return &net.TCPAddr{} }
@@ -78,6 +81,32 @@ func BenchmarkRequest(b *testing.B) {
 			b.ReportAllocs()
 			s.ServeConn(b.Context(), &scripted{request: benchRequest, n: b.N})
 		})
+	}
+}
+
+// BenchmarkLibrary is the same request answered by the library alone: what
+// is less than BenchmarkRequest is the price of exchange and connection.
+func BenchmarkLibrary(b *testing.B) {
+	s := &fasthttp.Server{
+		Handler: func(ctx *fasthttp.RequestCtx) {
+			ctx.Response.Header.SetContentType("text/plain")
+			ctx.Response.SetBodyString("hello, world\n")
+		},
+		StreamRequestBody: true, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
+	}
+	b.ReportAllocs()
+	_ = s.ServeConn(&scripted{request: benchRequest, n: b.N})
+}
+
+// BenchmarkHandler is the handler of BenchmarkRequest called directly.
+func BenchmarkHandler(b *testing.B) {
+	s := helloServer("hello, world\n")
+	h, _ := s.routes.find([]byte("/hello/"))
+	x := &newConn(s).x
+	b.ReportAllocs()
+	for b.Loop() {
+		x.begin(nil)
+		_ = h.Serve(b.Context(), x)
 	}
 }
 

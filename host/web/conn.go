@@ -152,17 +152,32 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), c.send(p)
 }
 
+// makeRoom flushes unless n more bytes may be added to the output.
+func (c *conn) makeRoom(n int) error {
+	if len(c.out)+n > outBytes {
+		return c.flush()
+	}
+	return c.err
+}
+
 // send adds p to the output.
 func (c *conn) send(p []byte) error {
-	if len(c.out)+len(p) > outBytes {
-		if err := c.flush(); err != nil {
-			return err
-		}
-		if len(p) > outBytes {
-			return c.writeOut(p)
-		}
+	if err := c.makeRoom(len(p)); err != nil {
+		return err
+	}
+	if len(p) > outBytes {
+		return c.writeOut(p)
 	}
 	c.out = append(c.out, p...)
+	return nil
+}
+
+// sendString adds s, which is short, to the output.
+func (c *conn) sendString(s string) error {
+	if err := c.makeRoom(len(s)); err != nil {
+		return err
+	}
+	c.out = append(c.out, s...)
 	return nil
 }
 

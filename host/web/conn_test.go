@@ -197,6 +197,27 @@ func TestOneDebugLineForAMalformedRequest(t *testing.T) {
 	}
 }
 
+// A panic must reach the top of the child: see the package's promise about
+// crashes in mpm.
+func TestPanicIsNotCaught(t *testing.T) {
+	for _, writes := range []int{0, 2} {
+		s := New(Config{Mounts: []Mount{{Path: "/", Handler: handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+			for range writes {
+				_, _ = x.Write([]byte("ab"))
+			}
+			panic("BUG: test")
+		})}}})
+		func() {
+			defer func() {
+				if recover() != "BUG: test" {
+					t.Errorf("after %d writes: the panic was caught", writes)
+				}
+			}()
+			s.ServeConn(t.Context(), &scripted{request: benchRequest, n: 1})
+		}()
+	}
+}
+
 func TestContextReachesTheHandler(t *testing.T) {
 	f := mount(t, handlerFunc(func(ctx context.Context, x exchange.Exchange) error {
 		if ctx != t.Context() {

@@ -121,7 +121,7 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if !x.stream.on {
-		x.startStream()
+		x.startStream(x.declaredLength())
 		if err := x.writeStream(x.held); err != nil {
 			return 0, err
 		}

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"errors"
+	"slices"
 )
 
 // fieldsMax is how many header fields a request may have; going through them
@@ -55,8 +56,8 @@ func parseHeader(b *block, raw []byte, http11 bool) (framing, error) {
 		if len(b.fields) == fieldsMax {
 			return f, errTooManyFields
 		}
-		name, value := line[:colon:colon], bytes.Trim(line[colon+1:], " \t")
-		b.fields = append(b.fields, field{name, value})
+		name, value := slices.Clip(line[:colon]), bytes.Trim(line[colon+1:], " \t")
+		b.fields = append(b.fields, field{name, slices.Clip(value)})
 		switch len(name) {
 		case 10:
 			f.close = f.close || isName(name, "connection") && hasToken(value, "close")

@@ -251,3 +251,28 @@ func TestBodyThatBreaksOff(t *testing.T) {
 		t.Errorf("got %d", r.StatusCode)
 	}
 }
+
+// FuzzServeConn holds that no bytes of a client make the server fail, and
+// that it answers no more requests than there can be in them.
+func FuzzServeConn(f *testing.F) {
+	f.Add("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /s HTTP/1.0\r\n\r\n")
+	f.Add("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nT: 1\r\n\r\nHEAD /s?x HTTP/1.1\r\nHost: a\r\n\r\n")
+	f.Add("PUT http://b/s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")
+	f.Add("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+	f.Fuzz(func(t *testing.T, raw string) {
+		served := 0
+		s := New(Config{Mounts: []Mount{{Path: "/", Handler: handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+			served++
+			body, err := io.ReadAll(x.Body())
+			_, _ = x.Write(body)
+			if strings.HasPrefix(string(x.URI()), "/s") {
+				_, _ = x.Write(body)
+			}
+			return err
+		})}}})
+		s.ServeConn(t.Context(), &scripted{request: raw, n: 1})
+		if limit := strings.Count(raw, " HTTP/1."); served > limit {
+			t.Errorf("%d requests were served, there are at most %d", served, limit)
+		}
+	})
+}

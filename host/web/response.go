@@ -123,8 +123,10 @@ func parseLength(value []byte) int64 {
 
 // declaredLength is the handler's Content-Length, or -1.
 func (x *exchangeState) declaredLength() int64 {
-	if i := x.response.index([]byte("Content-Length")); i >= 0 {
-		return parseLength(x.response.fields[i].value)
+	for i := range x.response.fields {
+		if f := &x.response.fields[i]; isName(f.name, "content-length") {
+			return parseLength(f.value)
+		}
 	}
 	return -1
 }
@@ -146,12 +148,10 @@ func (x *exchangeState) finish(err error) {
 	switch {
 	case x.stream.on || !x.bodyAllowed():
 	case len(x.responseTrailers.fields) > 0 && x.http.Request.Header.IsHTTP11():
-		x.response.remove([]byte("Content-Length")) // trailers need chunks
-		x.streamHeld()
+		x.streamHeld(-1) // trailers need chunks
 	case len(x.held) == 1:
 		// The library's writer would keep a single byte back (passThrough).
-		_ = x.response.set([]byte("Content-Length"), []byte("1"))
-		x.streamHeld()
+		x.streamHeld(1)
 	}
 	if x.stream.on {
 		x.endStream(err)
@@ -166,8 +166,8 @@ func (x *exchangeState) finish(err error) {
 }
 
 // streamHeld makes a stream of a response that is complete.
-func (x *exchangeState) streamHeld() {
-	x.startStream()
+func (x *exchangeState) streamHeld(length int64) {
+	x.startStream(length)
 	_ = x.writeStream(x.held) // a failure is kept by the connection
 }
 

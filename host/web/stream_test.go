@@ -33,7 +33,7 @@ func TestSecondWriteStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	if r.ContentLength != -1 || len(r.TransferEncoding) != 1 {
 		t.Errorf("got length %d, %v", r.ContentLength, r.TransferEncoding)
 	}
@@ -163,7 +163,7 @@ func TestFailedStreamIsCutOff(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer r.Body.Close()
+			defer func() { _ = r.Body.Close() }()
 			if body, err := io.ReadAll(r.Body); string(body) != "abcd" || !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("got %q, %v", body, err)
 			}
