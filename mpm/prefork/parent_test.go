@@ -367,3 +367,21 @@ func TestAChildIsGoneAfterBothItsEnds(t *testing.T) {
 		t.Error("a child that was reaped last is still known")
 	}
 }
+
+// A child writes that it is ready and accepts at once; the master may retire
+// its generation before it reads what was written.
+func TestAChildThatServesBeforeItsReportIsReadIsNotSignalled(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers = 3
+	w.start()
+	w.exit(w.children(1)[0], 0)
+	w.settle()
+	early := w.children(1)[0]
+	w.states[early.slot] = mpm.StateWriting // no report yet
+	w.ask(Reload)
+	w.candidateDone()
+	w.ready(w.children(2)...)
+	if len(early.signals) > 0 {
+		t.Errorf("signals to a child that serves: %v", early.signals)
+	}
+}

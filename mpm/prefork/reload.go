@@ -238,10 +238,13 @@ func (p *Parent) prove(r *reload, now time.Time) {
 	}
 }
 
-// handOver waits until no child of the old generation will accept again.
+// handOver waits until no child of the old generation will accept again: one
+// that says it is ready may be about to, while one that serves or starts will
+// see first that its generation is over.
 func (p *Parent) handOver(r *reload, now time.Time) {
 	for slot, ch := range p.slots {
-		if ch != nil && ch.generation == r.old && !ch.reaped && p.idle(slot, ch) && now.Before(r.handover) {
+		if ch != nil && ch.generation == r.old && !ch.reaped &&
+			p.sys.slotState(slot) == mpm.StateReady && now.Before(r.handover) {
 			return
 		}
 	}
@@ -294,9 +297,11 @@ func (p *Parent) retire(g *generation, now time.Time) {
 	if g.options.GracefulTimeout > 0 {
 		g.deadline = now.Add(g.options.GracefulTimeout)
 	}
-	for _, ch := range p.slots {
-		// One that is not ready serves nobody and need not become so.
-		if ch != nil && ch.generation == g && !ch.ready && !ch.ending {
+	for slot, ch := range p.slots {
+		// One that is still starting would leave before it accepts, now that
+		// the pipe is closed; it need not take the trouble. Its own word
+		// decides, not ours: one that is ready may serve before we hear so.
+		if ch != nil && ch.generation == g && !ch.ending && p.sys.slotState(slot) == mpm.StateStarting {
 			p.end(ch, unix.SIGTERM, now)
 		}
 	}
