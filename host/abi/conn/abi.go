@@ -39,17 +39,17 @@ type call struct {
 }
 
 // arg is the n-th parameter. The upper half of a slot is garbage.
-func (c *call) arg(n int) uint32 { return uint32(c.stack[n]) }
+func (c call) arg(n int) uint32 { return uint32(c.stack[n]) }
 
 // hostFunc adapts a function of this package: its result, which is not
 // negative, or else the negated errno, is what the guest gets.
-func hostFunc(name, params string, fn func(*call) (uint32, abi.Errno)) guest.HostFunc {
+func hostFunc(name, params string, fn func(call) (uint32, abi.Errno)) guest.HostFunc {
 	return guest.HostFunc{
 		Name: name,
 		Type: guest.Signature(params, "i"),
 		Call: func(ctx context.Context, mem guest.Memory, stack []uint64) {
 			c := call{sessionOf(ctx), mem, stack}
-			n, errno := fn(&c)
+			n, errno := fn(c)
 			if errno != 0 {
 				n = uint32(-errno)
 			}
@@ -61,7 +61,7 @@ func hostFunc(name, params string, fn func(*call) (uint32, abi.Errno)) guest.Hos
 
 // get is the end of every getter: the value, if it fits, goes to the buffer
 // at ptr, and its length is the result.
-func (c *call) get(value string, ptr, limit uint32) (uint32, abi.Errno) {
+func (c call) get(value string, ptr, limit uint32) (uint32, abi.Errno) {
 	n := uint32(len(value))
 	if n > limit || n == 0 {
 		return n, 0

@@ -10,7 +10,7 @@ import (
 )
 
 // connInfo implements abi.ConnInfo.
-func connInfo(c *call) (uint32, abi.Errno) {
+func connInfo(c call) (uint32, abi.Errno) {
 	s := c.s
 	if s.conn == nil {
 		return 0, abi.ENOTCONN
@@ -52,7 +52,7 @@ func (s *session) tlsState() tls.ConnectionState {
 }
 
 // configGet implements abi.ConfigGet.
-func configGet(c *call) (uint32, abi.Errno) {
+func configGet(c call) (uint32, abi.Errno) {
 	key, ok := c.mem.Bytes(c.arg(0), c.arg(1))
 	if !ok {
 		return 0, abi.EFAULT
@@ -69,7 +69,7 @@ func configGet(c *call) (uint32, abi.Errno) {
 }
 
 // guestLog implements abi.Log.
-func guestLog(c *call) (uint32, abi.Errno) {
+func guestLog(c call) (uint32, abi.Errno) {
 	level, ok := guest.LogLevel(int32(c.arg(0)))
 	if !ok {
 		return 0, abi.EINVAL
@@ -86,7 +86,7 @@ func guestLog(c *call) (uint32, abi.Errno) {
 }
 
 // stopping implements abi.Stopping.
-func stopping(c *call) (uint32, abi.Errno) {
+func stopping(c call) (uint32, abi.Errno) {
 	if conn := c.s.conn; conn != nil && conn.Stopping() {
 		return 1, 0
 	}

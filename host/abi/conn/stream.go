@@ -14,7 +14,7 @@ import (
 )
 
 // connRead implements abi.ConnRead.
-func connRead(c *call) (uint32, abi.Errno) {
+func connRead(c call) (uint32, abi.Errno) {
 	s, n := c.s, c.arg(1)
 	if s.conn == nil {
 		return 0, abi.ENOTCONN
@@ -43,7 +43,7 @@ func connRead(c *call) (uint32, abi.Errno) {
 }
 
 // connWrite implements abi.ConnWrite.
-func connWrite(c *call) (uint32, abi.Errno) {
+func connWrite(c call) (uint32, abi.Errno) {
 	s, n := c.s, c.arg(1)
 	if s.conn == nil {
 		return 0, abi.ENOTCONN
@@ -65,7 +65,7 @@ func connWrite(c *call) (uint32, abi.Errno) {
 }
 
 // connShutdown implements abi.ConnShutdown.
-func connShutdown(c *call) (uint32, abi.Errno) {
+func connShutdown(c call) (uint32, abi.Errno) {
 	s := c.s
 	if s.conn == nil {
 		return 0, abi.ENOTCONN
@@ -80,7 +80,7 @@ func connShutdown(c *call) (uint32, abi.Errno) {
 }
 
 // connSetTimeout implements abi.ConnSetTimeout.
-func connSetTimeout(c *call) (uint32, abi.Errno) {
+func connSetTimeout(c call) (uint32, abi.Errno) {
 	s := c.s
 	if s.conn == nil {
 		return 0, abi.ENOTCONN

@@ -51,13 +51,13 @@ type call struct {
 
 // hostFunc adapts a function of this package. Its result is ignored if the
 // ABI's function has none.
-func hostFunc(name, params, results string, fn func(*call) uint64) guest.HostFunc {
+func hostFunc(name, params, results string, fn func(call) uint64) guest.HostFunc {
 	return guest.HostFunc{
 		Name: name,
 		Type: guest.Signature(params, results),
 		Call: func(ctx context.Context, mem guest.Memory, stack []uint64) {
 			c := call{sessionOf(ctx), name, mem, stack}
-			result := fn(&c)
+			result := fn(c)
 			if results != "" {
 				stack[0] = result
 			}
@@ -66,11 +66,11 @@ func hostFunc(name, params, results string, fn func(*call) uint64) guest.HostFun
 }
 
 // arg is the n-th parameter. The upper half of a slot is garbage.
-func (c *call) arg(n int) uint32 { return uint32(c.stack[n]) }
+func (c call) arg(n int) uint32 { return uint32(c.stack[n]) }
 
 // bytes is the guest's buffer at the n-th parameter, whose length is the next
 // one. The guest ends if that is not inside its memory.
-func (c *call) bytes(n int) []byte {
+func (c call) bytes(n int) []byte {
 	p, ok := c.mem.Bytes(c.arg(n), c.arg(n+1))
 	if !ok {
 		c.abort("the buffer is outside the memory")
@@ -79,14 +79,14 @@ func (c *call) bytes(n int) []byte {
 }
 
 // abort ends the guest for a misuse of the function.
-func (c *call) abort(cause string) {
+func (c call) abort(cause string) {
 	guest.Abort("%s: %s", c.name, cause)
 }
 
 // put is the end of every getter: value goes to the buffer at the n-th
 // parameter if it is not longer than the next one says. The result is its
 // length.
-func (c *call) put(n int, value []byte) uint64 {
+func (c call) put(n int, value []byte) uint64 {
 	length := uint64(len(value))
 	if length == 0 || length > uint64(c.arg(n+1)) {
 		return length

@@ -11,7 +11,7 @@ import (
 const eof = 1 << 32
 
 // readBody implements abi.ReadBody.
-func readBody(c *call) uint64 {
+func readBody(c call) uint64 {
 	buf := c.bytes(1)
 	if len(buf) == 0 {
 		c.abort("the buffer is empty")
@@ -35,7 +35,7 @@ func readSome(r io.Reader, buf []byte) (n int, err error) {
 }
 
 // bodyReader is where the body of the kind in the first parameter comes from.
-func (c *call) bodyReader() io.Reader {
+func (c call) bodyReader() io.Reader {
 	x, s := c.exchange(), c.s
 	switch c.arg(0) {
 	case abi.BodyRequest:
@@ -55,7 +55,7 @@ func (c *call) bodyReader() io.Reader {
 }
 
 // writeBody implements abi.WriteBody.
-func writeBody(c *call) uint64 {
+func writeBody(c call) uint64 {
 	x, s, p := c.exchange(), c.s, c.bytes(1)
 	switch c.arg(0) {
 	case abi.BodyRequest:
@@ -81,7 +81,7 @@ func writeBody(c *call) uint64 {
 	return 0
 }
 
-func (c *call) hold(b *buffer, p []byte) {
+func (c call) hold(b *buffer, p []byte) {
 	if !b.write(p, c.s.plugin.bodyBytesMax) {
 		c.abort("the buffered body is over the memory limit")
 	}

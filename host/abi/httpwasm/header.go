@@ -6,7 +6,7 @@ import (
 )
 
 // block is the header block of the kind in the first parameter.
-func (c *call) block() exchange.Header {
+func (c call) block() exchange.Header {
 	kind := c.arg(0)
 	if kind > abi.HeaderResponseTrailers {
 		c.abort("unknown kind of header")
@@ -19,7 +19,7 @@ func (c *call) block() exchange.Header {
 
 // blockToChange is like block, for a change: requests can be changed before
 // the next handler, responses also after it if they are buffered.
-func (c *call) blockToChange() exchange.Header {
+func (c call) blockToChange() exchange.Header {
 	switch c.arg(0) {
 	case abi.HeaderRequest, abi.HeaderRequestTrailers:
 		c.beforeNext()
@@ -30,12 +30,12 @@ func (c *call) blockToChange() exchange.Header {
 }
 
 // getHeaderNames implements abi.GetHeaderNames.
-func getHeaderNames(c *call) uint64 {
+func getHeaderNames(c call) uint64 {
 	return c.putList(1, c.block().Names)
 }
 
 // getHeaderValues implements abi.GetHeaderValues.
-func getHeaderValues(c *call) uint64 {
+func getHeaderValues(c call) uint64 {
 	name := c.name1()
 	block := c.block()
 	return c.putList(3, func(yield func([]byte) bool) { block.Values(name, yield) })
@@ -43,7 +43,7 @@ func getHeaderValues(c *call) uint64 {
 
 // putList collects values, each ended by NUL, and puts them at the n-th
 // parameter. The result is count<<32 | length.
-func (c *call) putList(n int, values func(yield func([]byte) bool)) uint64 {
+func (c call) putList(n int, values func(yield func([]byte) bool)) uint64 {
 	list, count := c.s.scratch[:0], uint64(0)
 	values(func(value []byte) bool {
 		list = append(append(list, value...), 0)
@@ -55,25 +55,25 @@ func (c *call) putList(n int, values func(yield func([]byte) bool)) uint64 {
 }
 
 // setHeaderValue implements abi.SetHeaderValue.
-func setHeaderValue(c *call) uint64 {
+func setHeaderValue(c call) uint64 {
 	c.changed(c.blockToChange().Set(c.name1(), c.bytes(3)))
 	return 0
 }
 
 // addHeaderValue implements abi.AddHeaderValue.
-func addHeaderValue(c *call) uint64 {
+func addHeaderValue(c call) uint64 {
 	c.changed(c.blockToChange().Add(c.name1(), c.bytes(3)))
 	return 0
 }
 
 // removeHeader implements abi.RemoveHeader.
-func removeHeader(c *call) uint64 {
+func removeHeader(c call) uint64 {
 	c.changed(c.blockToChange().Remove(c.name1()))
 	return 0
 }
 
 // name1 is the header name that begins at the second parameter.
-func (c *call) name1() []byte {
+func (c call) name1() []byte {
 	name := c.bytes(1)
 	if len(name) == 0 {
 		c.abort("the header name is empty")
@@ -82,17 +82,17 @@ func (c *call) name1() []byte {
 }
 
 // changed ends the guest if a change was refused.
-func (c *call) changed(err error) {
+func (c call) changed(err error) {
 	if err != nil {
 		c.abort(err.Error())
 	}
 }
 
 // getStatusCode implements abi.GetStatusCode.
-func getStatusCode(c *call) uint64 { return uint64(c.exchange().Status()) }
+func getStatusCode(c call) uint64 { return uint64(c.exchange().Status()) }
 
 // setStatusCode implements abi.SetStatusCode.
-func setStatusCode(c *call) uint64 {
+func setStatusCode(c call) uint64 {
 	c.beforeNextOr(abi.FeatureBufferResponse)
 	x, code := c.exchange(), c.arg(0)
 	if code < 200 || code > 999 {

@@ -9,10 +9,10 @@ import (
 )
 
 // getConfig implements abi.GetConfig.
-func getConfig(c *call) uint64 { return c.put(0, c.s.plugin.configJSON) }
+func getConfig(c call) uint64 { return c.put(0, c.s.plugin.configJSON) }
 
 // logEnabled implements abi.LogEnabled.
-func logEnabled(c *call) uint64 {
+func logEnabled(c call) uint64 {
 	level, ok := guest.LogLevel(int32(c.arg(0)))
 	if ok && c.s.plugin.log.Enabled(c.s.Context, level) {
 		return 1
@@ -21,7 +21,7 @@ func logEnabled(c *call) uint64 {
 }
 
 // guestLog implements abi.HTTPLog.
-func guestLog(c *call) uint64 {
+func guestLog(c call) uint64 {
 	text := c.bytes(1)
 	number := int32(c.arg(0))
 	level, ok := guest.LogLevel(number)
@@ -39,10 +39,10 @@ func guestLog(c *call) uint64 {
 }
 
 // getMethod implements abi.GetMethod.
-func getMethod(c *call) uint64 { return c.put(0, c.exchange().Method()) }
+func getMethod(c call) uint64 { return c.put(0, c.exchange().Method()) }
 
 // setMethod implements abi.SetMethod.
-func setMethod(c *call) uint64 {
+func setMethod(c call) uint64 {
 	c.beforeNext()
 	x, method := c.exchange(), c.bytes(0)
 	if !isToken(method) {
@@ -53,10 +53,10 @@ func setMethod(c *call) uint64 {
 }
 
 // getURI implements abi.GetURI.
-func getURI(c *call) uint64 { return c.put(0, c.exchange().URI()) }
+func getURI(c call) uint64 { return c.put(0, c.exchange().URI()) }
 
 // setURI implements abi.SetURI.
-func setURI(c *call) uint64 {
+func setURI(c call) uint64 {
 	c.beforeNext()
 	x, uri := c.exchange(), c.bytes(0)
 	for _, b := range uri {
@@ -72,10 +72,10 @@ func setURI(c *call) uint64 {
 }
 
 // getProtocol implements abi.GetProtocol.
-func getProtocol(c *call) uint64 { return c.put(0, []byte(c.exchange().Protocol())) }
+func getProtocol(c call) uint64 { return c.put(0, []byte(c.exchange().Protocol())) }
 
 // getSourceAddr implements abi.GetSourceAddr.
-func getSourceAddr(c *call) uint64 { return c.put(0, []byte(c.exchange().RemoteAddr())) }
+func getSourceAddr(c call) uint64 { return c.put(0, []byte(c.exchange().RemoteAddr())) }
 
 // isToken reports whether p is a token of RFC 9110, section 5.6.2.
 func isToken(p []byte) bool {

@@ -74,7 +74,7 @@ func (s *session) GuestLine(stream string, line []byte) {
 }
 
 // exchange is the request; without one, the guest ends.
-func (c *call) exchange() exchange.Exchange {
+func (c call) exchange() exchange.Exchange {
 	if c.s.x == nil {
 		c.abort("there is no request yet")
 	}
@@ -82,7 +82,7 @@ func (c *call) exchange() exchange.Exchange {
 }
 
 // beforeNext ends the guest if the next handler has run.
-func (c *call) beforeNext() {
+func (c call) beforeNext() {
 	if c.s.phase == inResponse {
 		c.abort("the next handler has already run")
 	}
@@ -90,7 +90,7 @@ func (c *call) beforeNext() {
 
 // beforeNextOr ends the guest if the next handler has run and the feature was
 // not enabled before.
-func (c *call) beforeNextOr(feature uint32) {
+func (c call) beforeNextOr(feature uint32) {
 	if c.s.features&feature == 0 {
 		c.beforeNext()
 	}
@@ -129,7 +129,7 @@ func (b *buffer) Read(p []byte) (int, error) {
 
 // enableFeatures implements abi.EnableFeatures. What a guest enables while it
 // is prepared holds for every request, anything later for that request.
-func enableFeatures(c *call) uint64 {
+func enableFeatures(c call) uint64 {
 	c.s.features |= c.arg(0) & supportedFeatures
 	return uint64(c.s.features)
 }
