@@ -68,7 +68,7 @@ func Abort(format string, args ...any) {
 const (
 	stackMark     = "\nwasm stack trace:\n"
 	hostStackMark = "\n\nGo runtime stack trace:\n"
-	overflowCause = "wasm error: stack overflow"
+	overflowCause = "stack overflow"
 	recoveredMark = " (recovered by wazero)"
 )
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -37,7 +36,7 @@ func NewRuntime(ctx context.Context, o Options) (*Runtime, error) {
 	r := &Runtime{cacheDir: o.CacheDir, abis: o.ABIs}
 	config := wazero.NewRuntimeConfig()
 	if o.CacheDir != "" {
-		if err := checkCacheDir(o.CacheDir); err != nil {
+		if err := openCache(o.CacheDir); err != nil {
 			return nil, err
 		}
 		cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
@@ -61,23 +60,6 @@ func (r *Runtime) Close(ctx context.Context) error {
 		err = errors.Join(err, r.cache.Close(ctx))
 	}
 	return err
-}
-
-// checkCacheDir refuses a directory whose content, which is run as machine
-// code, somebody else may have written.
-func checkCacheDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make code cache: %w", err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("open code cache: %w", err)
-	}
-	const writableByOthers = 0o022
-	if info.Mode().Perm()&writableByOthers != 0 {
-		return fmt.Errorf("open code cache: %s may be written by others (mode %#o); it must be 0700", dir, info.Mode().Perm())
-	}
-	return nil
 }
 
 // provide makes the host functions importable.
