@@ -101,3 +101,7 @@ func (i *Instance) Initialize(s Session) error {
 	}
 	return nil
 }
+
+// Memory is the guest's memory, for those who look at an instance from
+// outside a host function. It must not be used while the guest runs.
+func (i *Instance) Memory() Memory { return Memory{i.wasm.Memory()} }

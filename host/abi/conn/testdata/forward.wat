@@ -24,7 +24,4 @@
     (call $config_get (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
   (func (export "log") (param i32 i32 i32) (result i32)
     (call $log (local.get 0) (local.get 1) (local.get 2)))
-  (func (export "stopping") (result i32) (call $stopping))
-  ;; peek and poke give the test access to the memory.
-  (func (export "peek") (param i32) (result i32) (i32.load8_u (local.get 0)))
-  (func (export "poke") (param i32 i32) (i32.store8 (local.get 0) (local.get 1))))
+  (func (export "stopping") (result i32) (call $stopping)))

@@ -39,7 +39,4 @@
   (func (export "read_body") (param i32 i32 i32) (result i64) (call $read_body (local.get 0) (local.get 1) (local.get 2)))
   (func (export "write_body") (param i32 i32 i32) (call $write_body (local.get 0) (local.get 1) (local.get 2)))
   (func (export "get_status_code") (result i32) (call $get_status_code))
-  (func (export "set_status_code") (param i32) (call $set_status_code (local.get 0)))
-  ;; peek and poke give the test access to the memory.
-  (func (export "peek") (param i32) (result i32) (i32.load8_u (local.get 0)))
-  (func (export "poke") (param i32 i32) (i32.store8 (local.get 0) (local.get 1))))
+  (func (export "set_status_code") (param i32) (call $set_status_code (local.get 0))))
