@@ -93,13 +93,13 @@ func countFields(h *fasthttp.RequestHeader) int {
 	return n
 }
 
-// drain reads what the handler left, into buf, and reports whether the end
-// was reached, so that another request can follow.
-func (b *body) drain(buf []byte) bool {
+// drain reads what is left and reports whether the end was reached.
+func (b *body) drain() bool {
 	known := b.trailersFrom == 0
 	if b.err == nil && known && b.left > drainBytesMax {
 		return false
 	}
+	buf := make([]byte, 4<<10)
 	for total := 0; b.err == nil && total <= drainBytesMax; {
 		n, _ := b.Read(buf)
 		total += n

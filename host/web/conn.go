@@ -22,6 +22,10 @@ const passThrough = 1
 // and its header are one write up to this size.
 const outBytes = 16 << 10
 
+// pieceBytes is the most that is given to one write: with the WriteTimeout it
+// is the rate below which a client is too slow, 4 KiB/s by default.
+const pieceBytes = 128 << 10
+
 // errCut is what the library gets from a connection after cut.
 var errCut = errors.New("response was cut off")
 
@@ -53,7 +57,8 @@ type conn struct {
 	muted bool  // drop what the library writes: it was answered, or nobody listens
 	err   error // of the first write that failed; sticky
 
-	remote string
+	refused bool // the error that ended the connection was logged
+	remote  string
 }
 
 func newConn(s *Server) *conn {
@@ -66,7 +71,7 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.Conn, c.ctx = m, ctx
 	c.phase, c.headerStart, c.heard = inHeader, time.Time{}, false
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
-	c.muted, c.err = false, nil
+	c.muted, c.err, c.refused = false, nil, false
 	c.remote = ""
 }
 
@@ -81,6 +86,8 @@ func (c *conn) release() {
 func (c *conn) onState(state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateActive:
+		// After an idle wait the library has the first byte already.
+		c.heard = c.phase == inIdle
 		c.phase, c.headerStart = inHeader, time.Time{}
 	case fasthttp.StateIdle:
 		c.phase, c.muted, c.heard = inIdle, false, false
@@ -145,17 +152,32 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), c.send(p)
 }
 
+// makeRoom flushes unless n more bytes may be added to the output.
+func (c *conn) makeRoom(n int) error {
+	if len(c.out)+n > outBytes {
+		return c.flush()
+	}
+	return c.err
+}
+
 // send adds p to the output.
 func (c *conn) send(p []byte) error {
-	if len(c.out)+len(p) > outBytes {
-		if err := c.flush(); err != nil {
-			return err
-		}
-		if len(p) > outBytes {
-			return c.writeOut(p)
-		}
+	if err := c.makeRoom(len(p)); err != nil {
+		return err
+	}
+	if len(p) > outBytes {
+		return c.writeOut(p)
 	}
 	c.out = append(c.out, p...)
+	return nil
+}
+
+// sendString adds s, which is short, to the output.
+func (c *conn) sendString(s string) error {
+	if err := c.makeRoom(len(s)); err != nil {
+		return err
+	}
+	c.out = append(c.out, s...)
 	return nil
 }
 
@@ -169,15 +191,22 @@ func (c *conn) flush() error {
 	return err
 }
 
+// writeOut writes p in pieces, each of which has the whole WriteTimeout.
 func (c *conn) writeOut(p []byte) error {
-	if c.err != nil {
-		return c.err
+	for c.err == nil && len(p) > 0 {
+		piece := p[:min(len(p), pieceBytes)]
+		p = p[len(piece):]
+		c.err = c.writePiece(piece)
 	}
+	return c.err
+}
+
+func (c *conn) writePiece(p []byte) error {
 	limit := c.server.config.WriteTimeout
 	deadline := time.Now().Add(limit)
 	if stale(c.writeArmed, deadline, limit) {
-		if c.err = c.SetWriteDeadline(deadline); c.err != nil {
-			return c.err
+		if err := c.SetWriteDeadline(deadline); err != nil {
+			return err
 		}
 		c.writeArmed = deadline
 	}
@@ -185,7 +214,6 @@ func (c *conn) writeOut(p []byte) error {
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
-	c.err = err
 	return err
 }
 

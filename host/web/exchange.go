@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strconv"
@@ -17,6 +18,7 @@ type exchangeState struct {
 	http *fasthttp.RequestCtx
 
 	method, uri     []byte
+	pathBuffer      []byte // for cleanPath
 	request         block
 	requestTrailers block
 	body            body
@@ -28,7 +30,6 @@ type exchangeState struct {
 	isHeld           bool // the first Write was made
 	close            bool // no request follows
 	stream           stream
-	failure          error // why a Write failed
 }
 
 // begin starts on a request, or on the answer to one that was not read.
@@ -40,10 +41,10 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	}
 	x.body = body{err: io.EOF}
 	x.status = fasthttp.StatusOK
+	x.pathBuffer = reuse(x.pathBuffer)
 	x.held, x.isHeld = reuse(x.held), false
 	x.close = false
 	x.stream = stream{}
-	x.failure = nil
 }
 
 // release forgets what belongs to a request, and memory that is not worth
@@ -68,9 +69,6 @@ func (x *exchangeState) setTarget(method, target []byte) {
 		_ = x.request.set([]byte("Host"), authority)
 	}
 }
-
-// originForm reports whether the target is a path, not "*" or an authority.
-func (x *exchangeState) originForm() bool { return x.uri[0] == '/' }
 
 func (x *exchangeState) Method() []byte          { return x.method }
 func (x *exchangeState) URI() []byte             { return x.uri }
@@ -123,7 +121,7 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if !x.stream.on {
-		x.startStream()
+		x.startStream(x.declaredLength())
 		if err := x.writeStream(x.held); err != nil {
 			return 0, err
 		}
@@ -164,15 +162,8 @@ func (x *exchangeState) plain(status int) {
 // with 308 so that it keeps the method and the body.
 func (x *exchangeState) redirect(location string) {
 	x.plain(fasthttp.StatusPermanentRedirect)
-	if query := x.http.URI().QueryString(); len(query) > 0 {
-		location += "?" + string(query)
+	if query := bytes.IndexByte(x.uri, '?'); query >= 0 {
+		location += string(x.uri[query:])
 	}
 	x.own("Location", location)
-}
-
-// refuse answers a request that is not served, and ends the connection.
-func (x *exchangeState) refuse(status int) {
-	x.plain(status)
-	x.close = true
-	x.render()
 }

@@ -3,7 +3,12 @@ package web
 import (
 	"bytes"
 	"errors"
+	"slices"
 )
+
+// fieldsMax is how many header fields a request may have; going through them
+// takes time in proportion to its square.
+const fieldsMax = 128
 
 // framing is what the header says about the connection and about where the
 // request ends.
@@ -13,15 +18,16 @@ type framing struct {
 	close   bool // Connection: close
 }
 
-// The reasons to refuse a request that the library would take. Each lets two
-// parsers disagree about where the request, or one of its fields, ends.
+// The reasons to refuse a request that the library would take. All but the
+// first let two parsers disagree about where the request, or a field, ends.
 var (
-	errBareLineEnd  = errors.New("a header line does not end in CR LF")            // RFC 9112, section 2.2
-	errFolded       = errors.New("a header line is folded")                        // section 5.2
-	errName         = errors.New("a header name is not a token")                   // section 5.1
-	errTwoLengths   = errors.New("both Content-Length and Transfer-Encoding")      // section 6.1
-	errCoding       = errors.New("Transfer-Encoding is not exactly one chunked")   // section 6.1
-	errCodingBefore = errors.New("Transfer-Encoding in a request before HTTP/1.1") // section 6.1
+	errTooManyFields = errors.New("too many header fields")
+	errBareLineEnd   = errors.New("a header line does not end in CR LF")            // RFC 9112, section 2.2
+	errFolded        = errors.New("a header line is folded")                        // section 5.2
+	errName          = errors.New("a header name is not a token")                   // section 5.1
+	errTwoLengths    = errors.New("both Content-Length and Transfer-Encoding")      // section 6.1
+	errCoding        = errors.New("Transfer-Encoding is not exactly one chunked")   // section 6.1
+	errCodingBefore  = errors.New("Transfer-Encoding in a request before HTTP/1.1") // section 6.1
 )
 
 // parseHeader splits raw, the header of a request as received, which the
@@ -47,8 +53,11 @@ func parseHeader(b *block, raw []byte, http11 bool) (framing, error) {
 		if colon < 0 || !validName(line[:colon]) {
 			return f, errName
 		}
-		name, value := line[:colon:colon], bytes.Trim(line[colon+1:], " \t")
-		b.fields = append(b.fields, field{name, value})
+		if len(b.fields) == fieldsMax {
+			return f, errTooManyFields
+		}
+		name, value := slices.Clip(line[:colon]), bytes.Trim(line[colon+1:], " \t")
+		b.fields = append(b.fields, field{name, slices.Clip(value)})
 		switch len(name) {
 		case 10:
 			f.close = f.close || isName(name, "connection") && hasToken(value, "close")

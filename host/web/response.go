@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"io"
 
 	"github.com/valyala/fasthttp"
 
@@ -122,8 +123,10 @@ func parseLength(value []byte) int64 {
 
 // declaredLength is the handler's Content-Length, or -1.
 func (x *exchangeState) declaredLength() int64 {
-	if i := x.response.index([]byte("Content-Length")); i >= 0 {
-		return parseLength(x.response.fields[i].value)
+	for i := range x.response.fields {
+		if f := &x.response.fields[i]; isName(f.name, "content-length") {
+			return parseLength(f.value)
+		}
 	}
 	return -1
 }
@@ -142,26 +145,36 @@ func (x *exchangeState) finish(err error) {
 			x.plain(fasthttp.StatusRequestEntityTooLarge)
 		}
 	}
-	if x.c.Stopping() {
-		x.close = true
-	}
-	if x.body.err == nil || x.body.err.Error() != "EOF" {
-		x.close = x.close || !x.drainBody()
-	}
-	// The library's writer would keep a body of a single byte back, and
-	// trailers need chunks.
-	if !x.stream.on && x.bodyAllowed() && (len(x.held) == 1 || len(x.responseTrailers.fields) > 0) {
-		if len(x.responseTrailers.fields) == 0 {
-			_ = x.response.set([]byte("Content-Length"), []byte("1"))
-		}
-		x.startStream()
-		_ = x.writeStream(x.held) // a failure is kept by the connection
+	switch {
+	case x.stream.on || !x.bodyAllowed():
+	case len(x.responseTrailers.fields) > 0 && x.http.Request.Header.IsHTTP11():
+		x.streamHeld(-1) // trailers need chunks
+	case len(x.held) == 1:
+		// The library's writer would keep a single byte back (passThrough).
+		x.streamHeld(1)
 	}
 	if x.stream.on {
 		x.endStream(err)
+		// A closed connection is all that can still be said.
+		if !x.drainBody() {
+			x.http.Response.SetConnectionClose()
+		}
 		return
 	}
+	x.close = x.close || x.c.Stopping() || !x.drainBody()
 	x.render()
+}
+
+// streamHeld makes a stream of a response that is complete.
+func (x *exchangeState) streamHeld(length int64) {
+	x.startStream(length)
+	_ = x.writeStream(x.held) // a failure is kept by the connection
+}
+
+// drainBody reads what the handler left of the request's body, and reports
+// whether another request can follow.
+func (x *exchangeState) drainBody() bool {
+	return x.body.err == io.EOF || x.c.err == nil && x.body.drain()
 }
 
 // render makes the library's response of ours.

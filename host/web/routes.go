@@ -79,12 +79,9 @@ func validateMounts(mounts []Mount) error {
 			fault = fmt.Sprintf("path is taken by %q", other)
 		case m.Handler == nil:
 			fault = "there is no handler"
-		default:
-			for _, bad := range []string{"//", "/./", "/../"} {
-				if strings.Contains(m.Path+"/", bad) && strings.Contains(strings.TrimSuffix(m.Path, "/")+"/", bad) {
-					fault = "path matches nothing: it is not in its shortest form"
-				}
-			}
+		// Escaped, so that a "%" or "?" of the path is not taken for more.
+		case string(cleanPath(nil, []byte(url.PathEscape(m.Path)))) != m.Path:
+			fault = "path matches nothing: it is not in its shortest form"
 		}
 		if fault != "" {
 			return fmt.Errorf("mount %q at %q: %s", m.Name, m.Path, fault)

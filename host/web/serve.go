@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -22,15 +23,14 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	x.begin(ctx)
 	f, err := parseHeader(&x.request, request.RawHeaders(), request.IsHTTP11())
 	if err != nil {
-		s.config.Logger.Debug("request refused", "connection", c.ID(), "remote", c.remoteAddr(), "status", fasthttp.StatusBadRequest, "error", err)
-		x.refuse(fasthttp.StatusBadRequest)
+		s.refuseRequest(x, refusalStatus(err), err)
 		return
 	}
-	x.close = f.close || request.ConnectionClose() || c.Stopping()
-	if protocol := request.Protocol(); !bytes.HasPrefix(protocol, []byte("HTTP/1.")) {
-		x.refuse(fasthttp.StatusHTTPVersionNotSupported)
+	if !bytes.HasPrefix(request.Protocol(), []byte("HTTP/1.")) {
+		s.refuseRequest(x, fasthttp.StatusHTTPVersionNotSupported, errVersion)
 		return
 	}
+	x.close = f.close || request.ConnectionClose()
 	known := int64(0)
 	switch {
 	case f.chunked:
@@ -39,20 +39,25 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 		known = int64(request.ContentLength())
 	}
 	if known > s.config.BodyBytesMax {
-		x.refuse(fasthttp.StatusRequestEntityTooLarge)
+		s.refuseRequest(x, fasthttp.StatusRequestEntityTooLarge, errBodyTooLarge)
 		return
 	}
 	x.body.open(&ctx.Request, known, s.config.BodyBytesMax, &x.requestTrailers)
 	x.setTarget(request.Method(), request.RequestURI())
 
-	h, location := s.routes.find(ctx.Path())
+	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
+	if x.uri[0] == '/' {
+		x.pathBuffer = slices.Grow(x.pathBuffer[:0], len(x.uri))
+		path = cleanPath(x.pathBuffer, x.uri)
+	}
+	h, location := s.routes.find(path)
 	switch {
 	case h != nil:
 		x.finish(h.Serve(c.ctx, x))
 	case location != "":
 		x.redirect(location)
 		x.finish(nil)
-	case len(ctx.Path()) == 1 && x.originForm():
+	case string(path) == "/":
 		s.servePage(x)
 		x.finish(nil)
 	default:
@@ -77,21 +82,36 @@ func (s *Server) servePage(x *exchangeState) {
 // library closes the connection after it.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	c := ctx.Conn().(*conn)
-	status := fasthttp.StatusBadRequest
+	c.x.begin(ctx)
+	s.refuseRequest(&c.x, refusalStatus(err), err)
+}
+
+// refuseRequest answers a request that is not served, and ends the
+// connection.
+func (s *Server) refuseRequest(x *exchangeState, status int, err error) {
+	if !x.c.muted {
+		s.config.Logger.Debug("request refused", "connection", x.c.ID(), "remote", x.c.remoteAddr(), "status", status, "error", err)
+	}
+	x.c.refused = true
+	x.plain(status)
+	x.close = true
+	x.render()
+}
+
+// refusalStatus is the status for a request that could not be read.
+func refusalStatus(err error) int {
 	var tooSmall *fasthttp.ErrSmallBuffer
 	var network net.Error
 	switch {
-	case errors.As(err, &tooSmall):
-		status = fasthttp.StatusRequestHeaderFieldsTooLarge
+	case errors.As(err, &tooSmall), err == errTooManyFields:
+		return fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &network) && network.Timeout():
-		status = fasthttp.StatusRequestTimeout
+		return fasthttp.StatusRequestTimeout
 	}
-	if !c.muted {
-		s.config.Logger.Debug("request refused", "connection", c.ID(), "remote", c.remoteAddr(), "status", status, "error", err)
-	}
-	c.x.begin(ctx)
-	c.x.refuse(status)
+	return fasthttp.StatusBadRequest
 }
+
+var errVersion = errors.New("not a version of HTTP/1")
 
 // Both sides of the seam.
 var _ exchange.Exchange = (*exchangeState)(nil)

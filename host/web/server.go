@@ -171,7 +171,7 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	if flushErr := wrapped.flush(); err == nil {
 		err = flushErr
 	}
-	if err != nil {
+	if err != nil && !wrapped.refused {
 		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
 	}
 	wrapped.release()

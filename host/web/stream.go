@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/valyala/fasthttp"
 )
 
 // The library wants a response after the handler has returned, whereas a
@@ -14,11 +16,17 @@ import (
 // second Write we send the library's rendering of the header ourselves, then
 // each piece, framed; and when the handler has returned, the library's own
 // answer to the request, an empty one, is dropped (conn.muted) until it says
-// that it is done with the request. No switch of stacks, nothing to leak when
-// the client goes away, and a handler's panic is not caught on its way.
+// that it is done with the request. There is nothing to leak when the client
+// goes away, no stack to grow for each connection, and a handler's panic is
+// not caught on its way, as it would be in the library's body writer. A
+// coroutine would also cost each request, streamed or not, two switches: 65 ns
+// next to the 1500 ns of a request (BenchmarkCoroutine, BenchmarkRequest).
 
 // unlimited is the room of a stream whose length nobody said.
 const unlimited = math.MaxInt64
+
+// chunkSizeBytes is the room for the longest chunk size and its line end.
+const chunkSizeBytes = 18
 
 // errTooLong refuses more than the Content-Length the handler set.
 var errTooLong = errors.New("write response: longer than its Content-Length")
@@ -31,9 +39,8 @@ type stream struct {
 	left    int64 // how much the Content-Length still lets through
 }
 
-// startStream sends the header.
-func (x *exchangeState) startStream() {
-	length := x.declaredLength()
+// startStream sends the header; length is that of the body, or -1.
+func (x *exchangeState) startStream(length int64) {
 	http11 := x.http.Request.Header.IsHTTP11()
 	x.stream = stream{on: true, silent: !x.bodyAllowed(), left: unlimited}
 	x.fillHeader()
@@ -51,10 +58,11 @@ func (x *exchangeState) startStream() {
 		// section 6.3).
 		x.close = true
 	}
-	if x.close = x.close || x.c.Stopping(); x.close {
+	x.close = x.close || x.c.Stopping()
+	if x.close {
 		h.SetConnectionClose()
 	} else if !http11 {
-		h.Add("Connection", "keep-alive")
+		h.Add(fasthttp.HeaderConnection, "keep-alive")
 	}
 	_ = x.c.send(h.Header()) // a failure is kept by the connection
 }
@@ -77,15 +85,15 @@ func (x *exchangeState) writeStream(p []byte) error {
 	if !s.chunked {
 		return x.c.send(p)
 	}
-	var size [18]byte
-	line := append(strconv.AppendUint(size[:0], uint64(len(p)), 16), '\r', '\n')
-	if err := x.c.send(line); err != nil {
+	if err := x.c.makeRoom(chunkSizeBytes); err != nil {
 		return err
 	}
+	x.c.out = strconv.AppendUint(x.c.out, uint64(len(p)), 16)
+	x.c.out = append(x.c.out, "\r\n"...)
 	if err := x.c.send(p); err != nil {
 		return err
 	}
-	return x.c.send([]byte("\r\n"))
+	return x.c.sendString("\r\n")
 }
 
 // endStream ends the response, or cuts it off if it is not whole.
@@ -97,24 +105,18 @@ func (x *exchangeState) endStream(err error) {
 		return
 	}
 	if s.chunked {
-		_ = x.c.send([]byte("0\r\n")) // failures are kept by the connection
+		_ = x.c.sendString("0\r\n") // failures are kept by the connection
 		for _, f := range x.responseTrailers.fields {
-			for _, part := range [...][]byte{f.name, []byte(": "), f.value, []byte("\r\n")} {
-				_ = x.c.send(part)
-			}
+			_ = x.c.send(f.name)
+			_ = x.c.sendString(": ")
+			_ = x.c.send(f.value)
+			_ = x.c.sendString("\r\n")
 		}
-		_ = x.c.send([]byte("\r\n"))
+		_ = x.c.sendString("\r\n")
 	}
 	x.c.muted = true
 	x.http.Response.Reset()
 	if x.close {
 		x.http.Response.SetConnectionClose()
 	}
-}
-
-// drainBody reads what the handler left of the request, and reports whether
-// the connection can go on.
-func (x *exchangeState) drainBody() bool {
-	var buf [4 << 10]byte
-	return x.body.drain(buf[:])
 }
