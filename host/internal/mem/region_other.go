@@ -23,7 +23,7 @@ func Reserve(size, limit uint64) (*Region, error) {
 // Reallocate returns a memory of size bytes with the old content, or nil if
 // that is over the limit. It is wazero's LinearMemory.Reallocate.
 func (r *Region) Reallocate(size uint64) []byte {
-	if size > r.limit {
+	if r.buf == nil || size > r.limit {
 		return nil
 	}
 	if grow := int(size) - len(r.buf); grow > 0 {
