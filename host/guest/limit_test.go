@@ -104,3 +104,18 @@ func TestACacheThatOthersMayWriteIsRefused(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+func TestATableStopsGrowingAtTheLimit(t *testing.T) {
+	pool := newPool(t, "table")
+	s := newSession(t)
+	i := get(t, pool, s)
+	defer pool.Put(i, guest.Returned)
+	for _, step := range []struct{ arg, want uint32 }{
+		{1, 2}, {1 << 30, ^uint32(0)}, {1 << 20, ^uint32(0)}, {1<<20 - 3, 3}, {1, ^uint32(0)},
+	} {
+		stack := []uint64{uint64(step.arg)}
+		if err := i.Call(s, "grow", stack); err != nil || uint32(stack[0]) != step.want {
+			t.Fatalf("grow(%d) = %d, %v; want %d", step.arg, uint32(stack[0]), err, step.want)
+		}
+	}
+}

@@ -9,6 +9,10 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
+// tableElementsMax bounds each table of a guest, at 8 bytes an element. Tables
+// are on the Go heap, and table.grow would get around the memory limit.
+const tableElementsMax = 1 << 20
+
 // Source is a plugin to load.
 type Source struct {
 	Name string
@@ -40,7 +44,7 @@ type Module struct {
 //
 //   - the bytes are not a valid module
 //   - it speaks no known ABI, or departs from the one it speaks
-//   - it needs more memory than its limit
+//   - it needs more memory than its limit, or a huge table
 func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, r.abis)
 	if err := in.Error(); err != nil {
@@ -53,7 +57,12 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 			src.Name, sizeText(memory.Min*pageBytes), sizeText(limit*pageBytes))
 	}
 	memory.Max = min(memory.Max, limit)
-	code, err := r.compile(ctx, src.Wasm)
+	for _, table := range declared.Tables {
+		if table.Min > tableElementsMax {
+			return nil, fmt.Errorf("plugin %q needs a table of %d elements, %d is the most", src.Name, table.Min, tableElementsMax)
+		}
+	}
+	code, err := r.compile(ctx, wasmbin.LimitTables(src.Wasm, tableElementsMax))
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}

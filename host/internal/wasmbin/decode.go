@@ -16,6 +16,7 @@ const (
 	sectionType     = 1
 	sectionImport   = 2
 	sectionFunction = 3
+	sectionTable    = 4
 	sectionMemory   = 5
 	sectionExport   = 7
 )
@@ -94,6 +95,11 @@ func (d *decoder) section(id byte, r *reader) {
 		r.vec(func() { d.importEntry(r) })
 	case sectionFunction:
 		r.vec(func() { d.funcs = append(d.funcs, r.u32()) })
+	case sectionTable:
+		r.vec(func() {
+			r.byte() // the type of its elements
+			d.m.Tables = append(d.m.Tables, r.limits())
+		})
 	case sectionMemory:
 		r.vec(func() { d.memory(r.limits()) })
 	case sectionExport:

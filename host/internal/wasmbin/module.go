@@ -9,6 +9,8 @@ type Module struct {
 	// Memory is the module's memory, its own or an imported one; nil if it
 	// has none.
 	Memory *Limits
+	// Tables are the module's own tables, their limits in elements.
+	Tables []Limits
 }
 
 // Import is one thing the module needs.
@@ -46,10 +48,10 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Limits is the size of a memory in pages of 64 KiB.
+// Limits is the size of a memory, in pages of 64 KiB, or of a table.
 type Limits struct {
 	Min uint64
-	Max uint64 // 65536 if the module declares none
+	Max uint64 // of a memory: 65536 if the module declares none
 	// HasMax tells a declared maximum from none.
 	HasMax bool
 }
