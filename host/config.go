@@ -34,7 +34,8 @@ type Plugin struct {
 	// Wasm is the module's bytes. They must not change while the host lives.
 	Wasm []byte
 
-	// MemoryLimitBytes bounds each instance's linear memory.
+	// MemoryLimitBytes bounds each instance's linear memory, rounded down to
+	// pages of 64 KiB. 0 means guest.DefaultMemoryLimitBytes.
 	MemoryLimitBytes uint64
 
 	// Config is the plugin's own configuration, the values rendered as text

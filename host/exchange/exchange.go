@@ -31,7 +31,7 @@ type Handler interface {
 
 // Exchange is one request and its response. One goroutine uses it at a time,
 // and only until Serve returns. Byte slices it returns are valid until the
-// next call.
+// next call; of those it is given it keeps copies.
 type Exchange interface {
 	// Method, URI and Protocol are the request line. URI is the request
 	// target: path and query as received, "/" if empty.

@@ -1,0 +1,106 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+// Plugin serves connections with one module. Its methods may be called
+// concurrently, except Close.
+type Plugin struct {
+	pool       guest.Pool
+	config     map[string]string
+	configJSON string
+	log        *slog.Logger
+}
+
+// Settings is what a plugin is made with.
+type Settings struct {
+	// Config is what config_get reads; ConfigJSON is all of it as one JSON
+	// object.
+	Config     map[string]string
+	ConfigJSON []byte
+	// Logger carries the plugin's name.
+	Logger *slog.Logger
+}
+
+// New makes a plugin of a module that speaks the conn ABI.
+func New(m *guest.Module, set Settings) *Plugin {
+	return &Plugin{
+		pool:       guest.NewPool(m, prepare),
+		config:     set.Config,
+		configJSON: string(set.ConfigJSON),
+		log:        set.Logger,
+	}
+}
+
+// Close ends the plugin. Nothing may be served any more.
+func (p *Plugin) Close() error { return p.pool.Close() }
+
+// Check prepares one instance as for a connection and drops it. step is told
+// before each part that runs guest code. The error says which part failed,
+// such as "child_init returned 3".
+func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
+	step("instantiate")
+	i, err := p.pool.Get(&session{Context: ctx, plugin: p, step: step})
+	if err != nil {
+		return err
+	}
+	p.pool.Put(i, guest.Returned)
+	return nil
+}
+
+// prepare brings a fresh instance into the state that every connection sees.
+func prepare(gs guest.Session, i *guest.Instance) (any, error) {
+	s := gs.(*session)
+	if err := i.Initialize(s); err != nil {
+		return nil, err
+	}
+	if !i.Exports(abi.ChildInit) {
+		return nil, nil
+	}
+	if s.step != nil {
+		s.step(abi.ChildInit)
+	}
+	code, err := run(s, i, abi.ChildInit)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("%s returned %d", abi.ChildInit, code)
+	}
+	return nil, err
+}
+
+// run calls a function that takes nothing and returns an i32.
+func run(s *session, i *guest.Instance, fn string) (int32, error) {
+	var stack [1]uint64
+	err := i.Call(s, fn, stack[:])
+	return int32(stack[0]), err
+}
+
+// ServeConn runs process_connection for c and logs how it went wrong, if so.
+// id names the connection in logs and to the guest.
+func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, id string) {
+	s := &session{Context: ctx, plugin: p, conn: c, id: id}
+	i, err := p.pool.Get(&session{Context: ctx, plugin: p})
+	if err != nil {
+		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
+		return
+	}
+	c.SetState(mpm.StateWriting)
+	code, err := run(s, i, abi.ProcessConnection)
+	p.pool.Put(i, guest.EndOf(err))
+	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited {
+		code, err = int32(f.ExitCode), nil // exit and return mean the same here
+	}
+	switch {
+	case err != nil:
+		guest.LogFailure(ctx, s.log(), "guest failed", err)
+	case code != 0:
+		s.log().WarnContext(ctx, "guest reported an error", "code", code)
+	}
+}

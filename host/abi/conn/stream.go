@@ -1,0 +1,116 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+// connRead implements abi.ConnRead.
+func connRead(c call) (uint32, abi.Errno) {
+	s, n := c.s, c.arg(1)
+	if s.conn == nil {
+		return 0, abi.ENOTCONN
+	}
+	if n == 0 {
+		return 0, abi.EINVAL
+	}
+	buf, ok := c.mem.BytesUpTo(c.arg(0), min(n, math.MaxInt32))
+	if !ok {
+		return 0, abi.EFAULT
+	}
+	if err := s.read.deadline(s.conn.SetReadDeadline); err != nil {
+		return 0, s.errno("set read deadline", err)
+	}
+	s.conn.SetState(mpm.StateReading)
+	got, err := s.conn.Read(buf)
+	for got == 0 && err == nil {
+		got, err = s.conn.Read(buf)
+	}
+	s.conn.SetState(mpm.StateWriting)
+	// Bytes first: whatever ended the stream is there at the next read.
+	if got > 0 || errors.Is(err, io.EOF) {
+		return uint32(got), 0
+	}
+	return 0, s.errno("read", err)
+}
+
+// connWrite implements abi.ConnWrite.
+func connWrite(c call) (uint32, abi.Errno) {
+	s, n := c.s, c.arg(1)
+	if s.conn == nil {
+		return 0, abi.ENOTCONN
+	}
+	if n > math.MaxInt32 {
+		return 0, abi.EINVAL
+	}
+	buf, ok := c.mem.Bytes(c.arg(0), n)
+	if !ok {
+		return 0, abi.EFAULT
+	}
+	if err := s.write.deadline(s.conn.SetWriteDeadline); err != nil {
+		return 0, s.errno("set write deadline", err)
+	}
+	if _, err := s.conn.Write(buf); err != nil {
+		return 0, s.errno("write", err)
+	}
+	return n, 0
+}
+
+// connShutdown implements abi.ConnShutdown.
+func connShutdown(c call) (uint32, abi.Errno) {
+	s := c.s
+	if s.conn == nil {
+		return 0, abi.ENOTCONN
+	}
+	if c.arg(0) != abi.ShutdownWrite {
+		return 0, abi.EINVAL
+	}
+	if err := s.conn.CloseWrite(); err != nil {
+		return 0, s.errno("close for writing", err)
+	}
+	return 0, 0
+}
+
+// connSetTimeout implements abi.ConnSetTimeout.
+func connSetTimeout(c call) (uint32, abi.Errno) {
+	s := c.s
+	if s.conn == nil {
+		return 0, abi.ENOTCONN
+	}
+	timeout := time.Duration(c.arg(1)) * time.Millisecond
+	switch c.arg(0) {
+	case abi.TimeoutRead:
+		s.read.timeout = timeout
+	case abi.TimeoutWrite:
+		s.write.timeout = timeout
+	default:
+		return 0, abi.EINVAL
+	}
+	return 0, 0
+}
+
+// errno is what a guest is told of err. One that has no number of its own is
+// logged, for the guest cannot say more than that it failed.
+func (s *session) errno(op string, err error) abi.Errno {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return abi.ETIMEDOUT
+	case errors.Is(err, syscall.ECONNRESET):
+		return abi.ECONNRESET
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ENOTCONN),
+		errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		return abi.EPIPE
+	case errors.Is(err, syscall.ETIMEDOUT): // the kernel gave up on the peer
+		return abi.ETIMEDOUT
+	}
+	s.log().WarnContext(s.Context, "connection failed", "op", op, "error", err)
+	return abi.EIO
+}

@@ -1,0 +1,88 @@
+package httpwasm
+
+import (
+	"errors"
+	"io"
+
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+// eof is the bit of read_body's result that says that nothing follows.
+const eof = 1 << 32
+
+// readBody implements abi.ReadBody.
+func readBody(c call) uint64 {
+	buf := c.bytes(1)
+	if len(buf) == 0 {
+		c.abort("the buffer is empty")
+	}
+	n, err := readSome(c.bodyReader(), buf)
+	switch {
+	case errors.Is(err, io.EOF):
+		return eof | uint64(n)
+	case err != nil && n == 0:
+		c.s.ioErr = err
+		c.abort(err.Error())
+	}
+	return uint64(n)
+}
+
+func readSome(r io.Reader, buf []byte) (n int, err error) {
+	for n == 0 && err == nil {
+		n, err = r.Read(buf)
+	}
+	return n, err
+}
+
+// bodyReader is where the body of the kind in the first parameter comes from.
+func (c call) bodyReader() io.Reader {
+	x, s := c.exchange(), c.s
+	switch c.arg(0) {
+	case abi.BodyRequest:
+		c.beforeNextOr(abi.FeatureBufferRequest)
+		if s.request != nil {
+			return s.request
+		}
+		return x.Body()
+	case abi.BodyResponse:
+		if s.phase != inResponse || s.response == nil {
+			c.abort("no response is buffered")
+		}
+		return s.response
+	}
+	c.abort("unknown kind of body")
+	return nil
+}
+
+// writeBody implements abi.WriteBody.
+func writeBody(c call) uint64 {
+	x, s, p := c.exchange(), c.s, c.bytes(1)
+	switch c.arg(0) {
+	case abi.BodyRequest:
+		c.beforeNext()
+		if s.request == nil {
+			s.request = &buffer{}
+		}
+		c.hold(s.request, p)
+	case abi.BodyResponse:
+		c.beforeNextOr(abi.FeatureBufferResponse)
+		if s.response != nil {
+			c.hold(s.response, p)
+			return 0
+		}
+		if _, err := x.Write(p); err != nil {
+			s.ioErr = err
+			c.abort(err.Error())
+		}
+		s.wrote = true
+	default:
+		c.abort("unknown kind of body")
+	}
+	return 0
+}
+
+func (c call) hold(b *buffer, p []byte) {
+	if !b.write(p, c.s.plugin.bodyBytesMax) {
+		c.abort("the buffered body is over the memory limit")
+	}
+}

@@ -1,0 +1,91 @@
+package httpwasm
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+// getConfig implements abi.GetConfig.
+func getConfig(c call) uint64 { return c.put(0, c.s.plugin.configJSON) }
+
+// logEnabled implements abi.LogEnabled.
+func logEnabled(c call) uint64 {
+	level, ok := guest.LogLevel(int32(c.arg(0)))
+	if ok && c.s.plugin.log.Enabled(c.s.Context, level) {
+		return 1
+	}
+	return 0
+}
+
+// guestLog implements abi.HTTPLog.
+func guestLog(c call) uint64 {
+	text := c.bytes(1)
+	number := int32(c.arg(0))
+	level, ok := guest.LogLevel(number)
+	if !ok {
+		if number != abi.LevelNone {
+			c.abort("unknown level")
+		}
+		return 0
+	}
+	s := c.s
+	if s.plugin.log.Enabled(s.Context, level) {
+		s.log().LogAttrs(s.Context, level, "guest log", slog.String("text", guest.LogText(text)))
+	}
+	return 0
+}
+
+// getMethod implements abi.GetMethod.
+func getMethod(c call) uint64 { return c.put(0, c.exchange().Method()) }
+
+// setMethod implements abi.SetMethod.
+func setMethod(c call) uint64 {
+	c.beforeNext()
+	x, method := c.exchange(), c.bytes(0)
+	if !isToken(method) {
+		c.abort("not a valid method")
+	}
+	x.SetMethod(method)
+	return 0
+}
+
+// getURI implements abi.GetURI.
+func getURI(c call) uint64 { return c.put(0, c.exchange().URI()) }
+
+// setURI implements abi.SetURI.
+func setURI(c call) uint64 {
+	c.beforeNext()
+	x, uri := c.exchange(), c.bytes(0)
+	for _, b := range uri {
+		if b <= ' ' || b == 0x7f {
+			c.abort("not a valid request target")
+		}
+	}
+	if len(uri) == 0 {
+		uri = []byte("/")
+	}
+	x.SetURI(uri)
+	return 0
+}
+
+// getProtocol implements abi.GetProtocol.
+func getProtocol(c call) uint64 { return c.put(0, []byte(c.exchange().Protocol())) }
+
+// getSourceAddr implements abi.GetSourceAddr.
+func getSourceAddr(c call) uint64 { return c.put(0, []byte(c.exchange().RemoteAddr())) }
+
+// isToken reports whether p is a token of RFC 9110, section 5.6.2.
+func isToken(p []byte) bool {
+	for _, b := range p {
+		switch {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
+		case strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(p) > 0
+}

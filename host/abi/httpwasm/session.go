@@ -1,0 +1,138 @@
+package httpwasm
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+// session is one run of a guest: with a request, or the preparation of an
+// instance without one. It is the context its host functions get.
+type session struct {
+	context.Context
+	plugin   *Plugin
+	x        exchange.Exchange // nil while an instance is prepared
+	features uint32            // bits that enable_features has set
+	phase    phase
+
+	// request is what read_body reads, once it is not the exchange's.
+	request *buffer
+	// response is the response's body while it is held back.
+	response *buffer
+	// wrote means that the guest has begun to answer.
+	wrote bool
+	// ioErr is why a body could not be read or written: the client's doing.
+	ioErr error
+
+	scratch []byte // for lists of values
+}
+
+// phase is how far a request is. The ABI allows fewer changes after the next
+// handler.
+type phase int
+
+const (
+	preparing  phase = iota // no request yet
+	inRequest               // handle_request runs
+	inResponse              // the next handler has answered, handle_response runs
+)
+
+var _ guest.Session = (*session)(nil)
+
+func sessionOf(ctx context.Context) *session {
+	s, ok := ctx.(*session)
+	if !ok {
+		s = guest.SessionOf(ctx).(*session)
+	}
+	return s
+}
+
+// connectionKey finds the connection's id in a context.
+type connectionKey struct{}
+
+// WithConnection adds the connection's id to a context, for the logs of what
+// is served with it.
+func WithConnection(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, connectionKey{}, id)
+}
+
+// log is the plugin's logger, with the connection if there is one.
+func (s *session) log() *slog.Logger {
+	if id, ok := s.Value(connectionKey{}).(string); ok {
+		return s.plugin.log.With("connection", id)
+	}
+	return s.plugin.log
+}
+
+// GuestLine logs a line of the guest's output.
+func (s *session) GuestLine(stream string, line []byte) {
+	s.log().InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
+}
+
+// exchange is the request; without one, the guest ends.
+func (c call) exchange() exchange.Exchange {
+	if c.s.x == nil {
+		c.abort("there is no request yet")
+	}
+	return c.s.x
+}
+
+// beforeNext ends the guest if the next handler has run.
+func (c call) beforeNext() {
+	if c.s.phase == inResponse {
+		c.abort("the next handler has already run")
+	}
+}
+
+// beforeNextOr ends the guest if the next handler has run and the feature was
+// not enabled before.
+func (c call) beforeNextOr(feature uint32) {
+	if c.s.features&feature == 0 {
+		c.beforeNext()
+	}
+}
+
+// buffer is a body that the host holds for the guest.
+type buffer struct {
+	data []byte
+	read int  // bytes the guest has read
+	own  bool // the guest wrote it: further writes append
+}
+
+// write adds p, in place of all that others wrote. It reports whether that
+// stayed within the limit, which keeps a guest from filling the host's memory
+// instead of its own.
+func (b *buffer) write(p []byte, limit uint64) bool {
+	if !b.own {
+		*b = buffer{own: true}
+	}
+	if uint64(len(b.data))+uint64(len(p)) > limit {
+		return false
+	}
+	b.data = append(b.data, p...)
+	return true
+}
+
+// Read reads what the guest has not read yet.
+func (b *buffer) Read(p []byte) (int, error) {
+	n := copy(p, b.data[b.read:])
+	b.read += n
+	if b.read == len(b.data) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// enableFeatures implements abi.EnableFeatures. What a guest enables while it
+// is prepared holds for every request, anything later for that request.
+func enableFeatures(c call) uint64 {
+	c.s.features |= c.arg(0) & supportedFeatures
+	return uint64(c.s.features)
+}
+
+// supportedFeatures are all that the ABI has.
+const supportedFeatures = abi.FeatureBufferRequest | abi.FeatureBufferResponse | abi.FeatureTrailers

@@ -1,0 +1,17 @@
+;; Answers "hello N", N from a global that it counts up.
+(module
+  (import "http_handler" "set_header_value" (func $set (param i32 i32 i32 i32 i32)))
+  (import "http_handler" "write_body" (func $write (param i32 i32 i32)))
+  (import "http_handler" "get_uri" (func $uri (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global $n (mut i32) (i32.const 48))
+  (func (export "handle_request") (result i64)
+    (if (i32.eq (i32.load8_u (i32.sub (call $uri (i32.const 1024) (i32.const 256)) (i32.const -1023))) (i32.const 33)) (then unreachable))
+    (global.set $n (i32.add (global.get $n) (i32.const 1)))
+    (i32.store8 (i32.const 6) (global.get $n))
+    (call $set (i32.const 1) (i32.const 16) (i32.const 12) (i32.const 32) (i32.const 10))
+    (call $write (i32.const 1) (i32.const 0) (i32.const 8))
+    (i64.const 0))
+  (data (i32.const 0) "hello ?\n")
+  (data (i32.const 16) "content-type")
+  (data (i32.const 32) "text/plain"))

@@ -1,0 +1,85 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/apphost/apphost/host/web"
+	"github.com/apphost/apphost/mpm"
+)
+
+// webServer serves HTTP on a connection.
+type webServer interface {
+	ServeConn(ctx context.Context, c mpm.Conn)
+}
+
+// bind says what serves each listener.
+func (h *Host) bind(config *Config) (map[string]listener, error) {
+	mounts, err := h.mounts(config.Routes)
+	errs := []error{err}
+	webConfig := web.Config{Mounts: mounts, Name: "apphost", Logger: h.log}
+	if err == nil {
+		errs = append(errs, webConfig.Validate())
+	}
+	var server webServer
+	if errors.Join(errs...) == nil {
+		server = web.New(webConfig)
+	}
+	out := map[string]listener{}
+	for _, l := range config.Listeners {
+		switch l.Protocol {
+		case HTTP:
+			out[l.Name] = listener{web: server}
+		case TCP:
+			p, err := h.byName(l.Plugin)
+			if err == nil && p.conn == nil {
+				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs a conn plugin", l.Plugin, p.module.ABI())
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
+				continue
+			}
+			out[l.Name] = listener{conn: p.conn}
+		default:
+			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// mounts are the routes, and /NAME/ for each HTTP plugin unless a route has
+// taken that path.
+func (h *Host) mounts(routes []Route) ([]web.Mount, error) {
+	var out []web.Mount
+	var errs []error
+	for _, r := range routes {
+		p, err := h.byName(r.Plugin)
+		if err == nil && p.http == nil {
+			err = fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin", r.Plugin, p.module.ABI())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("route %q: %w", r.Path, err))
+			continue
+		}
+		out = append(out, web.Mount{Path: r.Path, Name: r.Plugin, Handler: p.http})
+	}
+	for _, p := range h.plugins {
+		path := "/" + p.module.Name() + "/"
+		taken := slices.ContainsFunc(routes, func(r Route) bool { return r.Path == path })
+		if p.http != nil && !taken {
+			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: p.http})
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+func (h *Host) byName(name string) (*plugin, error) {
+	for _, p := range h.plugins {
+		if p.module.Name() == name {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no plugin %q", name)
+}

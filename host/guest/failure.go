@@ -1,0 +1,97 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// FailureKind says how a run of a guest ended, if not by returning.
+type FailureKind int
+
+// The ways a run fails.
+const (
+	Trapped       FailureKind = iota // the guest did what wasm forbids
+	Exited                           // it called proc_exit
+	StackOverflow                    // it recursed too deeply
+	Refused                          // it used a host function wrongly (see Abort)
+	HostFault                        // a host function failed; a fault of ours
+)
+
+// Failure is the error of a run that did not return. Its instance is lost.
+type Failure struct {
+	Kind FailureKind
+	// Func is the exported function that ran.
+	Func string
+	// Cause is one line about what happened.
+	Cause string
+	// ExitCode is what the guest passed to proc_exit, of an Exited.
+	ExitCode uint32
+	// Stack is the guest's call stack, one function a line.
+	Stack string
+	// HostStack is the host's, of a HostFault. It is for debugging and never
+	// for clients.
+	HostStack string
+}
+
+// Error says in one line what happened.
+func (f *Failure) Error() string {
+	switch f.Kind {
+	case Exited:
+		return fmt.Sprintf("%s exited with code %d", f.Func, f.ExitCode)
+	case Refused:
+		return f.Func + " misused the host: " + f.Cause
+	case HostFault:
+		return f.Func + " hit a fault in the host: " + f.Cause
+	case Trapped, StackOverflow:
+		return f.Func + " trapped: " + f.Cause
+	}
+	panic("BUG: failure without a kind")
+}
+
+// abortError is what Abort carries through the engine.
+type abortError struct{ cause string }
+
+func (e *abortError) Error() string { return e.cause }
+
+// Abort ends the guest that called a host function, which Abort does not
+// return to. The run fails as Refused. It is for ABIs whose functions cannot
+// return an error; the engine's only way to unwind a guest is a Go panic,
+// which it recovers itself.
+func Abort(format string, args ...any) {
+	panic(&abortError{fmt.Sprintf(format, args...)})
+}
+
+// The engine's texts that have no exported value to compare with.
+const (
+	stackMark     = "\nwasm stack trace:\n"
+	hostStackMark = "\n\nGo runtime stack trace:\n"
+	overflowCause = "stack overflow"
+	recoveredMark = " (recovered by wazero)"
+)
+
+// classify turns what the engine returned from a run of fn into a Failure.
+func classify(fn string, err error) *Failure {
+	f := &Failure{Kind: Trapped, Func: fn}
+	if exit, ok := errors.AsType[*sys.ExitError](err); ok {
+		f.Kind, f.ExitCode, f.Cause = Exited, exit.ExitCode(), "proc_exit"
+		return f
+	}
+	text, hostStack, inHost := strings.Cut(err.Error(), hostStackMark)
+	cause, stack, _ := strings.Cut(text, stackMark)
+	cause, recovered := strings.CutSuffix(cause, recoveredMark)
+	f.Cause, _, _ = strings.Cut(cause, "\n")
+	f.Stack = strings.ReplaceAll(strings.TrimSpace(stack), "\n\t", "\n")
+	abort, aborted := errors.AsType[*abortError](err)
+	switch {
+	case aborted:
+		f.Kind, f.Cause = Refused, abort.cause
+	case inHost || recovered:
+		f.Kind, f.HostStack = HostFault, hostStack
+	case strings.Contains(f.Cause, overflowCause):
+		f.Kind = StackOverflow
+	}
+	return f
+}

@@ -1,0 +1,107 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apphost/apphost/host/internal/mem"
+	"github.com/apphost/apphost/sdk/abi"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// Instance is a module with a memory and globals of its own. One goroutine
+// uses it at a time.
+type Instance struct {
+	module *Module
+	wasm   api.Module
+	memory *mem.Region
+	// funcs are the functions called so far. There are few, and each lookup
+	// in the engine allocates a stack.
+	funcs  []cachedFunc
+	output *output
+
+	// Prepared is what the pool's Prepare returned for this instance.
+	Prepared any
+}
+
+type cachedFunc struct {
+	name string
+	fn   api.Function
+}
+
+// instantiate makes a fresh instance. The module's own start function runs,
+// and nothing else.
+func (m *Module) instantiate(s Session) (*Instance, error) {
+	region, err := mem.Reserve(m.memory.Min*pageBytes, m.memory.Max*pageBytes)
+	if err != nil {
+		return nil, fmt.Errorf("instantiate plugin %q: %w", m.name, err)
+	}
+	out := &output{session: s}
+	ctx := experimental.WithMemoryAllocator(context.WithValue(s, sessionKey{}, s),
+		experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return region }))
+	config := m.config.WithStdout(out.stream("stdout")).WithStderr(out.stream("stderr"))
+	wasm, err := m.engine.InstantiateModule(ctx, m.code, config)
+	if err != nil {
+		region.Free() // the engine forgets it when a start function fails
+		return nil, classify("instantiate", err)
+	}
+	return &Instance{module: m, wasm: wasm, memory: region, output: out}, nil
+}
+
+// close frees the instance's memory.
+func (i *Instance) close(ctx context.Context) error {
+	i.output.flush()
+	err := i.wasm.Close(ctx)
+	i.memory.Free()
+	return err
+}
+
+// Exports reports whether the guest exports a function of that name.
+func (i *Instance) Exports(fn string) bool { return i.module.Exports(fn) }
+
+// Call runs an exported function, which must exist. stack holds its
+// parameters and afterwards its result; it needs a slot for the larger number
+// of both. The error is nil or a [*Failure].
+func (i *Instance) Call(s Session, fn string, stack []uint64) error {
+	i.output.session = s
+	if err := i.function(fn).CallWithStack(s, stack); err != nil {
+		return classify(fn, err)
+	}
+	return nil
+}
+
+func (i *Instance) function(name string) api.Function {
+	for _, c := range i.funcs {
+		if c.name == name {
+			return c.fn
+		}
+	}
+	fn := i.wasm.ExportedFunction(name)
+	if fn == nil {
+		panic("BUG: call of " + name + ", which the guest does not export")
+	}
+	i.funcs = append(i.funcs, cachedFunc{name, fn})
+	return fn
+}
+
+// Initialize runs the guest's language runtime up: _initialize of a reactor,
+// or _start of a command, for which to exit with code 0 is to succeed. A
+// module that has both is a reactor.
+func (i *Instance) Initialize(s Session) error {
+	switch {
+	case i.Exports(abi.Initialize):
+		return i.Call(s, abi.Initialize, nil)
+	case i.Exports(abi.Start):
+		err := i.Call(s, abi.Start, nil)
+		if f, ok := err.(*Failure); ok && f.Kind == Exited && f.ExitCode == 0 {
+			return nil
+		}
+		return err
+	}
+	return nil
+}
+
+// Memory is the guest's memory, for those who look at an instance from
+// outside a host function. It must not be used while the guest runs.
+func (i *Instance) Memory() Memory { return Memory{i.wasm.Memory()} }

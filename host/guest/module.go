@@ -1,0 +1,105 @@
+package guest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/apphost/apphost/host/internal/wasmbin"
+	"github.com/tetratelabs/wazero"
+)
+
+// tableElementsMax bounds each table of a guest, at 8 bytes an element. Tables
+// are on the Go heap, and table.grow would get around the memory limit.
+const tableElementsMax = 1 << 20
+
+// Source is a plugin to load.
+type Source struct {
+	Name string
+	Wasm []byte // must not change while the module is used
+	// MemoryLimitBytes bounds the memory of each instance, rounded down to
+	// pages of 64 KiB; 0 means DefaultMemoryLimitBytes, and 4 GiB less one
+	// page is the most.
+	MemoryLimitBytes uint64
+}
+
+// Module is a loaded plugin, from which instances are made.
+type Module struct {
+	name   string
+	size   int
+	abi    string
+	engine wazero.Runtime
+	code   wazero.CompiledModule
+	// config is what every instance gets from WASI, but for its output.
+	config wazero.ModuleConfig
+	memory wasmbin.Limits // Max never exceeds the plugin's limit
+	funcs  map[string]bool
+}
+
+// Load compiles a plugin, or takes its code from the cache.
+//
+// # Errors
+//
+// Each names the plugin and is one line; several are joined.
+//
+//   - the bytes are not a valid module
+//   - it speaks no known ABI, or departs from the one it speaks
+//   - it needs more memory than its limit, or a huge table
+func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
+	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, r.abis)
+	if err := in.Error(); err != nil {
+		return nil, err
+	}
+	memory := *declared.Memory
+	limit := limitPages(src.MemoryLimitBytes)
+	if memory.Min > limit {
+		return nil, fmt.Errorf("plugin %q needs %s of memory, memory_limit is %s",
+			src.Name, sizeText(memory.Min*pageBytes), sizeText(limit*pageBytes))
+	}
+	memory.Max = min(memory.Max, limit)
+	for _, table := range declared.Tables {
+		if table.Min > tableElementsMax {
+			return nil, fmt.Errorf("plugin %q needs a table of %d elements, %d is the most", src.Name, table.Min, tableElementsMax)
+		}
+	}
+	code, err := r.compile(ctx, wasmbin.LimitTables(src.Wasm, tableElementsMax))
+	if err != nil {
+		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
+	}
+	m := &Module{
+		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
+		engine: r.engine, code: code, memory: memory,
+		config: wasiConfig(src.Name), funcs: map[string]bool{},
+	}
+	for _, exp := range declared.Exports {
+		if exp.Kind == wasmbin.KindFunc {
+			m.funcs[exp.Name] = true
+		}
+	}
+	return m, nil
+}
+
+// wasiConfig gives a guest real clocks and randomness and its name as
+// argument, but no environment, no files and no input. The instance has no
+// name, so that there can be many, and no function runs by itself.
+func wasiConfig(name string) wazero.ModuleConfig {
+	return wazero.NewModuleConfig().
+		WithName("").WithStartFunctions().WithArgs(name).
+		WithSysWalltime().WithSysNanotime().WithSysNanosleep().
+		WithRandSource(rand.Reader)
+}
+
+// Name is the plugin's name.
+func (m *Module) Name() string { return m.name }
+
+// Size is the length of its binary, in bytes.
+func (m *Module) Size() int { return m.size }
+
+// ABI is the name of the ABI it speaks.
+func (m *Module) ABI() string { return m.abi }
+
+// MemoryLimitBytes is how large an instance's memory can become.
+func (m *Module) MemoryLimitBytes() uint64 { return m.memory.Max * pageBytes }
+
+// Exports reports whether the module exports a function of that name.
+func (m *Module) Exports(fn string) bool { return m.funcs[fn] }

@@ -1,0 +1,64 @@
+package guest
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+// output turns what a guest writes to stdout and stderr into lines for the
+// session that runs it. A line over abi.LogBytesMax is handed on in parts, so
+// that a guest that writes no line end costs no more than that.
+type output struct {
+	session Session
+	streams []*stream
+}
+
+type stream struct {
+	out     *output
+	name    string
+	partial []byte // a line whose end was not written yet
+}
+
+func (o *output) stream(name string) io.Writer {
+	s := &stream{out: o, name: name}
+	o.streams = append(o.streams, s)
+	return s
+}
+
+// Write takes all of p.
+func (s *stream) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		part := p[:min(len(p), abi.LogBytesMax-len(s.partial))]
+		end := bytes.IndexByte(part, '\n')
+		if end >= 0 {
+			part = part[:end]
+		}
+		s.partial = append(s.partial, part...)
+		p = p[len(part):]
+		if end >= 0 {
+			p = p[1:]
+		}
+		if end >= 0 || len(s.partial) == abi.LogBytesMax {
+			s.emit()
+		}
+	}
+	return n, nil
+}
+
+// emit hands on what there is of a line. Empty lines are left out.
+func (s *stream) emit() {
+	if len(s.partial) > 0 {
+		s.out.session.GuestLine(s.name, s.partial)
+	}
+	s.partial = s.partial[:0]
+}
+
+// flush hands on lines without an end. A run's last words may be such.
+func (o *output) flush() {
+	for _, s := range o.streams {
+		s.emit()
+	}
+}

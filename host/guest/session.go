@@ -1,0 +1,27 @@
+package guest
+
+import "context"
+
+// Session is one run of a guest: the context its host functions get, and
+// where its output goes. An ABI implements it with a struct of its own and
+// finds it back in a host function by a type assertion on the context.
+type Session interface {
+	context.Context
+
+	// GuestLine takes a line the guest wrote to the stream, "stdout" or
+	// "stderr", without its end. The bytes are valid until it returns.
+	GuestLine(stream string, line []byte)
+}
+
+type sessionKey struct{}
+
+// SessionOf finds the session in a context that the engine has wrapped, as it
+// does while a module's own start function runs. It is the slow way; nearly
+// always the context is the session.
+func SessionOf(ctx context.Context) Session {
+	s, ok := ctx.Value(sessionKey{}).(Session)
+	if !ok {
+		panic("BUG: a guest runs without a session")
+	}
+	return s
+}

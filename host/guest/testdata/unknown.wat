@@ -1,0 +1,3 @@
+(module
+  (import "foo" "bar" (func))
+  (memory (export "memory") 1))

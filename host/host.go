@@ -1,0 +1,167 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/apphost/apphost/host/abi/conn"
+	"github.com/apphost/apphost/host/abi/httpwasm"
+	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/mpm"
+)
+
+// Host serves the connections of one process. ServeConn may be called
+// concurrently; Close only when no call is under way.
+type Host struct {
+	log        *slog.Logger
+	runtime    *guest.Runtime
+	plugins    []*plugin // in the order of Config.Plugins
+	listeners  map[string]listener
+	slot       int
+	generation uint64
+}
+
+var _ mpm.ConnHandler = (*Host)(nil)
+
+// plugin is a loaded module in one of its two roles.
+type plugin struct {
+	module *guest.Module
+	serves interface { // the role that is set
+		Check(ctx context.Context, step func(what string)) error
+		Close() error
+	}
+	conn *conn.Plugin     // nil unless it speaks the conn ABI
+	http exchange.Handler // nil unless it speaks an HTTP ABI
+}
+
+// listener is what serves the connections of one: a plugin or the web server.
+type listener struct {
+	conn *conn.Plugin
+	web  webServer
+}
+
+// PluginInfo describes a loaded plugin.
+type PluginInfo struct {
+	Name  string
+	ABI   string
+	Bytes int // of the binary
+}
+
+// abis are the ABIs a plugin may speak.
+func abis() []guest.ABI {
+	return []guest.ABI{conn.ABI(), httpwasm.ABI()}
+}
+
+// Inspect reads and validates a module without running it. What keeps it from
+// being a plugin is in the result's Problems.
+func Inspect(ctx context.Context, name string, wasm []byte) *guest.Inspection {
+	return guest.Inspect(ctx, name, wasm, abis())
+}
+
+// New loads every plugin and tries it out: it prepares one instance as for a
+// connection or request, which runs _initialize and child_init, and drops it.
+//
+// # Errors
+//
+// All faults are joined; each is one line. There is no host then.
+//
+//   - the code cache cannot be used
+//   - a plugin is not valid, speaks no ABI, or needs too much memory
+//   - a plugin's child_init or its language runtime fails
+//   - a listener or a route names a plugin of the wrong kind, or a path that
+//     cannot match
+func New(ctx context.Context, config Config) (*Host, error) {
+	runtime, err := guest.NewRuntime(ctx, guest.Options{CacheDir: config.CacheDir, ABIs: abis()})
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{
+		log:     config.Logger.With("generation", config.Generation, "slot", config.Slot),
+		runtime: runtime, slot: config.Slot, generation: config.Generation,
+	}
+	err = h.loadAll(ctx, &config)
+	if err == nil {
+		h.listeners, err = h.bind(&config)
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// Close ends the engine and gives back its memory. It may be called again.
+func (h *Host) Close() error {
+	var errs []error
+	for _, p := range h.plugins {
+		errs = append(errs, p.serves.Close())
+	}
+	h.plugins = nil
+	return errors.Join(append(errs, h.runtime.Close(context.Background()))...)
+}
+
+// Plugins describes the plugins, in the order of Config.Plugins.
+func (h *Host) Plugins() []PluginInfo {
+	out := make([]PluginInfo, len(h.plugins))
+	for i, p := range h.plugins {
+		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size()}
+	}
+	return out
+}
+
+// ServeConn serves c with what its listener is bound to. It implements
+// mpm.ConnHandler.
+func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
+	id := fmt.Sprintf("g%d-s%d-%d", h.generation, h.slot, c.ID())
+	l := h.listeners[c.Listener()]
+	switch {
+	case l.conn != nil:
+		l.conn.ServeConn(ctx, c, id)
+	case l.web != nil:
+		l.web.ServeConn(httpwasm.WithConnection(ctx, id), c)
+	default:
+		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id)
+	}
+}
+
+func (h *Host) loadAll(ctx context.Context, config *Config) error {
+	var errs []error
+	for _, p := range config.Plugins {
+		step := func(what string) {
+			if config.Progress != nil {
+				config.Progress(fmt.Sprintf("plugin %q: %s", p.Name, what))
+			}
+		}
+		if err := h.load(ctx, p, step); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error {
+	step("compile")
+	m, err := h.runtime.Load(ctx, guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes})
+	if err != nil {
+		return err
+	}
+	loaded := &plugin{module: m}
+	log := h.log.With("plugin", p.Name)
+	switch m.ABI() {
+	case conn.Name:
+		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Logger: log})
+		loaded.serves = loaded.conn
+	case httpwasm.Name:
+		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Logger: log})
+		loaded.http, loaded.serves = handler, handler
+	default:
+		panic("BUG: plugin of an ABI that is not one of ours: " + m.ABI())
+	}
+	h.plugins = append(h.plugins, loaded)
+	if err := loaded.serves.Check(ctx, step); err != nil {
+		return fmt.Errorf("plugin %q: %w", p.Name, err)
+	}
+	return nil
+}
