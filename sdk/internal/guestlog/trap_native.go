@@ -1,0 +1,6 @@
+//go:build !wasm
+
+package guestlog
+
+// Trap ends the process: outside WebAssembly there is no instance to end.
+func Trap() { panic("guestlog: the guest trapped; its log has the cause") }
