@@ -20,10 +20,10 @@ var (
 // Register sets the connection handler.
 func Register(h func(net.Conn) error) {
 	if h == nil {
-		panic("tcp.Handle: the handler is nil")
+		panic("BUG: tcp.Handle: the handler is nil")
 	}
 	if handler != nil {
-		panic("tcp.Handle: called twice")
+		panic("BUG: tcp.Handle: called twice")
 	}
 	handler = h
 }
@@ -31,10 +31,10 @@ func Register(h func(net.Conn) error) {
 // RegisterInit sets the function that prepares the child.
 func RegisterInit(f func() error) {
 	if f == nil {
-		panic("tcp.Init: the function is nil")
+		panic("BUG: tcp.Init: the function is nil")
 	}
 	if prepare != nil {
-		panic("tcp.Init: called twice")
+		panic("BUG: tcp.Init: called twice")
 	}
 	prepare = f
 }

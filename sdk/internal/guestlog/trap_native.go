@@ -3,4 +3,4 @@
 package guestlog
 
 // Trap ends the process: outside WebAssembly there is no instance to end.
-func Trap() { panic("guestlog: the guest trapped; its log has the cause") }
+func Trap() { panic("BUG: guestlog: the guest trapped; its log has the cause") }
