@@ -1,0 +1,98 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Self is this program's own image, held by the kernel: it stays what it was
+// when the file on disk is replaced or deleted.
+const Self = "/proc/self/exe"
+
+// Command is a process to start: this program again, in another role.
+type Command struct {
+	// Args are the arguments, the first of which is the name that ps shows.
+	Args []string
+	// Env is the whole environment.
+	Env []string
+	// Files become descriptors 0, 1, 2, … of the process; it gets no others.
+	Files []FD
+	// TimerSlack lets the kernel deliver the process's timers late by so
+	// much, in exchange for fewer wake-ups; 0 keeps the default of 50 µs.
+	// It is inherited over exec. See PR_SET_TIMERSLACK in prctl(2).
+	TimerSlack time.Duration
+}
+
+// Process is a started process. PIDFD refers to it, and never to another
+// process that got the same number later.
+type Process struct {
+	PID   int
+	PIDFD FD
+}
+
+// Start starts a process. It returns when the new image is being executed or
+// could not be.
+func Start(c Command) (Process, error) {
+	files := make([]uintptr, len(c.Files))
+	for i, f := range c.Files {
+		files[i] = uintptr(f)
+	}
+	pidfd := -1
+	attr := &syscall.ProcAttr{Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+
+	// Timer slack belongs to a thread and is inherited from it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if c.TimerSlack > 0 {
+		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(c.TimerSlack), 0, 0, 0); err == nil {
+			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
+		}
+	}
+	pid, err := syscall.ForkExec(Self, c.Args, attr)
+	if err != nil {
+		return Process{}, fmt.Errorf("start process: %w", err)
+	}
+	return Process{PID: pid, PIDFD: FD(pidfd)}, nil
+}
+
+// Signal sends a signal. A process that is gone already is not an error.
+func (p Process) Signal(sig syscall.Signal) error {
+	err := unix.PidfdSendSignal(int(p.PIDFD), sig, nil, 0)
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("send %s to process %d: %w", unix.SignalName(sig), p.PID, err)
+	}
+	return nil
+}
+
+// Close lets go of the process, which goes on.
+func (p Process) Close() error { return p.PIDFD.Close() }
+
+// Reap collects one process that has ended, without waiting. It returns 0
+// when there is none.
+func Reap() (pid int, status syscall.WaitStatus) {
+	for {
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil || pid <= 0:
+			return 0, 0
+		default:
+			return pid, status
+		}
+	}
+}
+
+// SetName sets what ps, top and pgrep show as this process's short name; it
+// is cut to 15 bytes. Without it a process started from Self is called "exe".
+func SetName(name string) error {
+	if err := os.WriteFile("/proc/self/comm", []byte(name), 0); err != nil {
+		return fmt.Errorf("name process: %w", err)
+	}
+	return nil
+}

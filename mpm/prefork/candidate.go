@@ -1,0 +1,204 @@
+package prefork
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
+)
+
+// sectionOptions is the section of an image that the master reads: the
+// mpm.Options as JSON. The others are between the candidate and the children.
+const sectionOptions = "mpm"
+
+// The kinds of a candidate's report. Each report is one line: the kind, a
+// space, the text.
+const (
+	sayStep    = "step"    // what it does next, and might not return from
+	sayTimeout = "timeout" // how long a step may take from now on
+	sayError   = "error"   // a reason why the generation cannot serve
+	sayWarning = "warning" // something the operator should know
+	sayNote    = "note"    // something to print when the generation serves
+	sayDone    = "done"    // the image is complete and sealed
+)
+
+const (
+	// reportLineBytes bounds one line of a candidate's report.
+	reportLineBytes = 16 << 10
+	// optionsBytesMax bounds the options a candidate may leave behind.
+	optionsBytesMax = 1 << 20
+)
+
+// Candidate is the process's own view when it runs in the candidate's role:
+// it is there to report to the master. Its methods may be called by many
+// goroutines, except Done.
+type Candidate struct {
+	ConfigPath string
+
+	image, report sys.FD
+	lifeline      sys.FD
+}
+
+func candidateArgs(configPath string) []string {
+	return []string{RoleCandidate, "for", configPath}
+}
+
+// OpenCandidate takes over what the master handed to this process.
+func OpenCandidate(args []string) (*Candidate, error) {
+	if err := checkHandshake(); err != nil {
+		return nil, err
+	}
+	if len(args) != 3 || args[0] != RoleCandidate {
+		return nil, fmt.Errorf("start candidate: arguments %q are not those of a candidate", args)
+	}
+	c := &Candidate{
+		ConfigPath: args[2],
+		image:      inherit(fdImage),
+		lifeline:   inherit(fdCandidateLifeline),
+		report:     inherit(fdCandidateReport),
+	}
+	if !c.report.IsPipe() || !c.lifeline.IsPipe() {
+		return nil, errors.New("start candidate: the inherited descriptors are not pipes")
+	}
+	return c, nil
+}
+
+func (c *Candidate) say(kind, text string) {
+	text = strings.Join(strings.Fields(text), " ")
+	if limit := reportLineBytes - len(kind) - 2; len(text) > limit {
+		text = text[:limit]
+	}
+	line := []byte(kind + " " + text + "\n")
+	for len(line) > 0 {
+		n, err := c.report.Write(line)
+		if err != nil {
+			return // the master is gone, and this process soon after
+		}
+		line = line[n:]
+	}
+}
+
+// Step says what comes next, so that the master can name it if it never ends.
+func (c *Candidate) Step(text string) { c.say(sayStep, text) }
+
+// Timeout says how long each step may take from now on.
+func (c *Candidate) Timeout(d time.Duration) { c.say(sayTimeout, d.String()) }
+
+// Warn tells the operator something that does not stand in the way.
+func (c *Candidate) Warn(text string) { c.say(sayWarning, text) }
+
+// Note is printed when the generation starts to serve.
+func (c *Candidate) Note(text string) { c.say(sayNote, text) }
+
+// Fail reports why the generation cannot serve, a line for each reason.
+func (c *Candidate) Fail(err error) {
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			c.say(sayError, line)
+		}
+	}
+}
+
+// Done completes the generation image: sections for the children, options for
+// the master.
+func (c *Candidate) Done(o *mpm.Options, sections []image.Section) error {
+	encoded, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encode options: %w", err)
+	}
+	sections = append([]image.Section{{Name: sectionOptions, Data: encoded}}, sections...)
+	if err := image.Fill(c.image, sections); err != nil {
+		return err
+	}
+	c.say(sayDone, "")
+	return nil
+}
+
+// openImage opens an image a candidate has made and validates the options in
+// it once more: a candidate has run guest code.
+func openImage(fd sys.FD) (*image.Image, *mpm.Options, error) {
+	img, err := image.Open(fd)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := imageOptions(img)
+	if err != nil {
+		_ = img.Close()
+		return nil, nil, err
+	}
+	return img, o, nil
+}
+
+func imageOptions(img *image.Image) (*mpm.Options, error) {
+	raw, ok := img.Section(sectionOptions)
+	if !ok || len(raw) > optionsBytesMax {
+		return nil, errors.New("open image: it has no usable options")
+	}
+	o := new(mpm.Options)
+	if err := json.Unmarshal(raw, o); err != nil {
+		return nil, fmt.Errorf("decode options: %w", err)
+	}
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("check options: %w", err)
+	}
+	return o, nil
+}
+
+// trial is the master's record of a candidate at work.
+type trial struct {
+	proc     candidate
+	timeout  time.Duration
+	step     string
+	deadline time.Time
+
+	errors, warnings, notes []string
+
+	done, closed, exited bool
+	status               string // how it ended, when not with done
+}
+
+// hear takes in one line of the report.
+func (t *trial) hear(kind, text string, now time.Time) {
+	switch kind {
+	case sayStep:
+		t.step = text
+		t.deadline = now.Add(t.timeout)
+	case sayTimeout:
+		if d, err := time.ParseDuration(text); err == nil && d > 0 {
+			t.timeout = d
+			t.deadline = now.Add(d)
+		}
+	case sayError:
+		t.errors = append(t.errors, text)
+	case sayWarning:
+		t.warnings = append(t.warnings, text)
+	case sayNote:
+		t.notes = append(t.notes, text)
+	case sayDone:
+		t.done = true
+	}
+}
+
+// overdue ends a candidate whose step takes too long.
+func (t *trial) overdue() {
+	t.errors = append(t.errors, fmt.Sprintf("%s: it did not return within %s (mpm.candidate_timeout)", t.step, t.timeout))
+	t.done = false
+	t.deadline = time.Time{}
+}
+
+// verdict returns the reasons against the generation, once the candidate has
+// ended.
+func (t *trial) verdict() []string {
+	switch {
+	case len(t.errors) > 0:
+		return t.errors
+	case !t.done:
+		return []string{fmt.Sprintf("%s: the candidate process ended early: %s", t.step, t.status)}
+	}
+	return nil
+}

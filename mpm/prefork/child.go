@@ -1,0 +1,269 @@
+package prefork
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/scoreboard"
+)
+
+// Child is the process's own view when it runs in a child's role. It belongs
+// to one goroutine.
+type Child struct {
+	Slot       int
+	Generation uint64
+	Image      *image.Image
+	Options    *mpm.Options
+
+	board      *scoreboard.Slot
+	pod        sys.FD
+	generation sys.FD
+	lifeline   sys.FD
+	report     sys.FD
+	listeners  []childListener
+
+	epoll  *sys.Epoll
+	events []sys.Event
+	linger lingering
+	served uint64
+	turn   int // where the search for a ready listener starts
+}
+
+type childListener struct {
+	fd    sys.FD
+	name  string
+	ready bool
+}
+
+// ErrSick is wrapped by errors that may go away by themselves, such as a lack
+// of descriptors; the child exits with ExitSick.
+var ErrSick = errors.New("short of a resource")
+
+// OpenChild takes over what the master handed to this process and checks each
+// descriptor for what it should be.
+func OpenChild(args []string) (*Child, error) {
+	if err := checkHandshake(); err != nil {
+		return nil, err
+	}
+	slot, generation, err := parseChildArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	c := &Child{
+		Slot:       slot,
+		Generation: generation,
+		pod:        inherit(fdPod),
+		generation: inherit(fdGeneration),
+		lifeline:   inherit(fdLifeline),
+		report:     inherit(fdReport),
+	}
+	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.report} {
+		if !p.IsPipe() {
+			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
+		}
+	}
+	if c.board, err = scoreboard.Attach(inherit(fdSlot)); err != nil {
+		return nil, fmt.Errorf("start child: %w", err)
+	}
+	if c.Image, c.Options, err = openImage(inherit(fdImage)); err != nil {
+		return nil, fmt.Errorf("start child: %w", err)
+	}
+	for i, l := range c.Options.Listeners {
+		fd := inherit(fdListeners + i)
+		if !fd.IsListener() {
+			return nil, fmt.Errorf("start child: descriptor %d is not a listening socket", fd)
+		}
+		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
+	}
+	return c, nil
+}
+
+// Fail tells the master why this child cannot serve. The process is to exit
+// with the code returned.
+func (c *Child) Fail(err error) (exitCode int) {
+	_, _ = c.report.Write(append([]byte{reportFail}, err.Error()...))
+	if errors.Is(err, ErrSick) {
+		return ExitSick
+	}
+	return ExitFatal
+}
+
+// Serve accepts connections and hands them to h, one at a time, until the
+// child is told to leave or has served its share. It tells the master first
+// that the child is ready. An error means that the child cannot go on.
+func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
+	if err := c.watch(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSick, err)
+	}
+	defer c.leave()
+	share := c.share()
+	c.board.SetState(mpm.StateReady)
+	if _, err := c.report.Write([]byte{reportReady}); err != nil {
+		return fmt.Errorf("report ready: %w", err)
+	}
+	for share == 0 || c.served < share {
+		l, err := c.await()
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			return nil
+		}
+		fd, peer, err := l.fd.Accept()
+		if err != nil {
+			if fatal := acceptFailure(err); fatal != nil {
+				return fmt.Errorf("accept on %s: %w", l.name, fatal)
+			}
+			continue
+		}
+		c.board.SetState(mpm.StateReading)
+		c.served++
+		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: net.TCPAddrFromAddrPort(peer)}
+		h.ServeConn(ctx, conn)
+		c.board.SetState(mpm.StateClosing)
+		c.finish(conn)
+		c.board.CountConn()
+		c.board.SetState(mpm.StateReady)
+	}
+	return nil
+}
+
+// share is after how many connections the child leaves, 0 for never. The
+// jitter keeps children that started together from leaving together.
+func (c *Child) share() uint64 {
+	n := uint64(c.Options.MaxConnectionsPerChild)
+	if n >= 10 {
+		n -= rand.Uint64N(n/10 + 1)
+	}
+	return n
+}
+
+// watch fills the epoll set. Listeners and pod wake one child each; the end of
+// the generation and of the master wake all.
+func (c *Child) watch() (err error) {
+	if c.epoll, err = sys.NewEpoll(); err != nil {
+		return err
+	}
+	c.linger.epoll = c.epoll
+	for _, l := range c.listeners {
+		if err := c.epoll.Add(l.fd, true); err != nil {
+			return err
+		}
+	}
+	if err := c.epoll.Add(c.pod, true); err != nil {
+		return err
+	}
+	if err := c.epoll.Add(c.generation, false); err != nil {
+		return err
+	}
+	return c.epoll.Add(c.lifeline, false)
+}
+
+// await waits for a listener with a connection to accept. It returns nil when
+// the child is to leave: leaving comes before accepting, so that a child whose
+// generation is over never takes another connection.
+func (c *Child) await() (*childListener, error) {
+	for {
+		var err error
+		c.events, err = c.epoll.Wait(c.events[:0], c.linger.next(time.Now()))
+		if err != nil {
+			return nil, err
+		}
+		picked := false
+		for i := range c.listeners {
+			c.listeners[i].ready = false
+		}
+		for _, ev := range c.events {
+			switch ev.FD {
+			case c.generation, c.lifeline:
+				return nil, nil
+			case c.pod:
+				picked = true
+			default:
+				c.arrived(ev)
+			}
+		}
+		c.linger.expire(time.Now())
+		if l := c.nextListener(); l != nil {
+			return l, nil
+		}
+		if picked && c.takePodByte() {
+			return nil, nil
+		}
+	}
+}
+
+// arrived notes an event of a listener or of a lingering connection.
+func (c *Child) arrived(ev sys.Event) {
+	for i := range c.listeners {
+		if c.listeners[i].fd == ev.FD {
+			c.listeners[i].ready = true
+			return
+		}
+	}
+	c.linger.drain(ev.FD)
+}
+
+// nextListener picks among the ready listeners in turn, so that a busy one
+// does not starve a quiet one.
+func (c *Child) nextListener() *childListener {
+	for i := range c.listeners {
+		at := (c.turn + i) % len(c.listeners)
+		if c.listeners[at].ready {
+			c.turn = at + 1
+			return &c.listeners[at]
+		}
+	}
+	return nil
+}
+
+// takePodByte reports whether this child, and no other, got the byte that
+// makes one leave.
+func (c *Child) takePodByte() bool {
+	var b [1]byte
+	n, err := c.pod.Read(b[:])
+	return n == 1 && err == nil
+}
+
+// stopping reports whether the generation is over or the master is gone.
+func (c *Child) stopping() bool {
+	return sys.Closed(c.generation) || sys.Closed(c.lifeline)
+}
+
+func (c *Child) leave() {
+	c.board.SetState(mpm.StateGraceful)
+	c.linger.finish()
+	_ = c.epoll.Close()
+}
+
+// acceptFailure decides whether a failed accept ends the child. What concerns
+// only the one connection does not (prefork-spec D20).
+func acceptFailure(err error) error {
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.ECONNRESET),
+		errors.Is(err, unix.EPROTO), errors.Is(err, unix.ETIMEDOUT), errors.Is(err, unix.EHOSTUNREACH),
+		errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EPERM):
+		return nil
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+		return fmt.Errorf("%w: %w", ErrSick, err)
+	}
+	return err
+}
+
+// Prepare sets up this process for a child's or candidate's role: its name in
+// process lists, and no signals of a terminal, which are the master's to act
+// on.
+func Prepare(name string, ignore func(...os.Signal)) {
+	_ = sys.SetName(name) // without /proc the name stays "exe"
+	ignore(unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH, unix.SIGPIPE)
+}

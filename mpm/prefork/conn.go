@@ -1,0 +1,178 @@
+package prefork
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/internal/sys"
+)
+
+// conn is the child's one connection. It waits with poll(2) on the calling
+// thread instead of going through the runtime's poller: there is one
+// connection and nothing else to run, so registering it would only cost
+// system calls and a goroutine switch for each message.
+type conn struct {
+	fd       sys.FD
+	id       uint64
+	child    *Child
+	listener string
+	remote   net.Addr
+	local    net.Addr
+
+	readDeadline, writeDeadline time.Time
+
+	idle   bool // between two requests
+	ended  bool // the peer has sent all it will
+	broken bool // a read or write failed
+	closed atomic.Bool
+}
+
+var _ mpm.Conn = (*conn)(nil)
+
+func (c *conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		if c.closed.Load() {
+			return 0, net.ErrClosed
+		}
+		n, err := c.fd.Read(p)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			if err := c.awaitRead(); err != nil {
+				return 0, err
+			}
+		case err != nil:
+			c.broken = true
+			return 0, c.fail("read", err)
+		case n == 0:
+			c.ended = true
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// awaitRead waits for something to read. Between two requests the end of the
+// generation is the end of the connection; within one it is not.
+func (c *conn) awaitRead() error {
+	var wake sys.Wake
+	var err error
+	if c.idle {
+		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.generation, c.child.lifeline)
+	} else {
+		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline)
+	}
+	switch {
+	case err != nil:
+		return c.fail("read", err)
+	case wake == sys.WakeTimeout:
+		return c.fail("read", os.ErrDeadlineExceeded)
+	case wake == sys.WakePipe:
+		return io.EOF
+	}
+	return nil
+}
+
+func (c *conn) Write(p []byte) (written int, err error) {
+	for len(p) > 0 {
+		if c.closed.Load() {
+			return written, net.ErrClosed
+		}
+		n, err := c.fd.Send(p)
+		if errors.Is(err, unix.EAGAIN) {
+			if err := c.awaitWrite(); err != nil {
+				return written, err
+			}
+			continue
+		}
+		if err != nil {
+			c.broken = true
+			return written, c.fail("write", err)
+		}
+		written += n
+		p = p[n:]
+	}
+	return written, nil
+}
+
+func (c *conn) awaitWrite() error {
+	wake, err := sys.WaitSocket(c.fd, sys.Writable, c.writeDeadline)
+	switch {
+	case err != nil:
+		return c.fail("write", err)
+	case wake == sys.WakeTimeout:
+		return c.fail("write", os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
+// fail gives errors the shape that net's connections give them.
+func (c *conn) fail(op string, err error) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.remote, Err: err}
+}
+
+// Close ends the connection for both sides. The descriptor itself is the
+// child's to close, once the handler has returned.
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	return c.fd.Shutdown()
+}
+
+func (c *conn) CloseWrite() error {
+	if err := c.fd.ShutdownWrite(); err != nil {
+		return fmt.Errorf("close write side: %w", err)
+	}
+	return nil
+}
+
+func (c *conn) LocalAddr() net.Addr {
+	if c.local == nil {
+		addr, _ := c.fd.LocalAddr()
+		c.local = net.TCPAddrFromAddrPort(addr)
+	}
+	return c.local
+}
+
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *conn) SetDeadline(t time.Time) error {
+	c.readDeadline, c.writeDeadline = t, t
+	return nil
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readDeadline = t
+	return nil
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.writeDeadline = t
+	return nil
+}
+
+func (c *conn) ID() uint64 { return c.id }
+
+func (c *conn) Listener() string { return c.listener }
+
+func (c *conn) SetState(s mpm.State) {
+	if s < mpm.StateReading || s > mpm.StateClosing {
+		panic("BUG: a handler set the state " + s.String())
+	}
+	c.idle = s == mpm.StateKeepalive
+	c.child.board.SetState(s)
+}
+
+func (c *conn) Stopping() bool { return c.child.stopping() }

@@ -1,0 +1,30 @@
+// Package prefork is the prefork model: a master that keeps a pool of child
+// processes, each serving one connection at a time.
+//
+// The way of a connection: the kernel wakes one idle child out of epoll, the
+// child accepts (child.go), wraps the socket (conn.go), calls the handler,
+// and lets the peer finish reading (linger.go). The master is not involved.
+//
+// What the master promises:
+//
+//   - It never runs guest code and never parses what a client or a guest
+//     wrote. A new generation is tried out by a candidate process; the master
+//     takes over a sealed image and validated options, or a list of errors.
+//   - A generation serves only after all the children it starts with are
+//     ready. Until then, and on any failure, the one before it serves on.
+//   - Once a reload is reported done, no child of an older generation accepts
+//     another connection.
+//   - A child is told to leave by closing its generation's pipe or by one
+//     byte in the pod, never by a signal, so nothing it serves is cut short.
+//     Signals are for stopping now and for children past their deadline, and
+//     go through a pidfd, so never to a stranger.
+//   - Decisions come from the master's private table. The scoreboard only
+//     says which children are idle.
+//
+// What a child promises: when its master dies or its generation ends it
+// finishes what it serves and leaves; an idle one leaves at once.
+//
+// Parent is a state machine without goroutines, clocks or system calls of its
+// own: events and times go in, calls of its system interface come out. Run
+// drives it with the real ones.
+package prefork

@@ -1,0 +1,86 @@
+package prefork
+
+import (
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+)
+
+// generation is one configuration with the children that run it.
+type generation struct {
+	number  uint64
+	image   *image.Image
+	options *mpm.Options
+	files   generationFiles
+	notes   []string
+
+	children int // live ones
+	retired  bool
+
+	// Of the serving generation.
+	rate        int       // of the last maintenance cycle
+	maintenance time.Time // when the next one is due
+	failures    int       // children in a row that died before they were ready
+	notBefore   time.Time // no spawn until then, after failures
+	leaving     time.Time // an idle child was asked to leave; until then no other is
+	full        bool      // the limit was reported and still stands
+
+	// Of a retired generation.
+	deadline time.Time // its children are ended then; zero means never
+}
+
+// podPatience is how long to wait for the child that was asked to leave
+// before another one is asked.
+const podPatience = 5 * time.Second
+
+// release gives back what a generation holds, after its last child.
+func (g *generation) release() {
+	if g.children != 0 {
+		panic("BUG: a generation with children was released")
+	}
+	g.files.release()
+	_ = g.image.Close()
+}
+
+// child is the master's record of one process.
+type child struct {
+	slot       int
+	proc       process
+	generation *generation
+
+	ready   bool
+	ending  bool      // it was sent a signal to end, so its death is no news
+	reason  string    // why it cannot serve, in its own words
+	startBy time.Time // ready until then, or it is ended
+	killAt  time.Time // killed then; zero means never
+
+	// A child is gone when it was reaped and its report pipe is closed, in
+	// either order.
+	reaped, closed bool
+	status         exitStatus
+}
+
+// census counts the children of g.
+func (p *Parent) census(g *generation, now time.Time) census {
+	c := census{rate: max(g.rate, 1), leaving: now.Before(g.leaving)}
+	for slot, ch := range p.slots {
+		switch {
+		case ch == nil:
+			c.freeSlots++
+		case ch.generation != g:
+		default:
+			c.total++
+			if !ch.reaped && p.idle(slot, ch) {
+				c.idle++
+			}
+		}
+	}
+	return c
+}
+
+// idle reports whether a child counts as ready for a connection. One that is
+// starting does, or too many would be spawned while it does so.
+func (p *Parent) idle(slot int, ch *child) bool {
+	return !ch.ready || p.sys.slotState(slot) == mpm.StateReady
+}

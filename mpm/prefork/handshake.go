@@ -1,0 +1,90 @@
+package prefork
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/apphost/apphost/mpm/internal/sys"
+)
+
+// handshakeVersion is raised whenever the descriptors, the arguments or the
+// layout of shared memory change, so that a master never runs a child of
+// another build by accident.
+const handshakeVersion = "1"
+
+// handshakeEnv carries the version from master to child and candidate.
+const handshakeEnv = "APPHOST_HANDSHAKE"
+
+// The first argument of a child and a candidate: their role, as ps shows it.
+const (
+	RoleChild     = "apphost: child"
+	RoleCandidate = "apphost: candidate"
+)
+
+// The descriptors a child starts with.
+const (
+	fdLog        = 2 // standard error: the log
+	fdImage      = 3 // memfd, sealed: what the generation runs from
+	fdSlot       = 4 // memfd: the child's page of the scoreboard
+	fdPod        = 5 // pipe, read: one byte retires one idle child
+	fdGeneration = 6 // pipe, read: closed when the generation is over
+	fdLifeline   = 7 // pipe, read: closed when the master is gone
+	fdReport     = 8 // pipe, write: ready, or why not
+	fdListeners  = 9 // the listening sockets, in the order of the options
+)
+
+// The descriptors a candidate starts with besides fdLog and fdImage, which is
+// an empty memfd for it to fill.
+const (
+	fdCandidateLifeline = 4
+	fdCandidateReport   = 5
+)
+
+// What a child writes to its report pipe.
+const (
+	reportReady = 'R' // it accepts connections from now on
+	reportFail  = 'F' // it cannot serve; the reason follows
+)
+
+// Exit codes of a child. 2 is left to the Go runtime, which exits with it
+// after a panic (prefork-spec G13).
+const (
+	ExitOK    = 0  // told to leave, or served its share
+	ExitSick  = 7  // short of a resource; trying again later may help
+	ExitFatal = 15 // its plugins are unusable; trying again will not help
+)
+
+// Generation and slot of a child are arguments, so that ps shows them.
+func childArgs(slot int, generation uint64) []string {
+	return []string{RoleChild, "slot", strconv.Itoa(slot), "generation", strconv.FormatUint(generation, 10)}
+}
+
+func parseChildArgs(args []string) (slot int, generation uint64, err error) {
+	if len(args) != 5 || args[0] != RoleChild || args[1] != "slot" || args[3] != "generation" {
+		return 0, 0, fmt.Errorf("start child: arguments %q are not those of a child", args)
+	}
+	if slot, err = strconv.Atoi(args[2]); err != nil {
+		return 0, 0, fmt.Errorf("start child: slot: %w", err)
+	}
+	if generation, err = strconv.ParseUint(args[4], 10, 64); err != nil {
+		return 0, 0, fmt.Errorf("start child: generation: %w", err)
+	}
+	return slot, generation, nil
+}
+
+// checkHandshake refuses a process that was not started by a master of the
+// same build.
+func checkHandshake() error {
+	if got := os.Getenv(handshakeEnv); got != handshakeVersion {
+		return fmt.Errorf("this role is started by apphost itself: handshake version %q, want %q", got, handshakeVersion)
+	}
+	return nil
+}
+
+// inherit takes over an inherited descriptor.
+func inherit(fd int) sys.FD {
+	f := sys.FD(fd)
+	f.CloseOnExec()
+	return f
+}

@@ -1,0 +1,264 @@
+package prefork
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/scoreboard"
+)
+
+// childTimerSlack is how late a child's timers may be. A Go runtime's monitor
+// thread otherwise wakes every few tens of microseconds beside a thread that
+// is blocked in a system call, in each of the children; with the slack, 64
+// children echo twice as fast. The price: what a child times is late by so
+// much, which is why deadlines that matter are the master's.
+const childTimerSlack = 50 * time.Millisecond
+
+// linux is the system of a real master. It belongs to the master's one
+// goroutine; only the readers of report pipes, which send events, run beside.
+type linux struct {
+	configPath string
+	events     chan<- event
+
+	null      *os.File
+	lifelineR sys.FD
+	lifelineW sys.FD // held open for as long as this process lives
+	table     listen.Table
+	board     []*scoreboard.Slot
+}
+
+func newLinux(configPath string, events chan<- event) (*linux, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open null device: %w", err)
+	}
+	r, w, err := sys.Pipe()
+	if err != nil {
+		_ = null.Close()
+		return nil, err
+	}
+	return &linux{configPath: configPath, events: events, null: null, lifelineR: r, lifelineW: w}, nil
+}
+
+// release closes everything, after the last process.
+func (l *linux) release() {
+	_ = l.lifelineW.Close()
+	_ = l.lifelineR.Close()
+	_ = l.null.Close()
+	for _, s := range l.board {
+		if s != nil {
+			_ = s.Close()
+		}
+	}
+}
+
+// environment is what children and candidates get: ours and the handshake.
+// What a service manager addressed to the master is not for them.
+func environment() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv:
+		default:
+			env = append(env, kv)
+		}
+	}
+	return append(env, handshakeEnv+"="+handshakeVersion)
+}
+
+// start runs this program in another role. The given files become
+// descriptors 3 and up; the last of them is the process's end of a report
+// pipe, whose other end is returned.
+func (l *linux) start(args []string, slack time.Duration, files ...sys.FD) (sys.Process, *os.File, error) {
+	r, w, err := sys.Pipe()
+	if err != nil {
+		return sys.Process{}, nil, err
+	}
+	defer func() { _ = w.Close() }()
+	null := sys.FD(l.null.Fd())
+	all := append([]sys.FD{null, null, sys.FD(fdLog)}, files...)
+	for i, f := range all {
+		if f == sys.None {
+			all[i] = w
+		}
+	}
+	proc, err := sys.Start(sys.Command{Args: args, Env: environment(), Files: all, TimerSlack: slack})
+	if err != nil {
+		_ = r.Close()
+		return sys.Process{}, nil, err
+	}
+	return proc, os.NewFile(uintptr(r), "report"), nil
+}
+
+func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, error) {
+	g := files.(*linuxGeneration)
+	if slot >= len(l.board) {
+		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
+	}
+	if l.board[slot] == nil {
+		s, err := scoreboard.New(slot)
+		if err != nil {
+			return nil, fmt.Errorf("spawn child: %w", err)
+		}
+		l.board[slot] = s
+	}
+	l.board[slot].Reset()
+	// In the order of the const block in handshake.go.
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.podR, g.generationR, l.lifelineR, sys.None}
+	for _, s := range g.socks {
+		fds = append(fds, s.FD())
+	}
+	proc, report, err := l.start(childArgs(slot, number), childTimerSlack, fds...)
+	if err != nil {
+		return nil, fmt.Errorf("spawn child: %w", err)
+	}
+	go l.listenToChild(proc.PID, report)
+	return linuxProcess{proc}, nil
+}
+
+// listenToChild turns a child's report into events.
+func (l *linux) listenToChild(pid int, report *os.File) {
+	defer func() { _ = report.Close() }()
+	buf := make([]byte, 4096)
+	var failure []byte
+	for {
+		n, err := report.Read(buf)
+		said := buf[:n]
+		if len(failure) == 0 && n > 0 && said[0] == reportReady {
+			l.events <- childSaid{pid: pid, ready: true}
+			said = said[1:]
+		}
+		if len(failure)+len(said) <= cap(buf) {
+			failure = append(failure, said...)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if len(failure) > 1 && failure[0] == reportFail {
+		l.events <- childSaid{pid: pid, fail: string(failure[1:])}
+	}
+	l.events <- childClosed{pid: pid}
+}
+
+func (l *linux) startCandidate() (candidate, error) {
+	img, err := image.New()
+	if err != nil {
+		return nil, fmt.Errorf("start candidate: %w", err)
+	}
+	proc, report, err := l.start(candidateArgs(l.configPath), 0, img, l.lifelineR, sys.None)
+	if err != nil {
+		_ = img.Close()
+		return nil, fmt.Errorf("start candidate: %w", err)
+	}
+	go l.listenToCandidate(proc.PID, report)
+	return &linuxCandidate{linuxProcess: linuxProcess{proc}, image: img}, nil
+}
+
+// listenToCandidate turns a candidate's report into events.
+func (l *linux) listenToCandidate(pid int, report *os.File) {
+	defer func() { _ = report.Close() }()
+	lines := bufio.NewScanner(report)
+	lines.Buffer(nil, reportLineBytes)
+	for lines.Scan() {
+		kind, text, _ := strings.Cut(lines.Text(), " ")
+		l.events <- candidateSaid{pid: pid, kind: kind, text: text}
+	}
+	l.events <- candidateClosed{pid: pid}
+}
+
+func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
+	socks, err := l.table.Acquire(o.Listeners)
+	if err != nil {
+		return nil, err
+	}
+	g := &linuxGeneration{system: l, image: img, socks: socks}
+	if g.podR, g.podW, err = sys.Pipe(); err != nil {
+		l.table.Release(socks)
+		return nil, err
+	}
+	if g.generationR, g.generationW, err = sys.Pipe(); err != nil {
+		_ = g.podR.Close()
+		_ = g.podW.Close()
+		l.table.Release(socks)
+		return nil, err
+	}
+	return g, nil
+}
+
+func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
+
+func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
+
+// linuxGeneration are a generation's descriptors.
+type linuxGeneration struct {
+	system *linux
+	image  *image.Image
+	socks  []*listen.Socket
+
+	podR, podW               sys.FD
+	generationR, generationW sys.FD
+}
+
+func (g *linuxGeneration) sockets() []Socket {
+	var list []Socket
+	for _, s := range g.socks {
+		list = append(list, Socket{Name: s.Name, Address: s.Bound})
+	}
+	return list
+}
+
+func (g *linuxGeneration) retireOne() error {
+	if _, err := g.podW.Write([]byte{'!'}); err != nil {
+		return fmt.Errorf("write to pod: %w", err)
+	}
+	return nil
+}
+
+func (g *linuxGeneration) retire() {
+	_ = g.generationW.Close()
+	g.generationW = sys.None
+}
+
+func (g *linuxGeneration) release() {
+	for _, fd := range []sys.FD{g.podR, g.podW, g.generationR, g.generationW} {
+		_ = fd.Close()
+	}
+	g.system.table.Release(g.socks)
+}
+
+// linuxProcess is a process known by its pidfd.
+type linuxProcess struct{ sys.Process }
+
+func (p linuxProcess) pid() int                        { return p.PID }
+func (p linuxProcess) signal(sig syscall.Signal) error { return p.Signal(sig) }
+func (p linuxProcess) release()                        { _ = p.Close() }
+
+// linuxCandidate is a candidate and the memfd it fills.
+type linuxCandidate struct {
+	linuxProcess
+	image sys.FD
+}
+
+func (c *linuxCandidate) result() (*image.Image, *mpm.Options, error) {
+	img, o, err := openImage(c.image)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.image = sys.None // the image owns it now
+	return img, o, nil
+}
+
+func (c *linuxCandidate) release() {
+	_ = c.image.Close()
+	c.linuxProcess.release()
+}

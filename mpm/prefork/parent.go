@@ -1,0 +1,319 @@
+package prefork
+
+import (
+	"log/slog"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm/image"
+)
+
+// Config is what a Parent is made with.
+type Config struct {
+	// ConfigPath is handed to candidates, who read it.
+	ConfigPath string
+	// Logger receives what the master has to say.
+	Logger *slog.Logger
+	// Opened, if set, is called before the first child of a generation is
+	// spawned, Serving when the generation serves.
+	Opened  func(*image.Image)
+	Serving func(Status)
+}
+
+// Status describes the serving generation.
+type Status struct {
+	Generation uint64
+	Sockets    []Socket
+	Notes      []string
+	Warnings   []string
+	Children   int
+}
+
+// Parent is the master's state. It belongs to one goroutine.
+type Parent struct {
+	cfg Config
+	sys system
+	log *slog.Logger
+
+	slots   []*child       // by slot; nil is free; made with the first generation
+	byPID   map[int]*child // the same children
+	serving *generation    // nil until the first one serves
+	retired []*generation  // oldest first
+	number  uint64         // of the youngest generation, serving or not
+
+	reload *reload // the one under way
+	queued *reload // the one that follows it
+
+	stopping bool
+	stopped  []chan<- Result
+	failed   *Result // why the start failed
+}
+
+func newParent(cfg Config, sys system) *Parent {
+	return &Parent{cfg: cfg, sys: sys, log: cfg.Logger, byPID: make(map[int]*child)}
+}
+
+// begin starts the first generation.
+func (p *Parent) begin(now time.Time) {
+	p.reload = new(reload)
+	p.tryOut(now)
+}
+
+// handle takes in one event.
+func (p *Parent) handle(ev event, now time.Time) {
+	switch ev := ev.(type) {
+	case childrenEnded:
+		p.reap()
+	case childSaid:
+		if ch := p.byPID[ev.pid]; ch != nil {
+			p.childSaid(ch, ev)
+		}
+	case childClosed:
+		if ch := p.byPID[ev.pid]; ch != nil {
+			ch.closed = true
+			p.bury(ch, now)
+		}
+	case candidateSaid:
+		if t := p.trialOf(ev.pid); t != nil {
+			t.hear(ev.kind, ev.text, now)
+		}
+	case candidateClosed:
+		if t := p.trialOf(ev.pid); t != nil {
+			t.closed = true
+		}
+	case requested:
+		p.request(ev, now)
+	}
+}
+
+// advance does what is due and returns when to call it again at the latest;
+// the zero time means only after an event.
+func (p *Parent) advance(now time.Time) time.Time {
+	var next wakeUp
+	for _, ch := range p.slots {
+		if ch != nil {
+			p.enforce(ch, now)
+			next.at(ch.startBy)
+			next.at(ch.killAt)
+		}
+	}
+	p.bound(now, &next)
+	p.proceed(now, &next)
+	if p.serving != nil && !p.stopping {
+		p.maintain(p.serving, now)
+		next.at(p.serving.maintenance)
+	}
+	return next.time
+}
+
+// done reports whether the master has nothing left to do.
+func (p *Parent) done() bool {
+	return p.stopping && len(p.byPID) == 0 && (p.reload == nil || p.reload.trial == nil)
+}
+
+// wakeUp is the earliest of some times.
+type wakeUp struct{ time time.Time }
+
+func (w *wakeUp) at(t time.Time) {
+	if !t.IsZero() && (w.time.IsZero() || t.Before(w.time)) {
+		w.time = t
+	}
+}
+
+// enforce ends a child that is past one of its deadlines.
+func (p *Parent) enforce(ch *child, now time.Time) {
+	if due(ch.startBy, now) {
+		p.log.Error("child is not ready in time", "slot", ch.slot, "pid", ch.proc.pid(),
+			"generation", ch.generation.number, "start_timeout", ch.generation.options.StartTimeout)
+		ch.reason = "it was not ready within " + ch.generation.options.StartTimeout.String() + " (mpm.start_timeout)"
+		p.end(ch, unix.SIGKILL, now)
+	}
+	if due(ch.killAt, now) {
+		p.log.Warn("killing child that does not end", "slot", ch.slot, "pid", ch.proc.pid())
+		p.end(ch, unix.SIGKILL, now)
+	}
+}
+
+func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
+// end signals a child to end, and sees to it that it does.
+func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
+	ch.startBy, ch.killAt = time.Time{}, time.Time{}
+	if ch.reaped {
+		return
+	}
+	ch.ending = true
+	if err := ch.proc.signal(sig); err != nil {
+		p.log.Error("cannot signal child", "slot", ch.slot, "pid", ch.proc.pid(), "err", err)
+	}
+	if sig != unix.SIGKILL {
+		ch.killAt = now.Add(ch.generation.options.KillTimeout)
+	}
+}
+
+// reap collects the processes that have ended.
+func (p *Parent) reap() {
+	for {
+		pid, status := p.sys.reap()
+		if pid == 0 {
+			return
+		}
+		if ch := p.byPID[pid]; ch != nil {
+			ch.reaped, ch.status = true, exitStatus(status)
+			ch.startBy, ch.killAt = time.Time{}, time.Time{}
+			continue
+		}
+		if t := p.trialOf(pid); t != nil {
+			t.exited, t.status = true, exitStatus(status).String()
+			continue
+		}
+		// An orphan that fell to us as process 1, or a candidate given up.
+		p.log.Debug("unknown process ended", "pid", pid)
+	}
+}
+
+// childSaid takes in what a child reported of itself.
+func (p *Parent) childSaid(ch *child, ev childSaid) {
+	if ev.fail != "" {
+		ch.reason = ev.fail
+		return
+	}
+	if !ev.ready || ch.ready {
+		return
+	}
+	ch.ready, ch.startBy = true, time.Time{}
+	ch.generation.failures = 0
+	p.log.Debug("child is ready", "slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number)
+}
+
+// bury removes a child that is reaped and silent.
+func (p *Parent) bury(ch *child, now time.Time) {
+	if !ch.reaped || !ch.closed {
+		return
+	}
+	g := ch.generation
+	p.slots[ch.slot] = nil
+	delete(p.byPID, ch.proc.pid())
+	ch.proc.release()
+	g.children--
+	p.lament(ch)
+	if r := p.reload; r != nil && r.next == g {
+		p.failedProof(ch)
+	} else if g == p.serving {
+		p.replace(ch, now)
+	}
+}
+
+// lament logs a death, as loud as it deserves.
+func (p *Parent) lament(ch *child) {
+	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number, "status", ch.status.String()}
+	switch {
+	case ch.reason != "":
+		p.log.Error("child cannot serve", append(args, "reason", ch.reason)...)
+	case ch.ending || ch.status.clean():
+		p.log.Debug("child ended", args...)
+	default:
+		p.log.Error("child died", args...)
+	}
+}
+
+// replace sees to it that a dead child of the serving generation is made up
+// for: at once, unless children keep dying before they are ready.
+func (p *Parent) replace(ch *child, now time.Time) {
+	g := ch.generation
+	g.maintenance = now
+	if ch.status.clean() {
+		g.leaving = time.Time{}
+		return
+	}
+	if ch.ready {
+		return
+	}
+	g.failures++
+	g.notBefore = now.Add(backoff(g.failures))
+	if g.failures == 3 {
+		p.log.Warn("children die before they are ready; spawning more slowly until one is", "generation", g.number)
+	}
+}
+
+// maintain keeps the number of idle children in bounds.
+func (p *Parent) maintain(g *generation, now time.Time) {
+	if now.Before(g.maintenance) {
+		return
+	}
+	if now.Before(g.notBefore) {
+		g.maintenance = g.notBefore
+		return
+	}
+	d := plan(p.census(g, now), g.options)
+	g.rate, g.maintenance = d.rate, now.Add(d.next)
+	if d.full && !g.full {
+		p.log.Warn("every child is busy and no more may be started; raise mpm.max_request_workers (and mpm.server_limit) if the machine can bear it",
+			"max_request_workers", g.options.MaxRequestWorkers, "server_limit", g.options.ServerLimit)
+	}
+	g.full = d.full
+	if d.retire {
+		if err := g.files.retireOne(); err != nil {
+			p.log.Error("cannot retire an idle child", "err", err)
+		}
+		g.leaving = now.Add(podPatience)
+	}
+	for range d.spawn {
+		if !p.spawn(g, now) {
+			return
+		}
+	}
+}
+
+// spawn starts a child of g in the lowest free slot.
+func (p *Parent) spawn(g *generation, now time.Time) bool {
+	slot := p.freeSlot()
+	if slot < 0 {
+		return false
+	}
+	proc, err := p.sys.spawn(slot, g.number, g.files)
+	if err != nil {
+		g.failures++
+		g.notBefore = now.Add(max(backoff(g.failures), time.Second))
+		p.log.Error("cannot spawn child", "slot", slot, "generation", g.number, "err", err)
+		return false
+	}
+	ch := &child{slot: slot, proc: proc, generation: g, startBy: now.Add(g.options.StartTimeout)}
+	p.slots[slot] = ch
+	p.byPID[proc.pid()] = ch
+	g.children++
+	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
+	return true
+}
+
+func (p *Parent) freeSlot() int {
+	for i, ch := range p.slots {
+		if ch == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *Parent) freeSlots() int {
+	n := 0
+	for _, ch := range p.slots {
+		if ch == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// busy counts the children of g that serve a connection.
+func (p *Parent) busy(g *generation) int {
+	n := 0
+	for slot, ch := range p.slots {
+		if ch != nil && ch.generation == g && ch.ready && p.sys.slotState(slot).Busy() {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,73 @@
+package prefork
+
+import (
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+)
+
+// Maintenance runs each second, as in the classic model, and ten times as
+// often while children are short: a burst must not wait for seven cycles of a
+// second until the doubling has caught up with it (prefork-spec W15).
+const (
+	maintenanceInterval = time.Second
+	shortageInterval    = 100 * time.Millisecond
+	spawnRateMax        = 32
+)
+
+// census is what the plan needs to know of the serving generation.
+type census struct {
+	idle      int  // ready for a connection, or starting
+	total     int  // all of its children
+	freeSlots int  // slots without a process
+	rate      int  // how many were to be spawned in the last cycle; 1 at first
+	leaving   bool // an idle child was asked to leave and has not gone yet
+}
+
+// decision is what to do about it.
+type decision struct {
+	spawn  int
+	retire bool
+	rate   int           // for the next census
+	next   time.Duration // until the next one
+	// full: children are short and there is no room for more.
+	full bool
+}
+
+// plan decides how many children to add or take away. It is the classic
+// idle-server maintenance: too many idle and one leaves; too few and 1, 2, 4,
+// … up to 32 are added in each needy cycle, not bounded by the shortfall,
+// because a shortfall seen is one that grows.
+func plan(c census, o *mpm.Options) decision {
+	calm := decision{rate: 1, next: maintenanceInterval}
+	switch {
+	case c.idle > o.MaxSpareServers:
+		calm.retire = !c.leaving
+		return calm
+	case c.idle >= o.MinSpareServers:
+		return calm
+	}
+	spawn := min(c.rate, c.freeSlots, o.MaxRequestWorkers-c.total)
+	if spawn <= 0 {
+		calm.full = true
+		return calm
+	}
+	return decision{spawn: spawn, rate: min(c.rate*2, spawnRateMax), next: shortageInterval}
+}
+
+// startCount is how many children a new generation starts with: as many as
+// configured, but no fewer than the load of the one before it needs, so that
+// a reload is not felt.
+func startCount(o *mpm.Options, busyBefore, freeSlots int) int {
+	return min(max(o.StartServers, busyBefore+o.MinSpareServers), o.MaxRequestWorkers, freeSlots)
+}
+
+// backoff is the pause before the next spawn after so many children in a row
+// failed to become ready: none for the first two, then doubling.
+func backoff(failures int) time.Duration {
+	const base, longest = 100 * time.Millisecond, 10 * time.Second
+	if failures <= 2 {
+		return 0
+	}
+	return min(base<<min(failures-3, 10), longest)
+}

@@ -1,0 +1,336 @@
+package prefork
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+)
+
+const (
+	// firstStepTimeout bounds the candidate's first step at the start, when
+	// no configuration has been read yet.
+	firstStepTimeout = 30 * time.Second
+	// proofTries is how many children of a new generation may be killed by a
+	// signal before the generation counts as the cause.
+	proofTries = 3
+	// handoverTimeout bounds the wait for the idle children of the old
+	// generation to leave; they need microseconds.
+	handoverTimeout = 2 * time.Second
+	// handoverPoll is how often to look whether they have.
+	handoverPoll = 2 * time.Millisecond
+)
+
+// reload is the change from one generation to the next. It goes through three
+// phases: a candidate tries the configuration out (trial), the children of
+// the new generation become ready (next), the idle children of the old one
+// leave (old).
+type reload struct {
+	hard    bool // end the old generation at once
+	waiters []chan<- Result
+
+	trial    *trial
+	next     *generation
+	want     int // children that next starts with
+	deaths   int // of children of next that may be no fault of theirs
+	faults   []string
+	warnings []string
+	old      *generation
+	handover time.Time // deadline for the old idle children
+}
+
+func (r *reload) answer(res Result) {
+	res.Warnings = r.warnings
+	for _, w := range r.waiters {
+		w <- res // buffered by whoever asked
+	}
+	r.waiters = nil
+}
+
+// request takes in what an operator wants.
+func (p *Parent) request(ev requested, now time.Time) {
+	if ev.what == Stop {
+		if ev.reply != nil {
+			p.stopped = append(p.stopped, ev.reply)
+		}
+		p.stop(now)
+		return
+	}
+	if p.stopping {
+		if ev.reply != nil {
+			ev.reply <- Result{Errors: []string{"the server is stopping"}}
+		}
+		return
+	}
+	// One reload runs, at most one waits; more requests join the one that
+	// waits, since it will see what they want seen.
+	r := p.queued
+	if r == nil {
+		r = new(reload)
+		p.queued = r
+	}
+	r.hard = r.hard || ev.what == Restart
+	if ev.reply != nil {
+		r.waiters = append(r.waiters, ev.reply)
+	}
+}
+
+// proceed moves the reload along as far as it can go now.
+func (p *Parent) proceed(now time.Time, next *wakeUp) {
+	if p.stopping {
+		p.abandon()
+		return
+	}
+	if p.reload == nil && p.queued != nil && p.serving != nil {
+		p.reload, p.queued = p.queued, nil
+		p.log.Info("reload requested", "generation", p.serving.number)
+		p.tryOut(now)
+	}
+	if r := p.reload; r != nil && r.trial != nil {
+		p.judge(r, now)
+	}
+	if r := p.reload; r != nil && r.next != nil {
+		p.prove(r, now)
+	}
+	if r := p.reload; r != nil && r.old != nil {
+		p.handOver(r, now)
+	}
+	if r := p.reload; r != nil {
+		if r.trial != nil {
+			next.at(r.trial.deadline)
+		}
+		if r.old != nil {
+			next.at(now.Add(handoverPoll))
+		}
+	} else if p.queued != nil {
+		next.at(now)
+	}
+}
+
+// tryOut starts a candidate.
+func (p *Parent) tryOut(now time.Time) {
+	timeout := firstStepTimeout
+	if p.serving != nil {
+		timeout = p.serving.options.CandidateTimeout
+	}
+	proc, err := p.sys.startCandidate()
+	if err != nil {
+		p.fail([]string{err.Error()}, now)
+		return
+	}
+	p.reload.trial = &trial{proc: proc, timeout: timeout, step: "read the configuration", deadline: now.Add(timeout)}
+}
+
+func (p *Parent) trialOf(pid int) *trial {
+	if r := p.reload; r != nil && r.trial != nil && r.trial.proc.pid() == pid {
+		return r.trial
+	}
+	return nil
+}
+
+// judge ends the trial once the candidate has ended or is overdue.
+func (p *Parent) judge(r *reload, now time.Time) {
+	t := r.trial
+	if due(t.deadline, now) {
+		t.overdue()
+		if err := t.proc.signal(unix.SIGKILL); err != nil {
+			p.log.Error("cannot kill candidate", "pid", t.proc.pid(), "err", err)
+		}
+	}
+	if !t.exited || !t.closed {
+		return
+	}
+	r.trial = nil
+	r.warnings = t.warnings
+	defer t.proc.release()
+	if faults := t.verdict(); len(faults) > 0 {
+		p.fail(faults, now)
+		return
+	}
+	img, o, err := t.proc.result()
+	if err != nil {
+		p.fail([]string{err.Error()}, now)
+		return
+	}
+	if err := p.open(r, img, o, t.notes, now); err != nil {
+		_ = img.Close()
+		p.fail(splitLines(err), now)
+	}
+}
+
+// open makes the next generation and spawns its children.
+func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []string, now time.Time) error {
+	if p.slots == nil {
+		p.slots = make([]*child, o.ServerLimit)
+	}
+	if o.ServerLimit != len(p.slots) {
+		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
+	}
+	free := p.freeSlots()
+	if free == 0 {
+		return fmt.Errorf("all %d slots are taken by older generations that still serve; raise mpm.server_limit or set mpm.graceful_timeout", len(p.slots))
+	}
+	files, err := p.sys.openGeneration(img, o)
+	if err != nil {
+		return err
+	}
+	if p.cfg.Opened != nil {
+		p.cfg.Opened(img)
+	}
+	p.number++
+	g := &generation{number: p.number, image: img, options: o, files: files, notes: notes, rate: 1}
+	r.next = g
+	busy := 0
+	if p.serving != nil {
+		busy = p.busy(p.serving)
+	}
+	r.want = startCount(o, busy, free)
+	return nil
+}
+
+// failedProof notes the death of a child of the generation that is to serve.
+func (p *Parent) failedProof(ch *child) {
+	r := p.reload
+	switch {
+	case ch.reason != "":
+		r.faults = append(r.faults, "a child of the new generation cannot serve: "+ch.reason)
+	case ch.status.clean() && ch.ready: // it has served its share already
+	case ch.status.signal() != 0 && r.deaths < proofTries:
+		r.deaths++ // anyone can be killed; prove spawns another
+	default:
+		r.faults = append(r.faults, "a child of the new generation died before it was ready: "+ch.status.String())
+	}
+}
+
+// prove spawns the children of the next generation, waits until every one is
+// ready, and lets it serve; or gives it up.
+func (p *Parent) prove(r *reload, now time.Time) {
+	g := r.next
+	for len(r.faults) == 0 && g.children < r.want {
+		if !p.spawn(g, now) {
+			r.faults = append(r.faults, "a child could not be spawned; the log says why")
+		}
+	}
+	if len(r.faults) > 0 {
+		p.giveUp(r, now)
+		return
+	}
+	for _, ch := range p.slots {
+		if ch != nil && ch.generation == g && !ch.ready {
+			return
+		}
+	}
+	r.next, r.old = nil, p.serving
+	p.serving = g
+	g.maintenance = now
+	if r.old != nil {
+		p.retire(r.old, now)
+		if r.hard {
+			p.endAll(r.old, now)
+		}
+	}
+	r.handover = now.Add(handoverTimeout)
+	if r.old == nil {
+		p.finish(r)
+	}
+}
+
+// handOver waits until no child of the old generation will accept again.
+func (p *Parent) handOver(r *reload, now time.Time) {
+	for slot, ch := range p.slots {
+		if ch != nil && ch.generation == r.old && !ch.reaped && p.idle(slot, ch) && now.Before(r.handover) {
+			return
+		}
+	}
+	p.finish(r)
+}
+
+// finish ends a reload that was done.
+func (p *Parent) finish(r *reload) {
+	g := p.serving
+	p.reload = nil
+	p.log.Debug("generation serves", "generation", g.number)
+	if p.cfg.Serving != nil {
+		p.cfg.Serving(Status{
+			Generation: g.number, Sockets: g.files.sockets(), Notes: g.notes,
+			Warnings: r.warnings, Children: g.children,
+		})
+	}
+	r.answer(Result{Generation: g.number})
+}
+
+// giveUp retires a generation that never served.
+func (p *Parent) giveUp(r *reload, now time.Time) {
+	g, faults := r.next, r.faults
+	r.next = nil
+	p.retire(g, now)
+	p.fail(unique(faults), now)
+}
+
+// fail ends the reload without a new generation. At the start there is none
+// to go on with, so the master ends.
+func (p *Parent) fail(faults []string, now time.Time) {
+	r := p.reload
+	p.reload = nil
+	if p.serving == nil {
+		p.failed = &Result{Errors: faults, Warnings: r.warnings}
+		p.stop(now)
+		r.answer(*p.failed)
+		return
+	}
+	for _, f := range faults {
+		p.log.Error("reload failed", "reason", f, "generation", p.serving.number)
+	}
+	r.answer(Result{Generation: p.serving.number, Errors: faults})
+}
+
+// retire makes every child of g leave once it is idle.
+func (p *Parent) retire(g *generation, now time.Time) {
+	g.retired = true
+	g.files.retire()
+	if g.options.GracefulTimeout > 0 {
+		g.deadline = now.Add(g.options.GracefulTimeout)
+	}
+	for _, ch := range p.slots {
+		// One that is not ready serves nobody and need not become so.
+		if ch != nil && ch.generation == g && !ch.ready {
+			p.end(ch, unix.SIGTERM, now)
+		}
+	}
+	p.retired = append(p.retired, g)
+}
+
+// bound releases the retired generations without children, and ends the
+// children of those whose time is up.
+func (p *Parent) bound(now time.Time, next *wakeUp) {
+	kept := p.retired[:0]
+	for _, g := range p.retired {
+		if g.children == 0 {
+			p.log.Debug("generation ended", "generation", g.number)
+			g.release()
+			continue
+		}
+		if due(g.deadline, now) {
+			p.log.Warn("ending children that still serve", "generation", g.number,
+				"children", g.children, "graceful_timeout", g.options.GracefulTimeout)
+			g.deadline = time.Time{}
+			p.endAll(g, now)
+		}
+		next.at(g.deadline)
+		kept = append(kept, g)
+	}
+	clear(p.retired[len(kept):])
+	p.retired = kept
+}
+
+// endAll ends the children of g now, whatever they serve.
+func (p *Parent) endAll(g *generation, now time.Time) {
+	for _, ch := range p.slots {
+		if ch != nil && ch.generation == g {
+			p.end(ch, unix.SIGTERM, now)
+		}
+	}
+}

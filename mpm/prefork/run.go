@@ -1,0 +1,153 @@
+package prefork
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Master runs a Parent with the real system.
+type Master struct {
+	cfg    Config
+	events chan event
+}
+
+// NewMaster prepares a master; Run starts it.
+func NewMaster(cfg Config) *Master {
+	return &Master{cfg: cfg, events: make(chan event, 64)}
+}
+
+// StartError is returned by Run when the server could not start. Reasons are
+// all that stood in the way, a line each.
+type StartError struct{ Reasons []string }
+
+func (e *StartError) Error() string { return strings.Join(e.Reasons, "\n") }
+
+// Ask sends a request to the running master and waits for its result. It may
+// be called by any goroutine. It fails only when ctx ends first.
+func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
+	reply := make(chan Result, 1)
+	select {
+	case m.events <- requested{what, reply}:
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+	select {
+	case r := <-reply:
+		return r, nil
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+}
+
+// Run starts the server and serves until it is stopped. It owns the process's
+// children and the signals TERM, INT, HUP, USR1 and CHLD while it runs, so it
+// is called once, and nothing else in the process may start or wait for
+// processes.
+//
+// It returns nil after a stop that was asked for, and a *StartError when the
+// first generation never served.
+func (m *Master) Run() error {
+	sys, err := newLinux(m.cfg.ConfigPath, m.events)
+	if err != nil {
+		return err
+	}
+	defer sys.release()
+	p := newParent(m.cfg, sys)
+
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGCHLD, unix.SIGPIPE)
+	defer signal.Stop(signals)
+
+	p.begin(time.Now())
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		next := p.advance(time.Now())
+		if p.done() {
+			break
+		}
+		if next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case ev := <-m.events:
+			p.handle(ev, time.Now())
+		case sig := <-signals:
+			if ev := signalEvent(sig); ev != nil {
+				p.handle(ev, time.Now())
+			}
+		case <-timer.C:
+		}
+	}
+	p.release()
+	if p.failed != nil {
+		return &StartError{Reasons: p.failed.Errors}
+	}
+	return nil
+}
+
+// signalEvent says what a signal to the master asks for.
+func signalEvent(sig os.Signal) event {
+	switch sig {
+	case unix.SIGCHLD:
+		return childrenEnded{}
+	case unix.SIGTERM, unix.SIGINT:
+		return requested{what: Stop}
+	case unix.SIGHUP:
+		return requested{what: Restart}
+	case unix.SIGUSR1:
+		return requested{what: Reload}
+	}
+	return nil // SIGPIPE: a write to a closed standard error must not end us
+}
+
+// TryOut runs a candidate without a server around it, for checking a
+// configuration. It returns what the candidate has to say; a candidate that
+// does not end within each step's time is killed.
+func TryOut(cfg Config) (notes, warnings []string, err error) {
+	events := make(chan event, 64)
+	sys, err := newLinux(cfg.ConfigPath, events)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer sys.release()
+	p := newParent(cfg, sys)
+	ended := make(chan os.Signal, 16)
+	signal.Notify(ended, unix.SIGCHLD)
+	defer signal.Stop(ended)
+
+	p.begin(time.Now())
+	r := p.reload
+	if r == nil {
+		return nil, nil, &StartError{Reasons: p.failed.Errors}
+	}
+	t := r.trial
+	defer t.proc.release()
+	for !t.exited || !t.closed {
+		var overdue <-chan time.Time
+		if !t.deadline.IsZero() {
+			overdue = time.After(time.Until(t.deadline))
+		}
+		select {
+		case ev := <-events:
+			p.handle(ev, time.Now())
+		case <-ended:
+			p.handle(childrenEnded{}, time.Now())
+		case <-overdue:
+			t.overdue()
+			err = errors.Join(err, t.proc.signal(unix.SIGKILL))
+		}
+	}
+	if faults := t.verdict(); len(faults) > 0 {
+		return t.notes, t.warnings, errors.Join(&StartError{Reasons: faults}, err)
+	}
+	return t.notes, t.warnings, err
+}

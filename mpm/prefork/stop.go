@@ -1,0 +1,94 @@
+package prefork
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stop ends everything: children get SIGTERM now and SIGKILL after their kill
+// timeout, a candidate is killed, and what waits for a reload is told.
+func (p *Parent) stop(now time.Time) {
+	if p.stopping {
+		return
+	}
+	p.stopping = true
+	for _, ch := range p.slots {
+		if ch != nil {
+			p.end(ch, unix.SIGTERM, now)
+		}
+	}
+	refusal := Result{Errors: []string{"the server is stopping"}}
+	if p.queued != nil {
+		p.queued.answer(refusal)
+		p.queued = nil
+	}
+	r := p.reload
+	if r == nil {
+		return
+	}
+	if r.trial != nil {
+		if err := r.trial.proc.signal(unix.SIGKILL); err != nil {
+			p.log.Error("cannot kill candidate", "pid", r.trial.proc.pid(), "err", err)
+		}
+	}
+	if r.next != nil {
+		p.retire(r.next, now)
+		r.next = nil
+	}
+	r.old = nil
+	r.answer(refusal)
+}
+
+// abandon lets go of a candidate that was killed by stop.
+func (p *Parent) abandon() {
+	r := p.reload
+	if r == nil || r.trial == nil || !r.trial.exited || !r.trial.closed {
+		return
+	}
+	r.trial.proc.release()
+	r.trial = nil
+}
+
+// release gives back what the master holds, after the last process.
+func (p *Parent) release() {
+	if p.serving != nil {
+		p.serving.release()
+		p.serving = nil
+	}
+	for _, g := range p.retired {
+		g.release()
+	}
+	p.retired = nil
+	for _, reply := range p.stopped {
+		reply <- Result{}
+	}
+}
+
+// splitLines gives each line of a joined error.
+func splitLines(err error) []string {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		var lines []string
+		for _, e := range many.Unwrap() {
+			lines = append(lines, e.Error())
+		}
+		return lines
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+// unique drops repetitions: five children of one generation tend to fail for
+// one reason.
+func unique(lines []string) []string {
+	var kept []string
+	for _, l := range lines {
+		if !slices.Contains(kept, l) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}

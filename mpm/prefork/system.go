@@ -1,0 +1,117 @@
+package prefork
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+)
+
+// system is what a Parent needs of the operating system.
+type system interface {
+	// startCandidate starts trying out the configuration as it is now. What
+	// it says arrives as candidateSaid and, at last, candidateClosed.
+	startCandidate() (candidate, error)
+	// openGeneration binds listeners and makes the pipes of a generation.
+	openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error)
+	// spawn starts a child. What it says arrives as childSaid and, at last,
+	// childClosed.
+	spawn(slot int, number uint64, files generationFiles) (process, error)
+	// reap collects one process that has ended; pid is 0 when there is none.
+	reap() (pid int, status syscall.WaitStatus)
+	// slotState is what the scoreboard says of a slot.
+	slotState(slot int) mpm.State
+}
+
+// process is one that the master started.
+type process interface {
+	pid() int
+	signal(sig syscall.Signal) error
+	// release forgets the process, after it was reaped.
+	release()
+}
+
+// candidate is a process that tries out a new generation.
+type candidate interface {
+	process
+	// result opens what the candidate left behind, after it said done.
+	result() (*image.Image, *mpm.Options, error)
+}
+
+// generationFiles are the descriptors that the children of one generation
+// share.
+type generationFiles interface {
+	sockets() []Socket
+	// retireOne makes one idle child leave.
+	retireOne() error
+	// retire makes every child leave once it is idle.
+	retire()
+	// release closes everything, after the last child is gone.
+	release()
+}
+
+// Socket is a listening socket, as told to people.
+type Socket struct {
+	Name    string
+	Address netip.AddrPort
+}
+
+// event is something that happened outside.
+type event interface{ isEvent() }
+
+type (
+	// childrenEnded: some process may be ready to be reaped.
+	childrenEnded struct{}
+	// childSaid is what came through a child's report pipe.
+	childSaid struct {
+		pid   int
+		ready bool
+		fail  string
+	}
+	// childClosed: the child's report pipe is closed.
+	childClosed struct{ pid int }
+	// candidateSaid is one line of a candidate's report.
+	candidateSaid struct {
+		pid        int
+		kind, text string
+	}
+	// candidateClosed: the candidate's report pipe is closed.
+	candidateClosed struct{ pid int }
+	// requested is something an operator asks for.
+	requested struct {
+		what  Request
+		reply chan<- Result
+	}
+)
+
+func (childrenEnded) isEvent()   {}
+func (childSaid) isEvent()       {}
+func (childClosed) isEvent()     {}
+func (candidateSaid) isEvent()   {}
+func (candidateClosed) isEvent() {}
+func (requested) isEvent()       {}
+
+// Request is what an operator can ask a running master for.
+type Request int
+
+// The requests.
+const (
+	// Reload tries out the configuration and plugins as they are now and
+	// lets a new generation take over; the old one finishes what it serves.
+	Reload Request = iota + 1
+	// Restart is Reload, but the old generation is ended at once.
+	Restart
+	// Stop ends all children and the master.
+	Stop
+)
+
+// Result is the answer to a Request.
+type Result struct {
+	// Generation is the one that serves now.
+	Generation uint64
+	// Errors say why the request failed; none means it was done.
+	Errors []string
+	// Warnings are for the operator to read.
+	Warnings []string
+}
