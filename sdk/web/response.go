@@ -84,8 +84,8 @@ func (w *Response) Error(code int, message string) {
 	w.buf = w.buf[:0]
 	w.Status(code)
 	w.SetHeader("Content-Type", "text/plain; charset=utf-8")
-	w.WriteString(message)
-	w.WriteString("\n")
+	w.buf = append(w.buf, message...)
+	w.buf = append(w.buf, '\n')
 }
 
 // Redirect answers with a status such as 303 and the place to go to, which may

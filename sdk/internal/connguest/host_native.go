@@ -5,13 +5,11 @@ package connguest
 import (
 	"errors"
 	"io"
-	"log"
 	"net"
 	"sync/atomic"
 	"time"
 
 	"github.com/apphost/apphost/sdk/abi"
-	"github.com/apphost/apphost/sdk/internal/guestlog"
 )
 
 // Fake is what the host functions answer outside WebAssembly. Like the host
@@ -44,8 +42,6 @@ func current() *Fake {
 	}
 	return new(Fake)
 }
-
-var sink = guestlog.Sink{Log: func(_ int32, message string) { log.Print(message) }}
 
 // deadline is d from now; no time, which means never, for a d of 0.
 func deadline(d time.Duration) time.Time {

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-
-	"github.com/apphost/apphost/sdk/abi"
-	"github.com/apphost/apphost/sdk/internal/guestlog"
 )
 
 // What the guest registered. The host calls exports without a handle, so the
@@ -57,22 +54,4 @@ func Serve(c net.Conn) error {
 		return err
 	}
 	return nil
-}
-
-// result logs an error and turns it into an export's result.
-func result(err error) int32 {
-	if err == nil {
-		return 0
-	}
-	sink.Log(abi.LevelError, err.Error())
-	return 1
-}
-
-// trapOnPanic is deferred by the exports: a panic is logged and ends the
-// instance.
-func trapOnPanic() {
-	if value := recover(); value != nil {
-		sink.Panicked(value)
-		guestlog.Trap()
-	}
 }

@@ -85,7 +85,7 @@ func (s *Server) Dial() net.Conn {
 	if err != nil {
 		s.t.Fatalf("tcptest: %v", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		s.t.Fatalf("tcptest: %v", err)
@@ -100,11 +100,11 @@ func (s *Server) Dial() net.Conn {
 	done := make(chan error, 1)
 	s.done = done
 	go func() {
-		defer accepted.Close()
+		defer func() { _ = accepted.Close() }()
 		done <- connguest.Serve(connguest.NewConn())
 	}()
 	s.t.Cleanup(func() {
-		client.Close()
+		_ = client.Close()
 		if s.done == done {
 			_ = s.Wait()
 		}
