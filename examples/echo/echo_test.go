@@ -4,9 +4,9 @@ package echo
 import (
 	"testing"
 
-	"github.com/apphost/apphost/examples/internal/clangtest"
+	"github.com/apphost/apphost/examples/internal/buildtest"
 )
 
 func TestCommittedPluginIsWhatTheSourceBuilds(t *testing.T) {
-	clangtest.Rebuild(t, "echo", 1024)
+	buildtest.Clang(t, "echo", 1024)
 }

@@ -4,9 +4,9 @@ package hello
 import (
 	"testing"
 
-	"github.com/apphost/apphost/examples/internal/clangtest"
+	"github.com/apphost/apphost/examples/internal/buildtest"
 )
 
 func TestCommittedPluginIsWhatTheSourceBuilds(t *testing.T) {
-	clangtest.Rebuild(t, "hello", 2048)
+	buildtest.Clang(t, "hello", 2048)
 }
