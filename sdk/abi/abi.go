@@ -14,8 +14,8 @@ const (
 	// the host calls it once, before any other function.
 	Initialize = "_initialize"
 	// Start is the WASI command's start function: () → (). The host calls it
-	// in an http-wasm guest that exports it and has no Initialize; exit code
-	// 0 then means "initialised".
+	// once, before any other function, in a guest that exports it and not
+	// Initialize; to exit with code 0 is to be initialised.
 	Start = "_start"
 )
 
