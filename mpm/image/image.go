@@ -183,7 +183,12 @@ func (i *Image) Section(name string) ([]byte, bool) {
 }
 
 // Close unmaps the image and closes its descriptor. What Section returned
-// must not be used afterwards.
+// must not be used afterwards. Closing again does nothing.
 func (i *Image) Close() error {
-	return errors.Join(sys.Unmap(i.mem), i.fd.Close())
+	if i.mem == nil {
+		return nil
+	}
+	mem := i.mem
+	i.mem, i.sections = nil, nil
+	return errors.Join(sys.Unmap(mem), i.fd.Close())
 }

@@ -65,7 +65,7 @@ func (p *Parent) begin(now time.Time) {
 func (p *Parent) handle(ev event, now time.Time) {
 	switch ev := ev.(type) {
 	case childrenEnded:
-		p.reap()
+		p.reap(now)
 	case childSaid:
 		if ch := p.byPID[ev.pid]; ch != nil {
 			p.childSaid(ch, ev)
@@ -154,7 +154,7 @@ func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
 }
 
 // reap collects the processes that have ended.
-func (p *Parent) reap() {
+func (p *Parent) reap(now time.Time) {
 	for {
 		pid, status := p.sys.reap()
 		if pid == 0 {
@@ -163,6 +163,7 @@ func (p *Parent) reap() {
 		if ch := p.byPID[pid]; ch != nil {
 			ch.reaped, ch.status = true, exitStatus(status)
 			ch.startBy, ch.killAt = time.Time{}, time.Time{}
+			p.bury(ch, now)
 			continue
 		}
 		if t := p.trialOf(pid); t != nil {
@@ -232,6 +233,7 @@ func (p *Parent) replace(ch *child, now time.Time) {
 		return
 	}
 	g.failures++
+	g.rate = 1
 	g.notBefore = now.Add(backoff(g.failures))
 	if g.failures == 3 {
 		p.log.Warn("children die before they are ready; spawning more slowly until one is", "generation", g.number)
@@ -249,6 +251,9 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 	}
 	d := plan(p.census(g, now), g.options)
 	g.rate, g.maintenance = d.rate, now.Add(d.next)
+	if g.failures > 0 {
+		g.rate = 1 // the next one has to show first that it can live
+	}
 	if d.full && !g.full {
 		p.log.Warn("every child is busy and no more may be started; raise mpm.max_request_workers (and mpm.server_limit) if the machine can bear it",
 			"max_request_workers", g.options.MaxRequestWorkers, "server_limit", g.options.ServerLimit)

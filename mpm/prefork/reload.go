@@ -296,7 +296,7 @@ func (p *Parent) retire(g *generation, now time.Time) {
 	}
 	for _, ch := range p.slots {
 		// One that is not ready serves nobody and need not become so.
-		if ch != nil && ch.generation == g && !ch.ready {
+		if ch != nil && ch.generation == g && !ch.ready && !ch.ending {
 			p.end(ch, unix.SIGTERM, now)
 		}
 	}

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm"
+)
+
+// Config is what the configuration file and the plugin folder ask for,
+// checked.
+type Config struct {
+	Log Log
+	// MPM passes mpm.Options.Validate.
+	MPM mpm.Options
+	// Host has its plugins with their bytes, listeners, routes and the cache
+	// folder. Slot, Generation, Logger and Progress are left zero: they
+	// belong to the process that serves.
+	Host host.Config
+	// Warnings are one line each, in the order of the file: old key names,
+	// settings without effect.
+	Warnings []string
+}
+
+// Log says what is logged and how.
+type Log struct {
+	// Level is the least level that is logged.
+	Level slog.Level
+	// Format is "text", "json", or "auto": text on a terminal, else JSON.
+	Format string
+}
+
+// The limits and defaults that belong to the file rather than to mpm.
+const (
+	// BacklogDefault is httpd's, too.
+	BacklogDefault = 511
+	backlogMax     = 65_535
+
+	// MemoryLimitDefault is 64 MiB: ample for a handler, and 256 children
+	// that all reach it still fit a 16 GiB machine.
+	MemoryLimitDefault = 64 << 20
+	memoryLimitMin     = 64 << 10 // one wasm page
+	memoryLimitMax     = 4 << 30  // what 32 bits address
+
+	fileBytesMax = 1 << 20   // a configuration file
+	depthMax     = 64        // tables and lists in each other: paths grow with it
+	wasmBytesMax = 256 << 20 // a plugin
+)
+
+// Default returns the value of every setting that the file leaves out. It has
+// no listener, as none is the default; and no cache folder, because that
+// comes from the environment.
+func Default() *Config {
+	return &Config{
+		Log: Log{Level: slog.LevelInfo, Format: "auto"},
+		MPM: mpm.Options{
+			StartServers:           5,
+			MinSpareServers:        5,
+			MaxSpareServers:        10,
+			MaxRequestWorkers:      256,
+			ServerLimit:            512,
+			MaxConnectionsPerChild: 0,
+			StartTimeout:           30 * time.Second,
+			CandidateTimeout:       30 * time.Second,
+			GracefulTimeout:        0,
+			KillTimeout:            5 * time.Second,
+		},
+	}
+}

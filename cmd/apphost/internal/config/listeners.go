@@ -1,0 +1,155 @@
+package config
+
+import (
+	"path"
+	"strings"
+
+	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm"
+)
+
+// nameBytesMax bounds a listener's name; an address, its default, fits.
+const nameBytesMax = 300
+
+// listen reads the [[listen]] sections.
+func (d *decoder) listen(sections []*table) {
+	names := map[string]string{}     // to the path of the section
+	addresses := map[string]string{} // likewise
+	for _, t := range sections {
+		d.listener(t, names, addresses)
+	}
+}
+
+func (d *decoder) listener(t *table, names, addresses map[string]string) {
+	defer t.done()
+	var name, address string
+	named := t.text("name", &name)
+	addressed := t.address("address", &address, addresses)
+	if !named && !t.has("name") {
+		name = address
+	}
+	if named || addressed {
+		t.listenerName(name, names)
+	}
+	protocol := string(host.HTTP)
+	t.choice("protocol", &protocol, string(host.HTTP), string(host.TCP))
+	plugin := d.listenerPlugin(t, host.Protocol(protocol))
+	backlog := BacklogDefault
+	if t.integer("backlog", &backlog) && (backlog < 1 || backlog > backlogMax) {
+		t.fault("backlog", "must be from 1 to %d, got %d", backlogMax, backlog)
+	}
+	d.config.MPM.Listeners = append(d.config.MPM.Listeners,
+		mpm.Listener{Name: name, Address: address, Backlog: backlog})
+	d.config.Host.Listeners = append(d.config.Host.Listeners,
+		host.Listener{Name: name, Protocol: host.Protocol(protocol), Plugin: plugin})
+}
+
+// address reads an address that no section before has.
+func (t *table) address(key string, dst *string, seen map[string]string) bool {
+	if !t.text(key, dst) {
+		if !t.has(key) {
+			t.fault(key, `is missing; give HOST:PORT, such as "127.0.0.1:8080"`)
+		}
+		return false
+	}
+	normal, err := checkAddress(*dst)
+	if err != nil {
+		t.fault(key, "%s", err)
+		return false
+	}
+	if strings.HasSuffix(normal, ":0") { // the kernel chooses, another each time
+		return true
+	}
+	if other, ok := seen[normal]; ok {
+		t.fault(key, "%q is the address of %s already", *dst, other)
+		return false
+	}
+	seen[normal] = t.path
+	return true
+}
+
+func (t *table) listenerName(name string, seen map[string]string) {
+	switch other, taken := seen[name]; {
+	case name == "":
+		t.fault("name", "must not be empty; leave it out to use the address")
+	case len(name) > nameBytesMax:
+		t.fault("name", "must be at most %d bytes long, got %d", nameBytesMax, len(name))
+	case strings.ContainsFunc(name, isControl):
+		t.fault("name", "must not hold control characters, got %q", name)
+	case taken:
+		t.fault("name", "%q is the name of %s already; give each listener its own", name, other)
+	default:
+		seen[name] = t.path
+	}
+}
+
+// listenerPlugin reads the plugin, which tcp needs and http has by path.
+func (d *decoder) listenerPlugin(t *table, protocol host.Protocol) string {
+	var plugin string
+	given := t.text("plugin", &plugin)
+	switch {
+	case !t.has("plugin"):
+		if protocol == host.TCP {
+			t.fault("plugin", `is missing: protocol "tcp" needs one; %s`, d.plugins.have())
+		}
+	case protocol == host.HTTP && !t.refusedKey("protocol"):
+		t.fault("plugin", `goes with protocol "tcp" only; http mounts each plugin at /NAME/, and [[route]] elsewhere`)
+	case given:
+		d.reference(t, "plugin", plugin)
+	}
+	return plugin
+}
+
+// routes reads the [[route]] sections.
+func (d *decoder) routes(sections []*table) {
+	paths := map[string]string{} // to the path of the section
+	for _, t := range sections {
+		var route host.Route
+		if t.text("path", &route.Path) {
+			t.routePath("path", route.Path, paths)
+		} else if !t.has("path") {
+			t.fault("path", `is missing; give the path to serve, such as "/shop/"`)
+		}
+		if t.text("plugin", &route.Plugin) {
+			d.reference(t, "plugin", route.Plugin)
+		} else if !t.has("plugin") {
+			t.fault("plugin", "is missing; %s", d.plugins.have())
+		}
+		d.config.Host.Routes = append(d.config.Host.Routes, route)
+		t.done()
+	}
+	if len(sections) > 0 && !d.servesHTTP() {
+		sections[0].warn("path", `has no effect: no [[listen]] section has protocol "http"`)
+	}
+}
+
+func (d *decoder) servesHTTP() bool {
+	for _, l := range d.config.Host.Listeners {
+		if l.Protocol == host.HTTP {
+			return true
+		}
+	}
+	return false
+}
+
+// routePath checks a path that requests can have, and no route before has.
+func (t *table) routePath(key, route string, seen map[string]string) {
+	clean := path.Clean("/" + route)
+	if strings.HasSuffix(route, "/") && clean != "/" {
+		clean += "/"
+	}
+	switch other, taken := seen[route]; {
+	case !strings.HasPrefix(route, "/"):
+		t.fault(key, `must begin with "/", got %q`, route)
+	case strings.ContainsAny(route, "?#"):
+		t.fault(key, `must not hold "?" or "#": only the path is matched, got %q`, route)
+	case strings.ContainsFunc(route, isControl):
+		t.fault(key, "must not hold control characters, got %q", route)
+	case clean != route:
+		t.fault(key, "no request has this path; write %q, got %q", clean, route)
+	case taken:
+		t.fault(key, "%q is the path of %s already", route, other)
+	default:
+		seen[route] = t.path
+	}
+}

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// cacheDirFallback is used where the environment names no cache folder, as in
+// most services: only root can make it, so nobody else's code is run from it.
+const cacheDirFallback = "/var/cache/apphost"
+
+// Load reads the file at path and everything it names: the plugin folder,
+// its .wasm files and their .toml files. Relative paths in the file are
+// relative to the file's folder.
+//
+// # Errors
+//
+// All faults joined, one line each, in the order of the file; then those of
+// the plugin folder. A file that is not TOML has one fault, the first.
+func Load(path string) (*Config, error) {
+	text, err := readConfigFile(path)
+	if err != nil {
+		return nil, err
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of %s: %w", oneLine(path), err)
+	}
+	return load(source{
+		name:     path,
+		text:     text,
+		base:     filepath.Dir(absolute),
+		cacheDir: defaultCacheDir(),
+		open:     os.DirFS,
+	})
+}
+
+// source is what load reads from, so that tests need no disk.
+type source struct {
+	name     string                    // the configuration file, as faults name it
+	text     []byte                    // its content
+	base     string                    // the folder relative paths start from, absolute
+	cacheDir string                    // where cache_dir is empty
+	open     func(folder string) fs.FS // opens the plugin folder
+}
+
+// load is Load without the disk.
+func load(src source) (*Config, error) {
+	d := &decoder{src: src, config: Default()}
+	doc, fault := parse(src.name, src.text)
+	if fault != nil {
+		return nil, fault
+	}
+	d.file(doc)
+	d.config.Warnings = d.warnings.lines()
+	if err := d.faults.err(); err != nil {
+		return nil, err
+	}
+	return d.config, nil
+}
+
+func defaultCacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return cacheDirFallback
+	}
+	return filepath.Join(dir, "apphost")
+}
+
+func readConfigFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &fault{file: path, problem: "there is no such file; name the configuration with -c FILE"}
+	}
+	if err != nil {
+		return nil, &fault{file: path, problem: "cannot be read: " + cause(err)}
+	}
+	defer func() { _ = f.Close() }() // only read from
+	text, err := readBounded(f, fileBytesMax)
+	if err != nil {
+		return nil, &fault{file: path, problem: "cannot be read: " + cause(err)}
+	}
+	return text, nil
+}
+
+// readBounded reads all of r, or fails if that is more than limit bytes.
+func readBounded(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("it is larger than %s", formatSize(uint64(limit)))
+	}
+	return data, nil
+}
+
+// cause is err without the operation and path that fs errors begin with: the
+// fault names the file already, and as the reader knows it.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apphost/apphost/host"
+)
+
+// A plugin's settings come from two places with the same keys: NAME.toml next
+// to NAME.wasm, which the plugin's author ships, and [plugin.NAME] in the
+// configuration file, which wins key by key. Of [config] the keys are its own
+// direct ones: a table or list inside is taken whole from one place.
+
+// settings is what one place says about a plugin.
+type settings struct {
+	memoryLimitBytes uint64 // 0 is not given
+	config           map[string]any
+}
+
+// settings reads the keys of a plugin. This is the list of them.
+func (t *table) settings() settings {
+	defer t.done()
+	var s settings
+	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
+	config := t.table("config")
+	s.config = config.values
+	for key, v := range s.config {
+		config.checkJSON(join(config.path, key), v)
+	}
+	return s
+}
+
+// settingsFile reads NAME.toml.
+func (d *decoder) settingsFile(files fs.FS, name string) {
+	file := d.shown(name + ".toml")
+	order := d.nextFile()
+	plugin := d.find(name)
+	if plugin == nil && strings.HasPrefix(name, ".") {
+		return // some tool's
+	}
+	if plugin == nil {
+		d.warnings = append(d.warnings, &fault{file: file, order: order,
+			problem: fmt.Sprintf("has no effect: there is no %s.wasm next to it", name)})
+		return
+	}
+	text, err := readRegular(files, name+".toml", fileBytesMax)
+	if err != nil {
+		d.faults = append(d.faults, &fault{file: file, order: order, problem: "cannot be read: " + cause(err)})
+		return
+	}
+	doc, fault := parse(file, text)
+	if fault != nil {
+		fault.order = order
+		d.faults = append(d.faults, fault)
+		return
+	}
+	doc.order = order
+	root := &table{d: d, doc: doc, values: doc.root}
+	d.plugins.shipped[name] = root.settings()
+}
+
+// pluginSections reads [plugin.NAME], and settles what each plugin gets.
+func (d *decoder) pluginSections(t *table) {
+	given := map[string]settings{}
+	for name := range t.values {
+		given[name] = t.table(name).settings()
+		if !d.plugins.unread && d.find(name) == nil {
+			t.fault(name, "there is no plugin %q in %s; %s", name, d.plugins.folder, d.plugins.have())
+		}
+	}
+	for i := range d.config.Host.Plugins {
+		plugin := &d.config.Host.Plugins[i]
+		settle(plugin, d.plugins.shipped[plugin.Name], given[plugin.Name])
+	}
+}
+
+// settle gives the plugin the settings of both places.
+func settle(p *host.Plugin, shipped, given settings) {
+	p.MemoryLimitBytes = cmp.Or(given.memoryLimitBytes, shipped.memoryLimitBytes, MemoryLimitDefault)
+	values := map[string]any{}
+	maps.Copy(values, shipped.config)
+	maps.Copy(values, given.config)
+	p.Config, p.ConfigJSON = render(values)
+}
+
+// find is the plugin of that name, or nil.
+func (d *decoder) find(name string) *host.Plugin {
+	i := slices.IndexFunc(d.config.Host.Plugins, func(p host.Plugin) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &d.config.Host.Plugins[i]
+}

@@ -1,0 +1,179 @@
+package web
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/mpm"
+)
+
+// scripted is a connection that sends the same request n times, one for each
+// read, and takes any answer. It costs nothing, so that a benchmark over it
+// shows what the server costs.
+type scripted struct {
+	net.Conn
+	request string
+	n       int
+	written int
+}
+
+func (c *scripted) Read(p []byte) (int, error) {
+	if c.n == 0 {
+		return 0, io.EOF
+	}
+	c.n--
+	return copy(p, c.request), nil
+}
+
+func (c *scripted) Write(p []byte) (int, error)      { c.written += len(p); return len(p), nil }
+func (c *scripted) Close() error                     { return nil }
+func (c *scripted) CloseWrite() error                { return nil }
+func (c *scripted) SetDeadline(time.Time) error      { return nil }
+func (c *scripted) SetReadDeadline(time.Time) error  { return nil }
+func (c *scripted) SetWriteDeadline(time.Time) error { return nil }
+func (c *scripted) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *scripted) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c *scripted) ID() uint64                       { return 1 }
+func (c *scripted) Listener() string                 { return "bench" }
+func (c *scripted) SetState(mpm.State)               {}
+func (c *scripted) Stopping() bool                   { return false }
+
+const benchRequest = "GET /hello/ HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n"
+
+func helloServer(pieces ...string) *Server {
+	name, value := []byte("Content-Type"), []byte("text/plain")
+	var bodies [][]byte
+	for _, p := range pieces {
+		bodies = append(bodies, []byte(p))
+	}
+	return New(Config{Mounts: []Mount{{Path: "/hello/", Name: "hello", Handler: handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+		err := x.Header(exchange.Response).Set(name, value)
+		for _, b := range bodies {
+			_, err = x.Write(b)
+		}
+		return err
+	})}}})
+}
+
+// BenchmarkRequest is one request of a connection that is kept alive, by
+// what the handler does.
+func BenchmarkRequest(b *testing.B) {
+	for _, bc := range []struct {
+		name   string
+		pieces []string
+	}{
+		{"held", []string{"hello, world\n"}},
+		{"byte", []string{"h"}},
+		{"stream", []string{"hello, ", "world\n"}},
+		{"64KiB", []string{strings.Repeat("x", 64<<10)}},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			s := helloServer(bc.pieces...)
+			b.ReportAllocs()
+			s.ServeConn(b.Context(), &scripted{request: benchRequest, n: b.N})
+		})
+	}
+}
+
+// BenchmarkLibrary is the same request answered by the library alone: what
+// is less than BenchmarkRequest is the price of exchange and connection.
+func BenchmarkLibrary(b *testing.B) {
+	s := &fasthttp.Server{
+		Handler: func(ctx *fasthttp.RequestCtx) {
+			ctx.Response.Header.SetContentType("text/plain")
+			ctx.Response.SetBodyString("hello, world\n")
+		},
+		StreamRequestBody: true, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
+	}
+	b.ReportAllocs()
+	_ = s.ServeConn(&scripted{request: benchRequest, n: b.N})
+}
+
+// BenchmarkHandler is the handler of BenchmarkRequest called directly.
+func BenchmarkHandler(b *testing.B) {
+	s := helloServer("hello, world\n")
+	h, _ := s.routes.find([]byte("/hello/"))
+	x := &newConn(s).x
+	b.ReportAllocs()
+	for b.Loop() {
+		x.begin(nil)
+		_ = h.Serve(b.Context(), x)
+	}
+}
+
+// BenchmarkConnection is a connection with a single request.
+func BenchmarkConnection(b *testing.B) {
+	s := helloServer("hello, world\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		s.ServeConn(b.Context(), &scripted{request: benchRequest, n: 1})
+	}
+}
+
+// BenchmarkLoopback is a request and its answer over a real socket.
+func BenchmarkLoopback(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		helloServer("hello, world\n").ServeConn(b.Context(), &modelConn{Conn: c})
+		_ = c.Close()
+	})
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, 4<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := io.WriteString(c, benchRequest); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Read(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = c.Close()
+	_ = l.Close()
+	served.Wait()
+}
+
+// BenchmarkCoroutine is what each request would cost more if its handler ran
+// as a coroutine beside the library's writer, as stream.go weighs it: one
+// switch there and one back.
+func BenchmarkCoroutine(b *testing.B) {
+	next, stop := iter.Pull(func(yield func(struct{}) bool) {
+		for yield(struct{}{}) {
+		}
+	})
+	defer stop()
+	for b.Loop() {
+		next()
+	}
+}
+
+func TestHelloAllocatesNothing(t *testing.T) {
+	s := helloServer("hello, world\n")
+	const requests = 10_000
+	perConnection := testing.AllocsPerRun(5, func() {
+		s.ServeConn(t.Context(), &scripted{request: benchRequest, n: requests})
+	})
+	if perRequest := perConnection / requests; perRequest > 0.1 {
+		t.Errorf("%.2f allocations per request", perRequest)
+	}
+}

@@ -1,0 +1,248 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/apphost/apphost/mpm"
+)
+
+// passThrough is the size of the library's write buffer: so small that what
+// the library writes comes to conn.Write at once, where it is buffered in one
+// order with what stream.go writes past the library. A bufio.Writer still
+// keeps a write of a single byte back, so no such write must be made
+// (exchange.finish).
+const passThrough = 1
+
+// outBytes is how much output is gathered before it is written: a response
+// and its header are one write up to this size.
+const outBytes = 16 << 10
+
+// pieceBytes is the most that is given to one write: with the WriteTimeout it
+// is the rate below which a client is too slow, 4 KiB/s by default.
+const pieceBytes = 128 << 10
+
+// errCut is what the library gets from a connection after cut.
+var errCut = errors.New("response was cut off")
+
+// phase is what a read on the connection waits for.
+type phase uint8
+
+const (
+	inHeader phase = iota // a request's header
+	inBody                // a request's body
+	inIdle                // the next request
+)
+
+// conn is the connection the library sees: it tells the model the state,
+// applies the timeouts, gathers output until the next read, and does not
+// close. One goroutine uses it.
+type conn struct {
+	mpm.Conn
+	server *Server
+	ctx    context.Context
+	x      exchangeState
+
+	phase       phase
+	headerStart time.Time // of the header being read; zero before its first read
+	heard       bool      // anything of the current request arrived
+	readArmed   time.Time // the deadlines that are set
+	writeArmed  time.Time
+
+	out   []byte
+	muted bool  // drop what the library writes: it was answered, or nobody listens
+	err   error // of the first write that failed; sticky
+
+	refused bool // the error that ended the connection was logged
+	remote  string
+}
+
+func newConn(s *Server) *conn {
+	c := &conn{server: s}
+	c.x.c = c
+	return c
+}
+
+func (c *conn) open(ctx context.Context, m mpm.Conn) {
+	c.Conn, c.ctx = m, ctx
+	c.phase, c.headerStart, c.heard = inHeader, time.Time{}, false
+	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
+	c.muted, c.err, c.refused = false, nil, false
+	c.remote = ""
+}
+
+func (c *conn) release() {
+	c.Conn, c.ctx = nil, nil
+	c.out = reuse(c.out)
+	c.x.release()
+}
+
+// onState learns from the library where it is: StateActive when a request
+// begins, StateIdle when its response is written.
+func (c *conn) onState(state fasthttp.ConnState) {
+	switch state {
+	case fasthttp.StateActive:
+		// After an idle wait the library has the first byte already.
+		c.heard = c.phase == inIdle
+		c.phase, c.headerStart = inHeader, time.Time{}
+	case fasthttp.StateIdle:
+		c.phase, c.muted, c.heard = inIdle, false, false
+	}
+}
+
+// Read reads for the phase the connection is in. Before it can block, all
+// output goes out: pipelined requests are thereby answered in one write.
+func (c *conn) Read(p []byte) (int, error) {
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	now := time.Now()
+	var deadline time.Time
+	config := &c.server.config
+	limit := config.BodyTimeout
+	switch c.phase {
+	case inHeader:
+		if c.headerStart.IsZero() {
+			c.headerStart = now
+			c.SetState(mpm.StateReading)
+		}
+		limit = config.HeaderTimeout
+		deadline = c.headerStart.Add(limit)
+	case inIdle:
+		c.SetState(mpm.StateKeepalive)
+		limit = config.IdleTimeout
+		deadline = now.Add(limit)
+	case inBody:
+		deadline = now.Add(limit)
+	}
+	if stale(c.readArmed, deadline, limit) {
+		if err := c.SetReadDeadline(deadline); err != nil {
+			return 0, err
+		}
+		c.readArmed = deadline
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard = true
+	} else if err != nil && !c.heard {
+		c.muted = true // no request: no response either, such as 408
+	}
+	return n, err
+}
+
+// stale reports whether a deadline that is set, armed, is too far from the
+// wanted one to be left alone.
+func stale(armed, wanted time.Time, limit time.Duration) bool {
+	early := wanted.Sub(armed)
+	return early < 0 || early > min(limit/8, time.Second)
+}
+
+// Write is the library's way out.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	if c.muted {
+		return len(p), nil
+	}
+	return len(p), c.send(p)
+}
+
+// makeRoom flushes unless n more bytes may be added to the output.
+func (c *conn) makeRoom(n int) error {
+	if len(c.out)+n > outBytes {
+		return c.flush()
+	}
+	return c.err
+}
+
+// send adds p to the output.
+func (c *conn) send(p []byte) error {
+	if err := c.makeRoom(len(p)); err != nil {
+		return err
+	}
+	if len(p) > outBytes {
+		return c.writeOut(p)
+	}
+	c.out = append(c.out, p...)
+	return nil
+}
+
+// sendString adds s, which is short, to the output.
+func (c *conn) sendString(s string) error {
+	if err := c.makeRoom(len(s)); err != nil {
+		return err
+	}
+	c.out = append(c.out, s...)
+	return nil
+}
+
+// flush writes the output gathered so far.
+func (c *conn) flush() error {
+	if c.err != nil || len(c.out) == 0 {
+		return c.err
+	}
+	err := c.writeOut(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// writeOut writes p in pieces, each of which has the whole WriteTimeout.
+func (c *conn) writeOut(p []byte) error {
+	for c.err == nil && len(p) > 0 {
+		piece := p[:min(len(p), pieceBytes)]
+		p = p[len(piece):]
+		c.err = c.writePiece(piece)
+	}
+	return c.err
+}
+
+func (c *conn) writePiece(p []byte) error {
+	limit := c.server.config.WriteTimeout
+	deadline := time.Now().Add(limit)
+	if stale(c.writeArmed, deadline, limit) {
+		if err := c.SetWriteDeadline(deadline); err != nil {
+			return err
+		}
+		c.writeArmed = deadline
+	}
+	n, err := c.Conn.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// cut makes what was sent so far the end of the connection: the client sees
+// a response that breaks off.
+func (c *conn) cut() {
+	if err := c.flush(); err == nil {
+		c.err = errCut
+	}
+}
+
+// Close does nothing: the model closes.
+func (c *conn) Close() error { return nil }
+
+func (c *conn) remoteAddr() string {
+	if c.remote == "" {
+		c.remote = c.RemoteAddr().String()
+	}
+	return c.remote
+}
+
+// keptBytes is the largest buffer that outlives a request.
+const keptBytes = 64 << 10
+
+// reuse returns b empty for the next request, or nil if it is too large to
+// be kept.
+func reuse(b []byte) []byte {
+	if cap(b) > keptBytes {
+		return nil
+	}
+	return b[:0]
+}

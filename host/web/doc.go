@@ -1,0 +1,18 @@
+// Package web speaks HTTP/1.1 (RFC 9110, RFC 9112) on a connection that was
+// handed over, and gives each request to the handler mounted at its path.
+//
+// It promises that
+//
+//   - a response a handler writes in one piece has a Content-Length; one it
+//     writes in several is on its way to the client piece by piece, while the
+//     handler runs, without another goroutine;
+//   - a handler that fails half way leaves the client a response that is
+//     visibly cut off, never one that looks complete;
+//   - a request whose end two parsers could see in different places is
+//     refused, and nothing after it on the connection is read;
+//   - ServeConn starts no goroutine that outlives it. (The HTTP library keeps
+//     one for the whole process, which renders the Date header each second.)
+//
+// Parsing, keep-alive and plain responses are the library's,
+// github.com/valyala/fasthttp. Streaming is ours: see stream.go for why.
+package web

@@ -1,0 +1,169 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/apphost/apphost/host/exchange"
+)
+
+// exchangeState is one request and its response. Each connection has one and
+// uses it for all its requests, so that most need no memory.
+type exchangeState struct {
+	c    *conn
+	http *fasthttp.RequestCtx
+
+	method, uri     []byte
+	pathBuffer      []byte // for cleanPath
+	request         block
+	requestTrailers block
+	body            body
+
+	status           int
+	response         block
+	responseTrailers block
+	held             []byte
+	isHeld           bool // the first Write was made
+	close            bool // no request follows
+	stream           stream
+}
+
+// begin starts on a request, or on the answer to one that was not read.
+func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
+	x.http = http
+	x.method, x.uri = x.method[:0], x.uri[:0]
+	for _, b := range []*block{&x.request, &x.requestTrailers, &x.response, &x.responseTrailers} {
+		b.reset()
+	}
+	x.body = body{err: io.EOF}
+	x.status = fasthttp.StatusOK
+	x.pathBuffer = reuse(x.pathBuffer)
+	x.held, x.isHeld = reuse(x.held), false
+	x.close = false
+	x.stream = stream{}
+}
+
+// release forgets what belongs to a request, and memory that is not worth
+// keeping.
+func (x *exchangeState) release() {
+	x.begin(nil)
+	x.body = body{}
+}
+
+// setTarget sets the request line. A target in absolute form names the host
+// too, and then the Host header does not count (RFC 9112, section 3.2.2).
+func (x *exchangeState) setTarget(method, target []byte) {
+	uri, authority := splitTarget(target)
+	x.SetMethod(method)
+	if len(uri) == 0 || uri[0] == '?' {
+		x.uri = append(x.uri[:0], '/')
+		uri = append(x.uri, uri...)
+	}
+	x.SetURI(uri)
+	if authority != nil {
+		// The library has found it valid.
+		_ = x.request.set([]byte("Host"), authority)
+	}
+}
+
+func (x *exchangeState) Method() []byte          { return x.method }
+func (x *exchangeState) URI() []byte             { return x.uri }
+func (x *exchangeState) SetMethod(method []byte) { x.method = append(x.method[:0], method...) }
+func (x *exchangeState) SetURI(uri []byte)       { x.uri = append(x.uri[:0], uri...) }
+func (x *exchangeState) RemoteAddr() string      { return x.c.remoteAddr() }
+func (x *exchangeState) Body() io.Reader         { return &x.body }
+func (x *exchangeState) Status() int             { return x.status }
+
+func (x *exchangeState) Protocol() string {
+	if x.http.Request.Header.IsHTTP11() {
+		return "HTTP/1.1"
+	}
+	return string(x.http.Request.Header.Protocol())
+}
+
+// SetStatus sets the status. One that is not final, or has not three digits,
+// is exchange.ErrInvalid.
+func (x *exchangeState) SetStatus(code int) error {
+	if x.stream.on {
+		return exchange.ErrSent
+	}
+	if code < 200 || code > 999 {
+		return exchange.ErrInvalid
+	}
+	x.status = code
+	return nil
+}
+
+// Header returns a block. The response's differs from the others in what a
+// handler may set: see responseHeader.
+func (x *exchangeState) Header(kind exchange.Kind) exchange.Header {
+	switch kind {
+	case exchange.Request:
+		return (*requestHeader)(&x.request)
+	case exchange.RequestTrailers:
+		return (*requestHeader)(&x.requestTrailers)
+	case exchange.Response:
+		return (*responseHeader)(x)
+	case exchange.ResponseTrailers:
+		return (*responseTrailers)(x)
+	}
+	panic(fmt.Sprintf("BUG: header kind %d", kind))
+}
+
+// Write holds the first piece, and streams from the second on.
+func (x *exchangeState) Write(p []byte) (int, error) {
+	if !x.isHeld {
+		x.hold(p)
+		return len(p), nil
+	}
+	if !x.stream.on {
+		x.startStream(x.declaredLength())
+		if err := x.writeStream(x.held); err != nil {
+			return 0, err
+		}
+	}
+	if err := x.writeStream(p); err != nil {
+		return 0, err
+	}
+	if err := x.c.flush(); err != nil {
+		return 0, fmt.Errorf("write response: %w", err)
+	}
+	return len(p), nil
+}
+
+func (x *exchangeState) hold(p []byte) {
+	x.held, x.isHeld = append(x.held, p...), true
+}
+
+// own sets a response header of ours, on a response without others of the
+// name.
+func (x *exchangeState) own(name, value string) {
+	_ = x.response.append([]byte(name), []byte(value))
+}
+
+// plain makes the response a line that says what its status says.
+func (x *exchangeState) plain(status int) {
+	x.response.reset()
+	x.responseTrailers.reset()
+	x.held = x.held[:0]
+	x.status = status
+	x.own("Content-Type", "text/plain; charset=utf-8")
+	x.own("X-Content-Type-Options", "nosniff")
+	x.held = strconv.AppendInt(x.held, int64(status), 10)
+	x.held = append(x.held, ' ')
+	x.hold([]byte(fasthttp.StatusMessage(status) + "\n"))
+}
+
+// redirect sends the client to location, with the query it came with, and
+// with 308 so that it keeps the method and the body.
+func (x *exchangeState) redirect(location string) {
+	x.plain(fasthttp.StatusPermanentRedirect)
+	if query := bytes.IndexByte(x.uri, '?'); query >= 0 {
+		location += string(x.uri[query:])
+	}
+	x.own("Location", location)
+}

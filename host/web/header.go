@@ -1,0 +1,214 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/apphost/apphost/host/exchange"
+)
+
+// blockBytesMax is the most that names and values a handler sets in one
+// header block may take together; it bounds what a guest can make us hold.
+const blockBytesMax = 256 << 10
+
+// field is one header line.
+type field struct{ name, value []byte }
+
+// block is a header block: fields in order, and the memory of those that
+// were set here.
+type block struct {
+	fields []field
+	arena  []byte
+}
+
+func (b *block) reset() {
+	clear(b.fields)
+	b.fields = b.fields[:0]
+	b.arena = reuse(b.arena)
+}
+
+// Names calls yield for each name once, in order of first appearance.
+func (b *block) Names(yield func(name []byte) bool) {
+	for i := range b.fields {
+		if b.index(b.fields[i].name) == i && !yield(b.fields[i].name) {
+			return
+		}
+	}
+}
+
+// Values calls yield for each value of name, in order.
+func (b *block) Values(name []byte, yield func(value []byte) bool) {
+	for i := range b.fields {
+		if sameName(b.fields[i].name, name) && !yield(b.fields[i].value) {
+			return
+		}
+	}
+}
+
+// index is where name first appears, or -1.
+func (b *block) index(name []byte) int {
+	for i := range b.fields {
+		if sameName(b.fields[i].name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (b *block) set(name, value []byte) error {
+	value, err := b.check(name, value)
+	if err != nil {
+		return err
+	}
+	i := b.index(name)
+	if i < 0 {
+		return b.append(name, value)
+	}
+	value = b.keep(value)
+	b.fields[i].value = value
+	kept := b.fields[:i+1]
+	for _, f := range b.fields[i+1:] {
+		if !sameName(f.name, name) {
+			kept = append(kept, f)
+		}
+	}
+	b.cutTo(kept)
+	return nil
+}
+
+func (b *block) add(name, value []byte) error {
+	value, err := b.check(name, value)
+	if err != nil {
+		return err
+	}
+	return b.append(name, value)
+}
+
+func (b *block) append(name, value []byte) error {
+	b.fields = append(b.fields, field{b.keep(name), b.keep(value)})
+	return nil
+}
+
+func (b *block) remove(name []byte) {
+	kept := b.fields[:0]
+	for _, f := range b.fields {
+		if !sameName(f.name, name) {
+			kept = append(kept, f)
+		}
+	}
+	b.cutTo(kept)
+}
+
+func (b *block) cutTo(kept []field) {
+	clear(b.fields[len(kept):])
+	b.fields = kept
+}
+
+// check returns the value without the white space around it, or why the
+// field must not be added.
+func (b *block) check(name, value []byte) ([]byte, error) {
+	if !validName(name) || !validValue(value) {
+		return nil, exchange.ErrInvalid
+	}
+	// The size of a field is also counted for one without bytes.
+	size := len(b.arena) + len(name) + len(value) + 32*len(b.fields)
+	if size > blockBytesMax {
+		return nil, fmt.Errorf("set header %q: more than %d bytes of headers", name, blockBytesMax)
+	}
+	return bytes.Trim(value, " \t"), nil
+}
+
+// keep copies p into memory of the block. What was kept earlier stays where
+// it is when the arena grows.
+func (b *block) keep(p []byte) []byte {
+	start := len(b.arena)
+	b.arena = append(b.arena, p...)
+	return b.arena[start:len(b.arena):len(b.arena)]
+}
+
+// sameName compares header names, of which the case does not matter.
+func sameName(a, b []byte) bool {
+	return len(a) == len(b) && bytes.EqualFold(a, b)
+}
+
+func isName(name []byte, lower string) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i := range name {
+		c := name[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// validName reports whether name is a token (RFC 9110, section 5.6.2).
+func validName(name []byte) bool {
+	for _, c := range name {
+		if !isTokenByte(c) {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+func isTokenByte(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	case c <= ' ', c >= 0x7f:
+		return false
+	}
+	switch c {
+	case '!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~':
+		return true
+	}
+	return false
+}
+
+// validValue reports whether value is free of control characters but tab
+// (RFC 9110, section 5.5).
+func validValue(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// connectionOnly reports whether name describes the connection rather than
+// the message (RFC 9110, section 7.6.1): such fields are the server's.
+func connectionOnly(name []byte) bool {
+	switch len(name) {
+	case 2:
+		return isName(name, "te")
+	case 7:
+		return isName(name, "trailer") || isName(name, "upgrade")
+	case 10:
+		return isName(name, "connection") || isName(name, "keep-alive")
+	case 16:
+		return isName(name, "proxy-connection")
+	case 17:
+		return isName(name, "transfer-encoding")
+	}
+	return false
+}
+
+// hasToken reports whether the comma-separated list has token, in lower
+// case, in it.
+func hasToken(list []byte, token string) bool {
+	for len(list) > 0 {
+		item, rest, _ := bytes.Cut(list, []byte{','})
+		if isName(bytes.Trim(item, " \t"), token) {
+			return true
+		}
+		list = rest
+	}
+	return false
+}

@@ -1,0 +1,187 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/mpm"
+)
+
+// Mount puts a handler at a path.
+type Mount struct {
+	// Path is what the decoded, normalised path of a request is compared
+	// with: as a prefix if it ends in "/", else as a whole. It begins with
+	// "/" and contains no "//", "/./" or "/../".
+	Path string
+	// Name is shown for the mount on the page at "/": the plugin's name.
+	Name string
+	// Handler answers the requests.
+	Handler exchange.Handler
+}
+
+// Config is what a Server is made of. In its numbers and durations 0 means
+// the default.
+type Config struct {
+	// Mounts are the handlers, in the order in which "/" lists them.
+	Mounts []Mount
+	// Name is the value of the Server header of responses that do not bring
+	// their own; empty means no such header.
+	Name string
+	// Logger takes what goes wrong on connections, at debug level: clients
+	// break off and send nonsense all the time. The default discards it.
+	Logger *slog.Logger
+
+	// HeaderBytesMax is the largest request line and header, together, that
+	// is read; a larger one is answered 431. Each connection has a buffer of
+	// this size. Default 16 KiB.
+	HeaderBytesMax int
+	// BodyBytesMax is the largest request body; a larger one is answered
+	// 413. Bodies are streamed: this much is never in memory. Default 64 MiB.
+	BodyBytesMax int64
+
+	// The timeouts may come early by an eighth of their length, by one
+	// second at most: it saves most of the cost of arming them.
+
+	// HeaderTimeout is the time from a request's first byte (the first
+	// request's: from the start of the connection) to the end of its header
+	// and of the first 8 KiB of its body. Default 20s.
+	HeaderTimeout time.Duration
+	// BodyTimeout is the longest wait for a next piece of a request's body.
+	// Default 30s.
+	BodyTimeout time.Duration
+	// IdleTimeout is the longest wait for the next request of a connection.
+	// Default 15s.
+	IdleTimeout time.Duration
+	// WriteTimeout is the longest a client may take to accept a piece of a
+	// response. Default 30s.
+	WriteTimeout time.Duration
+}
+
+// The defaults of Config.
+const (
+	DefaultHeaderBytesMax = 16 << 10
+	DefaultBodyBytesMax   = 64 << 20
+	DefaultHeaderTimeout  = 20 * time.Second
+	DefaultBodyTimeout    = 30 * time.Second
+	DefaultIdleTimeout    = 15 * time.Second
+	DefaultWriteTimeout   = 30 * time.Second
+)
+
+// Server answers HTTP requests. It is safe for concurrent use, and nothing
+// in it needs closing.
+type Server struct {
+	config Config
+	routes routes
+	page   []byte
+	http   *fasthttp.Server
+	conns  sync.Pool // of *conn
+}
+
+// New returns a server for config, which Validate must have found right.
+func New(config Config) *Server {
+	if err := config.Validate(); err != nil {
+		panic(fmt.Sprintf("BUG: %v", err))
+	}
+	config.setDefaults()
+	s := &Server{config: config, routes: newRoutes(config.Mounts), page: renderPage(config.Mounts)}
+	s.conns.New = func() any { return newConn(s) }
+	s.http = &fasthttp.Server{
+		Handler:         s.serveRequest,
+		ErrorHandler:    s.refuse,
+		ConnState:       func(c net.Conn, state fasthttp.ConnState) { c.(*conn).onState(state) },
+		Logger:          debugLogger{config.Logger},
+		Name:            config.Name,
+		ReadBufferSize:  config.HeaderBytesMax,
+		WriteBufferSize: passThrough,
+
+		StreamRequestBody:  true,
+		MaxRequestBodySize: int(min(config.BodyBytesMax, math.MaxInt)),
+		// Without this the library stores uploads in files of its own.
+		DisablePreParseMultipartForm: true,
+
+		NoDefaultServerHeader: true,
+		NoDefaultContentType:  true,
+		SecureErrorLogMessage: true,
+		// How many connections there are is for the model to say.
+		Concurrency: math.MaxInt32,
+	}
+	return s
+}
+
+// Validate reports what is wrong with c: a path that cannot match or is there
+// twice, a mount without a handler, a negative limit.
+func (c *Config) Validate() error {
+	if err := validateMounts(c.Mounts); err != nil {
+		return err
+	}
+	limits := []struct {
+		name  string
+		value int64
+	}{
+		{"HeaderBytesMax", int64(c.HeaderBytesMax)},
+		{"BodyBytesMax", c.BodyBytesMax},
+		{"HeaderTimeout", int64(c.HeaderTimeout)},
+		{"BodyTimeout", int64(c.BodyTimeout)},
+		{"IdleTimeout", int64(c.IdleTimeout)},
+		{"WriteTimeout", int64(c.WriteTimeout)},
+	}
+	for _, l := range limits {
+		if l.value < 0 {
+			return fmt.Errorf("validate web config: %s must not be negative, got %d", l.name, l.value)
+		}
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	orDefault(&c.HeaderBytesMax, DefaultHeaderBytesMax)
+	orDefault(&c.BodyBytesMax, DefaultBodyBytesMax)
+	orDefault(&c.HeaderTimeout, DefaultHeaderTimeout)
+	orDefault(&c.BodyTimeout, DefaultBodyTimeout)
+	orDefault(&c.IdleTimeout, DefaultIdleTimeout)
+	orDefault(&c.WriteTimeout, DefaultWriteTimeout)
+}
+
+func orDefault[T comparable](value *T, byDefault T) {
+	var zero T
+	if *value == zero {
+		*value = byDefault
+	}
+}
+
+// ServeConn answers the requests of one connection, one after the other, and
+// returns when there will be no more: the client or a response said so, a
+// timeout passed, the child was told to leave, or something was wrong. It
+// does not close c. Handlers get ctx.
+func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
+	wrapped := s.conns.Get().(*conn)
+	wrapped.open(ctx, c)
+	err := s.http.ServeConn(wrapped)
+	if flushErr := wrapped.flush(); err == nil {
+		err = flushErr
+	}
+	if err != nil && !wrapped.refused {
+		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
+	}
+	wrapped.release()
+	s.conns.Put(wrapped)
+}
+
+// debugLogger is the library's logger: what it finds worth a line are
+// mistakes of clients.
+type debugLogger struct{ logger *slog.Logger }
+
+func (l debugLogger) Printf(format string, args ...any) {
+	l.logger.Debug("http library", "message", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,230 @@
+package prefork
+
+import (
+	"errors"
+	"log/slog"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+)
+
+// world is a system without processes: the test says what they do. Its clock
+// moves only when the test moves it.
+type world struct {
+	t      *testing.T
+	now    time.Time
+	parent *Parent
+
+	nextPID    int
+	procs      map[int]*fakeProcess
+	dead       []int // to be reaped
+	states     map[int]mpm.State
+	options    mpm.Options // what the next candidate leaves behind
+	candidates []*fakeProcess
+	files      []*fakeFiles
+
+	spawnErr, openErr error
+	served            []Status
+}
+
+type fakeProcess struct {
+	w       *world
+	number  int
+	slot    int
+	gen     uint64
+	status  syscall.WaitStatus
+	dead    bool
+	signals []syscall.Signal
+	deaf    bool // does not end on SIGTERM
+}
+
+func (p *fakeProcess) pid() int { return p.number }
+func (p *fakeProcess) release() {}
+func (p *fakeProcess) signal(sig syscall.Signal) error {
+	if p.dead {
+		p.w.t.Errorf("signal %v to process %d, which is dead", sig, p.number)
+	}
+	p.signals = append(p.signals, sig)
+	if sig == syscall.SIGKILL || !p.deaf {
+		p.w.exit(p, syscall.WaitStatus(sig))
+	}
+	return nil
+}
+
+func (p *fakeProcess) result() (*image.Image, *mpm.Options, error) {
+	o := p.w.options
+	return new(image.Image), &o, nil
+}
+
+type fakeFiles struct {
+	retiredOne int
+	retired    bool
+	released   bool
+}
+
+func (f *fakeFiles) sockets() []Socket { return nil }
+func (f *fakeFiles) retireOne() error  { f.retiredOne++; return nil }
+func (f *fakeFiles) retire()           { f.retired = true }
+func (f *fakeFiles) release()          { f.released = true }
+
+func newWorld(t *testing.T) *world {
+	w := &world{
+		t: t, now: time.Unix(1000, 0), nextPID: 100,
+		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
+		options: mpm.Options{
+			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
+			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
+		},
+	}
+	w.parent = newParent(Config{
+		Logger:  slog.New(slog.DiscardHandler),
+		Serving: func(s Status) { w.served = append(w.served, s) },
+	}, w)
+	return w
+}
+
+func (w *world) startCandidate() (candidate, error) {
+	p := w.newProcess()
+	w.candidates = append(w.candidates, p)
+	return p, nil
+}
+
+func (w *world) openGeneration(*image.Image, *mpm.Options) (generationFiles, error) {
+	if w.openErr != nil {
+		return nil, w.openErr
+	}
+	f := new(fakeFiles)
+	w.files = append(w.files, f)
+	return f, nil
+}
+
+func (w *world) spawn(slot int, number uint64, _ generationFiles) (process, error) {
+	if w.spawnErr != nil {
+		return nil, w.spawnErr
+	}
+	p := w.newProcess()
+	p.slot, p.gen = slot, number
+	w.states[slot] = mpm.StateStarting
+	return p, nil
+}
+
+func (w *world) newProcess() *fakeProcess {
+	w.nextPID++
+	p := &fakeProcess{w: w, number: w.nextPID}
+	w.procs[p.number] = p
+	return p
+}
+
+func (w *world) reap() (int, syscall.WaitStatus) {
+	if len(w.dead) == 0 {
+		return 0, 0
+	}
+	pid := w.dead[0]
+	w.dead = w.dead[1:]
+	return pid, w.procs[pid].status
+}
+
+func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
+
+// exit ends a process; the parent learns it at the next settle.
+func (w *world) exit(p *fakeProcess, status syscall.WaitStatus) {
+	if !p.dead {
+		p.dead, p.status = true, status
+		w.dead = append(w.dead, p.number)
+	}
+}
+
+// settle delivers deaths and lets the parent act until nothing changes.
+func (w *world) settle() {
+	for range 10 {
+		ended := append([]int(nil), w.dead...)
+		w.parent.handle(childrenEnded{}, w.now)
+		for _, pid := range ended {
+			w.parent.handle(childClosed{pid}, w.now)
+			w.parent.handle(candidateClosed{pid}, w.now)
+		}
+		w.parent.advance(w.now)
+	}
+}
+
+// pass lets time go by in small steps.
+func (w *world) pass(d time.Duration) {
+	for end := w.now.Add(d); w.now.Before(end); {
+		w.now = w.now.Add(50 * time.Millisecond)
+		w.settle()
+	}
+}
+
+// children are the live processes of a generation, in order of slots.
+func (w *world) children(gen uint64) []*fakeProcess {
+	var list []*fakeProcess
+	for _, ch := range w.parent.slots {
+		if ch == nil {
+			continue
+		}
+		if p := w.procs[ch.proc.pid()]; p.gen == gen && !p.dead {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func (w *world) ready(ps ...*fakeProcess) {
+	for _, p := range ps {
+		w.states[p.slot] = mpm.StateReady
+		w.parent.handle(childSaid{pid: p.number, ready: true}, w.now)
+	}
+	w.settle()
+}
+
+// candidateDone lets the youngest candidate succeed.
+func (w *world) candidateDone() {
+	c := w.candidates[len(w.candidates)-1]
+	w.parent.handle(candidateSaid{c.number, sayDone, ""}, w.now)
+	w.exit(c, 0)
+	w.settle()
+}
+
+// start brings generation 1 into service.
+func (w *world) start() {
+	w.t.Helper()
+	w.parent.begin(w.now)
+	w.candidateDone()
+	w.ready(w.children(1)...)
+	if w.parent.serving == nil || w.parent.serving.number != 1 {
+		w.t.Fatal("generation 1 does not serve")
+	}
+}
+
+// ask sends a request and returns where its result will be.
+func (w *world) ask(what Request) <-chan Result {
+	reply := make(chan Result, 1)
+	w.parent.handle(requested{what, reply}, w.now)
+	w.settle()
+	return reply
+}
+
+// drainIdle lets the idle children of a retired generation leave, as their
+// pipe tells them to.
+func (w *world) drainIdle(gen uint64) {
+	for _, p := range w.children(gen) {
+		if w.states[p.slot] == mpm.StateReady {
+			w.exit(p, 0)
+		}
+	}
+	w.settle()
+}
+
+func answered(reply <-chan Result) (Result, bool) {
+	select {
+	case r := <-reply:
+		return r, true
+	default:
+		return Result{}, false
+	}
+}
+
+var errFake = errors.New("fake failure")
