@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log"
 	"strings"
 
@@ -167,7 +168,7 @@ func findOPT(p *dnsmessage.Parser) (*dnsmessage.ResourceHeader, error) {
 	}
 	for {
 		h, err := p.AdditionalHeader()
-		if err == dnsmessage.ErrSectionDone {
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
 			return nil, nil
 		}
 		if err != nil {

@@ -108,26 +108,40 @@ func TestAnswers(t *testing.T) {
 		kind        dnsmessage.Type
 		want        string
 	}{
-		{"several records", "web.example.org.", dnsmessage.TypeA,
-			"Success aa\na web.example.org. 3600 A [192 0 2 10]\na web.example.org. 3600 A [192 0 2 11]"},
+		{
+			"several records", "web.example.org.", dnsmessage.TypeA,
+			"Success aa\na web.example.org. 3600 A [192 0 2 10]\na web.example.org. 3600 A [192 0 2 11]",
+		},
 		{"the question's case is kept", "MaIl.example.ORG.", dnsmessage.TypeA, "Success aa\na MaIl.example.ORG. 300 A [192 0 2 2]"},
 		{"TXT", "example.org.", dnsmessage.TypeTXT, "Success aa\na example.org. 3600 TXT [\"v=spf1 mx -all\" \"second \\\"string\\\"\"]"},
 		{"SOA", "example.org.", dnsmessage.TypeSOA, "Success aa\na example.org. 3600 SOA"},
-		{"NS with addresses", "example.org.", dnsmessage.TypeNS,
-			"Success aa\na example.org. 3600 NS ns1.example.org.\na example.org. 3600 NS ns.elsewhere.net." + ns1},
-		{"MX with addresses", "example.org.", dnsmessage.TypeMX,
-			"Success aa\na example.org. 3600 MX 10 mail.example.org.\nx mail.example.org. 300 A [192 0 2 2]\nx mail.example.org. 3600 AAAA"},
-		{"alias", "www.example.org.", dnsmessage.TypeA,
-			"Success aa\na www.example.org. 3600 CNAME web.example.org.\na web.example.org. 3600 A [192 0 2 10]\na web.example.org. 3600 A [192 0 2 11]"},
+		{
+			"NS with addresses", "example.org.", dnsmessage.TypeNS,
+			"Success aa\na example.org. 3600 NS ns1.example.org.\na example.org. 3600 NS ns.elsewhere.net." + ns1,
+		},
+		{
+			"MX with addresses", "example.org.", dnsmessage.TypeMX,
+			"Success aa\na example.org. 3600 MX 10 mail.example.org.\nx mail.example.org. 300 A [192 0 2 2]\nx mail.example.org. 3600 AAAA",
+		},
+		{
+			"alias", "www.example.org.", dnsmessage.TypeA,
+			"Success aa\na www.example.org. 3600 CNAME web.example.org.\na web.example.org. 3600 A [192 0 2 10]\na web.example.org. 3600 A [192 0 2 11]",
+		},
 		{"alias itself", "www.example.org.", dnsmessage.TypeCNAME, "Success aa\na www.example.org. 3600 CNAME web.example.org."},
-		{"alias without such records", "www.example.org.", dnsmessage.TypeMX,
-			"Success aa\na www.example.org. 3600 CNAME web.example.org." + negative},
+		{
+			"alias without such records", "www.example.org.", dnsmessage.TypeMX,
+			"Success aa\na www.example.org. 3600 CNAME web.example.org." + negative,
+		},
 		{"alias out of the zone", "out.example.org.", dnsmessage.TypeA, "Success aa\na out.example.org. 3600 CNAME www.example.net."},
-		{"alias to nothing", "dangling.example.org.", dnsmessage.TypeA,
-			"NameError aa\na dangling.example.org. 3600 CNAME nowhere.example.org." + negative},
+		{
+			"alias to nothing", "dangling.example.org.", dnsmessage.TypeA,
+			"NameError aa\na dangling.example.org. 3600 CNAME nowhere.example.org." + negative,
+		},
 		{"aliases in a circle", "loop1.example.org.", dnsmessage.TypeA, "ServerFailure aa"},
-		{"alias into a delegation", "insub.example.org.", dnsmessage.TypeA,
-			"Success aa\na insub.example.org. 3600 CNAME host.sub.example.org.\nn sub.example.org. 3600 NS ns.sub.example.org.\nx ns.sub.example.org. 3600 A [192 0 2 30]"},
+		{
+			"alias into a delegation", "insub.example.org.", dnsmessage.TypeA,
+			"Success aa\na insub.example.org. 3600 CNAME host.sub.example.org.\nn sub.example.org. 3600 NS ns.sub.example.org.\nx ns.sub.example.org. 3600 A [192 0 2 30]",
+		},
 		{"wildcard", "shop.apps.example.org.", dnsmessage.TypeA, "Success aa\na shop.apps.example.org. 3600 A [192 0 2 20]"},
 		{"wildcard, two labels", "x.shop.apps.example.org.", dnsmessage.TypeA, "Success aa\na x.shop.apps.example.org. 3600 A [192 0 2 20]"},
 		{"wildcard without such records", "shop.apps.example.org.", dnsmessage.TypeTXT, "Success aa" + negative},
@@ -135,13 +149,17 @@ func TestAnswers(t *testing.T) {
 		{"no such record", "ns1.example.org.", dnsmessage.TypeAAAA, "Success aa" + negative},
 		{"a name between others", "b.c.example.org.", dnsmessage.TypeA, "Success aa" + negative},
 		{"$ORIGIN", "x.lab.example.org.", dnsmessage.TypeA, "Success aa\na x.lab.example.org. 3600 A [192 0 2 40]"},
-		{"referral", "host.sub.example.org.", dnsmessage.TypeA,
-			"Success\nn sub.example.org. 3600 NS ns.sub.example.org.\nx ns.sub.example.org. 3600 A [192 0 2 30]"},
+		{
+			"referral", "host.sub.example.org.", dnsmessage.TypeA,
+			"Success\nn sub.example.org. 3600 NS ns.sub.example.org.\nx ns.sub.example.org. 3600 A [192 0 2 30]",
+		},
 		{"outside", "example.net.", dnsmessage.TypeA, "Refused"},
 		{"outside, same ending", "notexample.org.", dnsmessage.TypeA, "Refused"},
 		{"zone transfer", "example.org.", dnsmessage.TypeAXFR, "Refused"},
-		{"all types", "mail.example.org.", dnsmessage.TypeALL,
-			"Success aa\na mail.example.org. 300 A [192 0 2 2]\na mail.example.org. 3600 AAAA"},
+		{
+			"all types", "mail.example.org.", dnsmessage.TypeALL,
+			"Success aa\na mail.example.org. 300 A [192 0 2 2]\na mail.example.org. 3600 AAAA",
+		},
 	}
 	z := mustParse(t, testZone)
 	for _, test := range tests {
@@ -164,8 +182,10 @@ func TestUnusualQueries(t *testing.T) {
 		{"no question", func(m *dnsmessage.Message) { m.Questions = nil }, "FormatError"},
 		{"two questions", func(m *dnsmessage.Message) { m.Questions = append(m.Questions, m.Questions[0]) }, "FormatError"},
 		{"another class", func(m *dnsmessage.Message) { m.Questions[0].Class = dnsmessage.ClassCHAOS }, "Refused"},
-		{"EDNS", func(m *dnsmessage.Message) { m.Additionals = append(m.Additionals, optRecord(0)) },
-			"Success aa\na ns1.example.org. 3600 A [192 0 2 1]\nx . 0 OPT"},
+		{
+			"EDNS", func(m *dnsmessage.Message) { m.Additionals = append(m.Additionals, optRecord(0)) },
+			"Success aa\na ns1.example.org. 3600 A [192 0 2 1]\nx . 0 OPT",
+		},
 		{"EDNS of another version", func(m *dnsmessage.Message) {
 			opt := optRecord(0)
 			opt.Header.TTL = 1 << 16

@@ -52,7 +52,7 @@ const forms = `
 func begin(w *web.Response) {
 	w.SetHeader("Content-Type", "text/html; charset=utf-8")
 	w.SetHeader("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'")
-	w.WriteString(head)
+	fmt.Fprint(w, head)
 }
 
 // home shows the forms, and counts the visits in a cookie.
@@ -126,11 +126,11 @@ func posted(w *web.Response, r *web.Request) {
 		return
 	}
 	begin(w)
-	w.WriteString("<h1>You posted</h1>\n<table>\n")
+	fmt.Fprint(w, "<h1>You posted</h1>\n<table>\n")
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		for _, value := range fields[name] {
 			fmt.Fprintf(w, "<tr><th>%s<td>%s\n", html.EscapeString(name), html.EscapeString(value))
 		}
 	}
-	w.WriteString("</table>\n<p><a href=\"./\">Back</a></p>\n")
+	fmt.Fprint(w, "</table>\n<p><a href=\"./\">Back</a></p>\n")
 }

@@ -103,16 +103,31 @@ func TestGuest(t *testing.T) {
 		{"unusable", abi.ChildInit, guestHost{config: map[string]string{"unusable": "1"}}, "1\n2 told to be unusable\n"},
 		{"echo", abi.ProcessConnection, guestHost{input: []any{"echo"}}, "0\nwrite echo\n"},
 		{"end of stream", abi.ProcessConnection, guestHost{}, "0\n"},
-		{"reset", abi.ProcessConnection, guestHost{input: []any{abi.ECONNRESET}},
-			"1\n2 reset true, timeout false: read tcp 192.0.2.1:99: Connection reset by peer\n"},
-		{"timeout", abi.ProcessConnection, guestHost{input: []any{abi.ETIMEDOUT}},
-			"1\n2 reset false, timeout true: read tcp 192.0.2.1:99: i/o timeout\n"},
-		{"deadline", abi.ProcessConnection, guestHost{input: []any{"deadline", abi.ETIMEDOUT}},
-			"1\ntimeout 1 of 60 minutes\n2 read tcp 192.0.2.1:99: i/o timeout\n"},
-		{"log", abi.ProcessConnection, guestHost{input: []any{"log"}, config: long},
-			"0\n1 careful n=3\n0 facts greeting=1000 found=true peer=192.0.2.1:99 info=\"{ID: Listener:front ServerName: ALPN:}\"\n"},
-		{"panic", abi.ProcessConnection, guestHost{input: []any{"panic"}},
-			"wasm error: unreachable\n2 panic: assignment to entry in nil map\n"},
+		{
+			"reset", abi.ProcessConnection,
+			guestHost{input: []any{abi.ECONNRESET}},
+			"1\n2 reset true, timeout false: read tcp 192.0.2.1:99: Connection reset by peer\n",
+		},
+		{
+			"timeout", abi.ProcessConnection,
+			guestHost{input: []any{abi.ETIMEDOUT}},
+			"1\n2 reset false, timeout true: read tcp 192.0.2.1:99: i/o timeout\n",
+		},
+		{
+			"deadline", abi.ProcessConnection,
+			guestHost{input: []any{"deadline", abi.ETIMEDOUT}},
+			"1\ntimeout 1 of 60 minutes\n2 read tcp 192.0.2.1:99: i/o timeout\n",
+		},
+		{
+			"log", abi.ProcessConnection,
+			guestHost{input: []any{"log"}, config: long},
+			"0\n1 careful n=3\n0 facts greeting=1000 found=true peer=192.0.2.1:99 info=\"{ID: Listener:front ServerName: ALPN:}\"\n",
+		},
+		{
+			"panic", abi.ProcessConnection,
+			guestHost{input: []any{"panic"}},
+			"wasm error: unreachable\n2 panic: assignment to entry in nil map\n",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -161,7 +176,7 @@ func buildGuest(t *testing.T) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-o", out, "./testdata/guest")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	cmd.Env = append(cmd.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, output)
 	}

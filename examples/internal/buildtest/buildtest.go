@@ -31,7 +31,8 @@ func run(t *testing.T, name, tool string) string {
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-	cmd.Dir, cmd.Env = top, append(os.Environ(), env...)
+	cmd.Dir = top
+	cmd.Env = append(cmd.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
