@@ -1,0 +1,124 @@
+// Package tcp makes a connection handler of a Go program: a plugin that a
+// listener with protocol = "tcp" hands its connections to.
+//
+//	package main
+//
+//	import (
+//		"io"
+//		"net"
+//
+//		"github.com/apphost/apphost/sdk/tcp"
+//	)
+//
+//	func init() { tcp.Handle(echo) }
+//
+//	func echo(c net.Conn) error {
+//		_, err := io.Copy(c, c)
+//		return err
+//	}
+//
+//	func main() {} // never called: the server calls the handler
+//
+// Build it as a WASI reactor and put it into the plugin folder:
+//
+//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugins/echo.wasm .
+//
+// # Life of an instance
+//
+// An instance serves one connection at a time. The init functions and the
+// function given to [Init] run once in each child; then the instance's memory
+// is kept as an image, and every connection starts from that image: what the
+// handler changes in memory is gone for the next one. (With isolation =
+// "child" in the plugin's settings it stays, within the child.) What was
+// random in an init function is therefore the same for every connection.
+//
+// # Blocking
+//
+// A Read or Write that waits stops the whole guest, its other goroutines and
+// timers too. Bound it with a deadline; without one the listener's timeouts
+// apply. The outside world is reached only through the connection: package net
+// can neither dial nor listen here.
+//
+// # Logging
+//
+// What is written with log/slog's default logger, or with package log, goes to
+// the server's error log with the plugin's name and the connection: slog with
+// its level and as "message key=value"; log at level info, or at the level that
+// a line's first word names: DEBUG, INFO, WARN or ERROR. slog leaves out debug
+// messages unless the guest calls slog.SetLogLoggerLevel. A guest that imports
+// only log is smaller by 800 KB.
+//
+// A panic is logged with its stack and ends the instance; the client sees the
+// connection end.
+//
+// # Testing
+//
+// On other platforms the package compiles against a stand-in for the server,
+// so that handlers have unit tests: see package tcptest.
+package tcp
+
+import (
+	"net"
+
+	"github.com/apphost/apphost/sdk/abi"
+	"github.com/apphost/apphost/sdk/internal/connguest"
+)
+
+// Handle makes h the guest's connection handler. It must be called from an
+// init function, once: main does not run in a plugin.
+//
+// The server closes the connection when h returns. An error that is not, or
+// does not wrap, io.EOF is logged; the client is not told.
+//
+// # Errors
+//
+// The connection's methods return *net.OpError, which wraps
+// os.ErrDeadlineExceeded when the deadline or the listener's timeout passed,
+// syscall.ECONNRESET or syscall.EPIPE when the client is gone, and
+// net.ErrClosed after Close. The end of the stream is io.EOF, unwrapped.
+//
+// The connection also has the method CloseWrite() error, which tells the
+// client that nothing more will be written.
+func Handle(h func(c net.Conn) error) { connguest.Register(h) }
+
+// Init makes f the function that prepares the guest, for example from its
+// configuration. It runs once in each child, before the child takes
+// connections and after all init functions. It must be called from an init
+// function, at most once.
+//
+// An error is logged and makes the plugin unusable: the server does not start
+// with it, and a reload keeps what it had.
+func Init(f func() error) { connguest.RegisterInit(f) }
+
+// Config is a value of the plugin's configuration, the section
+// [plugin.NAME.config], as text. A table or a list is given as JSON. The key
+// "" is the whole configuration as one JSON object. It may be called at any
+// time after the init functions began to run.
+func Config(key string) (value string, found bool) { return connguest.Config(key) }
+
+// Stopping reports whether the server asked this child to leave, as on a
+// reload. A handler whose connections live long says goodbye at the next good
+// moment and returns.
+func Stopping() bool { return connguest.Stopping() }
+
+// ConnInfo is what is known about the connection besides its addresses.
+type ConnInfo struct {
+	// ID names the connection in the server's logs, such as g7-s3-42.
+	ID string
+	// Listener is the name of the listener that took it.
+	Listener string
+	// ServerName is the host name the client asked for in TLS, else empty.
+	ServerName string
+	// ALPN is the application protocol agreed on in TLS, else empty.
+	ALPN string
+}
+
+// Info tells about the connection being served. Outside a handler it is zero.
+func Info() ConnInfo {
+	return ConnInfo{
+		ID:         connguest.Info(abi.InfoConnID),
+		Listener:   connguest.Info(abi.InfoListener),
+		ServerName: connguest.Info(abi.InfoTLSServerName),
+		ALPN:       connguest.Info(abi.InfoALPN),
+	}
+}

@@ -1,0 +1,55 @@
+// Command guest does what the client's first message says. It is run as a
+// plugin by guest_test.go.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/apphost/apphost/sdk/tcp"
+)
+
+func init() {
+	tcp.Handle(serve)
+	tcp.Init(func() error {
+		if _, unusable := tcp.Config("unusable"); unusable {
+			return errors.New("told to be unusable")
+		}
+		return nil
+	})
+}
+
+func main() {}
+
+func serve(c net.Conn) error {
+	buf := make([]byte, 64)
+	n, err := c.Read(buf)
+	if err != nil {
+		return fmt.Errorf("reset %t, timeout %t: %w",
+			errors.Is(err, syscall.ECONNRESET), errors.Is(err, os.ErrDeadlineExceeded), err)
+	}
+	switch string(buf[:n]) {
+	case "echo":
+		_, err = c.Write(buf[:n])
+		return err
+	case "deadline":
+		if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+			return err
+		}
+		_, err = c.Read(buf)
+		return err
+	case "log":
+		slog.Warn("careful", "n", 3)
+		greeting, found := tcp.Config("greeting")
+		slog.Info("facts", "greeting", len(greeting), "found", found, "peer", c.RemoteAddr(), "info", tcp.Info())
+	case "panic":
+		var m map[string]int
+		m["x"] = 1
+	}
+	return nil
+}
