@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"github.com/apphost/apphost/cmd/apphost/internal/config"
+	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm/prefork"
+)
+
+// candidateSlot is the slot that a candidate's host reports: it has none.
+const candidateSlot = -1
+
+// runCandidate is the candidate's role: read the configuration, compile and
+// try every plugin, and leave a generation image behind or say why not.
+func runCandidate(args []string) int {
+	prefork.Prepare("apphost-check", signal.Ignore)
+	c, err := prefork.OpenCandidate(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "apphost:", err)
+		return exitFailed
+	}
+	if err := tryOut(c); err != nil {
+		c.Fail(err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+func tryOut(c *prefork.Candidate) error {
+	c.Step("read " + c.ConfigPath)
+	settings, err := config.Load(c.ConfigPath)
+	if err != nil {
+		return err
+	}
+	for _, w := range settings.Warnings {
+		c.Warn(w)
+	}
+	c.Timeout(settings.MPM.CandidateTimeout)
+
+	hostConfig := settings.Host
+	hostConfig.Slot = candidateSlot
+	hostConfig.Logger = newLogger(os.Stderr, settings.Log).With(slog.Bool("candidate", true))
+	hostConfig.Progress = c.Step
+	h, err := host.New(context.Background(), hostConfig)
+	if err != nil {
+		return err
+	}
+	for _, p := range h.Plugins() {
+		c.Note(note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
+	}
+	for _, l := range settings.Host.Listeners {
+		c.Note(note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())
+	}
+	if err := h.Close(); err != nil {
+		return err
+	}
+	sections, err := encodeGeneration(settings)
+	if err != nil {
+		return err
+	}
+	return c.Done(&settings.MPM, sections)
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm/prefork"
+)
+
+// runChild is the child's role: load the generation's plugins and serve
+// connections until told to leave.
+func runChild(args []string) int {
+	prefork.Prepare("apphost-child", signal.Ignore)
+	// One connection at a time needs one processor; more would only add
+	// threads for the runtime to keep awake.
+	runtime.GOMAXPROCS(1)
+	c, err := prefork.OpenChild(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "apphost:", err)
+		return prefork.ExitFatal
+	}
+	h, err := openHost(c)
+	if err != nil {
+		return c.Fail(err)
+	}
+	// Loading leaves garbage behind that would stay for the child's life.
+	debug.FreeOSMemory()
+	if err := c.Serve(context.Background(), h); err != nil {
+		return c.Fail(err)
+	}
+	return prefork.ExitOK
+}
+
+func openHost(c *prefork.Child) (*host.Host, error) {
+	hostConfig, log, err := decodeGeneration(c.Image)
+	if err != nil {
+		return nil, err
+	}
+	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
+	hostConfig.Logger = newLogger(os.Stderr, log)
+	return host.New(context.Background(), hostConfig)
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// version is the program's, as apphost -V prints it.
+const version = "0.1.0-dev"
+
+// usageError is a fault in the command line.
+type usageError struct{ error }
+
+// printedError is a failure that was reported already.
+type printedError struct{}
+
+func (printedError) Error() string { return "reported" }
+
+// runCLI runs the command line args and returns the exit code.
+func runCLI(args []string, stdout, stderr io.Writer) int {
+	root := rootCommand(stdout, stderr)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, new(printedError)):
+		return exitFailed
+	case errors.As(err, &usage):
+		printLines(stderr, usage)
+		fmt.Fprintln(stderr, "Run 'apphost --help' for how it is used.")
+		return exitUsage
+	}
+	printLines(stderr, err)
+	return exitFailed
+}
+
+// printLines prints each line of an error as the program's own.
+func printLines(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(w, "apphost: %s\n", strings.TrimRight(line, "\n"))
+	}
+}
+
+func rootCommand(stdout, stderr io.Writer) *cobra.Command {
+	var configPath string
+	var check, showVersion bool
+	root := &cobra.Command{
+		Use:   "apphost -c FILE",
+		Short: "An application server for handlers compiled to WebAssembly",
+		Long: `apphost serves TCP and HTTP connections with WebAssembly plugins.
+
+Put NAME.wasm into the plugin folder and start the server:
+
+  apphost -c config.toml      serve in the foreground until SIGTERM or Ctrl-C
+  apphost -t -c config.toml   check the configuration and every plugin
+  apphost reload -c config.toml
+                              let a running server take up what changed`,
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case showVersion:
+				fmt.Fprintln(stdout, versionText())
+				return nil
+			case configPath == "":
+				return usageError{errors.New("no configuration file is named; use -c FILE")}
+			}
+			path, err := filepath.Abs(configPath)
+			if err != nil {
+				return fmt.Errorf("find configuration file: %w", err)
+			}
+			if check {
+				return checkConfig(path, configPath, stdout)
+			}
+			return runMaster(path, stderr)
+		},
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentFlags().StringVarP(&configPath, "config", "c", "", "the configuration `FILE`")
+	root.Flags().BoolVarP(&check, "test", "t", false, "check configuration and plugins, print every error, and exit")
+	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version and exit")
+	root.AddCommand(reloadCommand(&configPath, stdout), inspectCommand(stdout))
+	return root
+}
+
+func reloadCommand(configPath *string, stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload -c FILE",
+		Short: "Let the running server take up the changed configuration and plugins",
+		Long: `reload asks the server that was started with the same configuration file to
+try out the configuration and plugins as they are now. It returns when the
+new generation serves every new connection (exit status 0), or prints why
+it cannot (exit status 1); then the server goes on as before.`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if *configPath == "" {
+				return usageError{errors.New("no configuration file is named; use -c FILE")}
+			}
+			path, err := filepath.Abs(*configPath)
+			if err != nil {
+				return fmt.Errorf("find configuration file: %w", err)
+			}
+			return reload(path, stdout)
+		},
+	}
+}
+
+func inspectCommand(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "inspect FILE.wasm",
+		Short: "Tell which ABI a module speaks, and what is wrong with it",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{fmt.Errorf("inspect takes one file, got %d", len(args))}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return inspect(cmd.Context(), args[0], stdout)
+		},
+	}
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s: unknown command or argument %q", cmd.Name(), args[0])}
+	}
+	return nil
+}
+
+// versionText names the build: the version, the revision it was built from
+// if the build knows it, and the toolchain.
+func versionText() string {
+	revision := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " (" + s.Value[:min(12, len(s.Value))] + ")"
+			}
+		}
+	}
+	return fmt.Sprintf("apphost %s%s %s %s/%s", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/apphost/apphost/host"
+)
+
+// inspect prints what a module is, and fails if it is no plugin.
+func inspect(ctx context.Context, path string, w io.Writer) error {
+	wasm, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	name := strings.TrimSuffix(filepath.Base(path), ".wasm")
+	in := host.Inspect(ctx, name, wasm)
+
+	abi := in.ABI
+	if abi == "" {
+		abi = "none that apphost knows"
+	}
+	fmt.Fprintf(w, "%s: %s, ABI %s\n", path, sizeText(in.Size), abi)
+	if in.MemoryMaxPages > 0 {
+		fmt.Fprintf(w, "memory: %s at first, %s at most\n", pagesText(in.MemoryMinPages), pagesText(in.MemoryMaxPages))
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, i := range in.Imports {
+		fmt.Fprintf(table, "import\t%s\t%s.%s\t%s\n", i.Kind, i.Module, i.Name, i.Signature)
+	}
+	for _, e := range in.Exports {
+		fmt.Fprintf(table, "export\t%s\t%s\t%s\n", e.Kind, e.Name, e.Signature)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	var problems []error
+	for _, p := range in.Problems {
+		problems = append(problems, fmt.Errorf("%s %s", path, p))
+	}
+	return errors.Join(problems...)
+}
+
+func pagesText(pages uint64) string {
+	const pageBytes = 64 << 10
+	return sizeText(int(pages * pageBytes))
+}
+
+// sizeText writes a size as people read it.
+func sizeText(bytes int) string {
+	switch {
+	case bytes >= 1<<30:
+		return fmt.Sprintf("%.3g GiB", float64(bytes)/(1<<30))
+	case bytes >= 1<<20:
+		return fmt.Sprintf("%.3g MiB", float64(bytes)/(1<<20))
+	case bytes >= 10<<10:
+		return fmt.Sprintf("%.3g KiB", float64(bytes)/(1<<10))
+	}
+	return fmt.Sprintf("%d B", bytes)
+}

@@ -1,0 +1,33 @@
+// Command apphost is an application server for handlers compiled to
+// WebAssembly.
+//
+// One binary plays three roles, told apart by its first argument: the master
+// (what a person starts, with the flags of cli.go), the candidate that tries
+// out a configuration, and the child that serves connections. This package
+// wires them: it is the only one that knows flags, the environment, the
+// configuration file and exit codes, and the only one that imports both mpm
+// and host.
+package main
+
+import (
+	"os"
+
+	"github.com/apphost/apphost/mpm/prefork"
+)
+
+// Exit codes of the commands.
+const (
+	exitDone   = 0
+	exitFailed = 1 // it could not be done; standard error says why
+	exitUsage  = 2 // the command line makes no sense
+)
+
+func main() {
+	switch os.Args[0] {
+	case prefork.RoleChild:
+		os.Exit(runChild(os.Args))
+	case prefork.RoleCandidate:
+		os.Exit(runCandidate(os.Args))
+	}
+	os.Exit(runCLI(os.Args[1:], os.Stdout, os.Stderr))
+}

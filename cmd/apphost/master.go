@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/apphost/apphost/cmd/apphost/internal/config"
+	"github.com/apphost/apphost/cmd/apphost/internal/control"
+	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/prefork"
+)
+
+// runMaster serves in the foreground until it is stopped.
+func runMaster(configPath string, stderr io.Writer) error {
+	server, err := control.Listen(configPath)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+
+	log := &masterLog{w: stderr}
+	log.use(config.Default().Log)
+	ready := make(chan struct{})
+	first := true
+	master := prefork.NewMaster(prefork.Config{
+		ConfigPath: configPath,
+		Logger:     slog.New(log),
+		Opened: func(img *image.Image) {
+			if settings, err := decodeLog(img); err == nil {
+				log.use(settings)
+			}
+		},
+		Serving: func(s prefork.Status) {
+			announce(slog.New(log), s)
+			if first {
+				first = false
+				close(ready)
+			}
+		},
+	})
+	answer := func(ctx context.Context) prefork.Result {
+		<-ready
+		r, err := master.Ask(ctx, prefork.Reload)
+		if err != nil {
+			return prefork.Result{Errors: []string{err.Error()}}
+		}
+		return r
+	}
+	go server.Serve(answer)
+	err = master.Run()
+	var start *prefork.StartError
+	if errors.As(err, &start) {
+		return start
+	}
+	if err != nil {
+		return fmt.Errorf("run master: %w", err)
+	}
+	slog.New(log).Info("stopped")
+	return nil
+}
+
+// masterLog is a handler whose settings follow the serving generation. Only
+// the master's one goroutine changes or uses it.
+type masterLog struct {
+	w io.Writer
+	slog.Handler
+}
+
+func (l *masterLog) use(settings config.Log) {
+	l.Handler = newLogger(l.w, settings).Handler()
+}
+
+// announce says what serves where.
+func announce(log *slog.Logger, s prefork.Status) {
+	for _, w := range s.Warnings {
+		log.Warn("configuration", "warning", w)
+	}
+	plugins, listeners := decodeNotes(s.Notes)
+	for _, p := range plugins {
+		log.Info("plugin loaded", "plugin", p.Name, "abi", p.ABI, "size", sizeText(p.Bytes))
+	}
+	for _, socket := range s.Sockets {
+		l := listeners[socket.Name]
+		address := socket.Address.String()
+		switch l.Protocol {
+		case host.HTTP:
+			log.Info("listening", "listener", socket.Name, "address", address, "url", "http://"+address+"/")
+		default:
+			log.Info("listening", "listener", socket.Name, "address", address, "plugin", l.Plugin)
+		}
+	}
+	log.Info("serving", "generation", s.Generation, "children", s.Children, "pid", os.Getpid())
+}
+
+// checkConfig tries out a configuration as a start or reload would.
+func checkConfig(configPath, shown string, stdout io.Writer) error {
+	notes, warnings, err := prefork.TryOut(prefork.Config{
+		ConfigPath: configPath,
+		Logger:     slog.New(slog.DiscardHandler),
+	})
+	for _, w := range warnings {
+		fmt.Fprintf(stdout, "warning: %s\n", w)
+	}
+	if err != nil {
+		return err
+	}
+	plugins, _ := decodeNotes(notes)
+	for _, p := range plugins {
+		fmt.Fprintf(stdout, "plugin %s: ABI %s, %s\n", p.Name, p.ABI, sizeText(p.Bytes))
+	}
+	fmt.Fprintf(stdout, "%s is good\n", shown)
+	return nil
+}
+
+// reload asks the running server to reload and says how it went.
+func reload(configPath string, stdout io.Writer) error {
+	r, err := control.Reload(context.Background(), configPath)
+	if err != nil {
+		return err
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(stdout, "warning: %s\n", w)
+	}
+	if len(r.Errors) > 0 {
+		var lines []error
+		for _, e := range r.Errors {
+			lines = append(lines, errors.New(e))
+		}
+		lines = append(lines, fmt.Errorf("not reloaded; generation %d serves on", r.Generation))
+		return errors.Join(lines...)
+	}
+	fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
+	return nil
+}
