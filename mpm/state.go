@@ -3,7 +3,7 @@ package mpm
 import "strconv"
 
 // State is what a slot of the scoreboard is doing. The numbers are those of
-// the classic scoreboard (prefork-spec D17), so that tools which know them
+// the scoreboard of Apache httpd's prefork model, so that tools which know them
 // read ours.
 type State uint32
 

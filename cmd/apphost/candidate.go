@@ -19,7 +19,7 @@ const candidateSlot = -1
 // try every plugin, and leave a generation image behind or say why not.
 func runCandidate(args []string) int {
 	prefork.Prepare("apphost-check", signal.Ignore)
-	c, err := prefork.OpenCandidate(args)
+	c, err := prefork.OpenCandidate(args, os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "apphost:", err)
 		return exitFailed

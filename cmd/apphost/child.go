@@ -19,7 +19,7 @@ func runChild(args []string) int {
 	// One connection at a time needs one processor; more would only add
 	// threads for the runtime to keep awake.
 	runtime.GOMAXPROCS(1)
-	c, err := prefork.OpenChild(args)
+	c, err := prefork.OpenChild(args, os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "apphost:", err)
 		return prefork.ExitFatal

@@ -28,8 +28,8 @@ func runMaster(configPath string, stderr io.Writer) error {
 	ready := make(chan struct{})
 	first := true
 	master := prefork.NewMaster(prefork.Config{
-		ConfigPath: configPath,
-		Logger:     slog.New(log),
+		ConfigPath: configPath, Environment: os.Environ(),
+		Logger: slog.New(log),
 		Opened: func(img *image.Image) {
 			if settings, err := decodeLog(img); err == nil {
 				log.use(settings)
@@ -100,8 +100,8 @@ func announce(log *slog.Logger, s prefork.Status) {
 // checkConfig tries out a configuration as a start or reload would.
 func checkConfig(configPath, shown string, stdout io.Writer) error {
 	notes, warnings, err := prefork.TryOut(prefork.Config{
-		ConfigPath: configPath,
-		Logger:     slog.New(slog.DiscardHandler),
+		ConfigPath: configPath, Environment: os.Environ(),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	for _, w := range warnings {
 		fmt.Fprintf(stdout, "warning: %s\n", w)

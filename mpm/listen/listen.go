@@ -10,9 +10,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -80,7 +79,7 @@ func (t *Table) acquire(l mpm.Listener) (*Socket, error) {
 		}
 	}
 	fd, err := sys.Listen(addr, l.Backlog)
-	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
+	if errors.Is(err, syscall.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
 		// No IPv6 on this machine: every address means every IPv4 address.
 		fd, err = sys.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()), l.Backlog)
 	}
@@ -143,11 +142,11 @@ func resolve(address string) (netip.AddrPort, error) {
 // explain says what an operator can do about a failed bind.
 func explain(err error, port uint16) error {
 	switch {
-	case errors.Is(err, unix.EADDRINUSE):
+	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("another program listens there; stop it or choose another address: %w", err)
-	case errors.Is(err, unix.EACCES):
+	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("port %d needs root or CAP_NET_BIND_SERVICE; choose a port from 1024 up: %w", port, err)
-	case errors.Is(err, unix.EADDRNOTAVAIL):
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("no interface of this machine has that address: %w", err)
 	}
 	return err

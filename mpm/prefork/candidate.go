@@ -48,9 +48,10 @@ func candidateArgs(configPath string) []string {
 	return []string{RoleCandidate, "for", configPath}
 }
 
-// OpenCandidate takes over what the master handed to this process.
-func OpenCandidate(args []string) (*Candidate, error) {
-	if err := checkHandshake(); err != nil {
+// OpenCandidate takes over what the master handed to this process. args and
+// getenv are the process's own.
+func OpenCandidate(args []string, getenv func(string) string) (*Candidate, error) {
+	if err := checkHandshake(getenv); err != nil {
 		return nil, err
 	}
 	if len(args) != 3 || args[0] != RoleCandidate {

@@ -7,9 +7,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
@@ -50,9 +49,9 @@ type childListener struct {
 var ErrSick = errors.New("short of a resource")
 
 // OpenChild takes over what the master handed to this process and checks each
-// descriptor for what it should be.
-func OpenChild(args []string) (*Child, error) {
-	if err := checkHandshake(); err != nil {
+// descriptor for what it should be. args and getenv are the process's own.
+func OpenChild(args []string, getenv func(string) string) (*Child, error) {
+	if err := checkHandshake(getenv); err != nil {
 		return nil, err
 	}
 	slot, generation, err := parseChildArgs(args)
@@ -247,14 +246,14 @@ func (c *Child) leave() {
 }
 
 // acceptFailure decides whether a failed accept ends the child. What concerns
-// only the one connection does not (prefork-spec D20).
+// only the one connection does not.
 func acceptFailure(err error) error {
 	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.ECONNRESET),
-		errors.Is(err, unix.EPROTO), errors.Is(err, unix.ETIMEDOUT), errors.Is(err, unix.EHOSTUNREACH),
-		errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EPERM):
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPROTO), errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH),
+		errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EPERM):
 		return nil
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
 		return fmt.Errorf("%w: %w", ErrSick, err)
 	}
 	return err
@@ -265,5 +264,5 @@ func acceptFailure(err error) error {
 // on.
 func Prepare(name string, ignore func(...os.Signal)) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	ignore(unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH, unix.SIGPIPE)
+	ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
 }

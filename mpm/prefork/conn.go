@@ -7,9 +7,8 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -47,7 +46,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		n, err := c.fd.Read(p)
 		switch {
-		case errors.Is(err, unix.EAGAIN):
+		case errors.Is(err, syscall.EAGAIN):
 			if err := c.awaitRead(); err != nil {
 				return 0, err
 			}
@@ -90,7 +89,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 			return written, net.ErrClosed
 		}
 		n, err := c.fd.Send(p)
-		if errors.Is(err, unix.EAGAIN) {
+		if errors.Is(err, syscall.EAGAIN) {
 			if err := c.awaitWrite(); err != nil {
 				return written, err
 			}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // exitStatus is how a process ended.
@@ -30,10 +30,10 @@ func (s exitStatus) clean() bool { return s.code() == ExitOK }
 // String says how the process ended, in the words of an operator.
 func (s exitStatus) String() string {
 	switch {
-	case s.signal() == unix.SIGKILL:
+	case s.signal() == syscall.SIGKILL:
 		return "killed by SIGKILL (by an operator, or for want of memory)"
 	case s.signal() != 0:
-		return "ended by " + unix.SignalName(s.signal())
+		return "ended by " + sys.SignalName(s.signal())
 	case s.code() == 2:
 		return "exit status 2 (the Go runtime's after a crash; its report is above)"
 	}

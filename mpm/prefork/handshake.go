@@ -2,7 +2,6 @@ package prefork
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -48,7 +47,7 @@ const (
 )
 
 // Exit codes of a child. 2 is left to the Go runtime, which exits with it
-// after a panic (prefork-spec G13).
+// after a panic.
 const (
 	ExitOK    = 0  // told to leave, or served its share
 	ExitSick  = 7  // short of a resource; trying again later may help
@@ -75,8 +74,8 @@ func parseChildArgs(args []string) (slot int, generation uint64, err error) {
 
 // checkHandshake refuses a process that was not started by a master of the
 // same build.
-func checkHandshake() error {
-	if got := os.Getenv(handshakeEnv); got != handshakeVersion {
+func checkHandshake(getenv func(string) string) error {
+	if got := getenv(handshakeEnv); got != handshakeVersion {
 		return fmt.Errorf("this role is started by apphost itself: handshake version %q, want %q", got, handshakeVersion)
 	}
 	return nil

@@ -2,9 +2,8 @@ package prefork
 
 import (
 	"errors"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
@@ -74,7 +73,7 @@ func discard(fd sys.FD) bool {
 	for range 16 {
 		n, err := fd.Read(scratch[:])
 		if err != nil {
-			return !errors.Is(err, unix.EAGAIN)
+			return !errors.Is(err, syscall.EAGAIN)
 		}
 		if n == 0 {
 			return true

@@ -26,6 +26,7 @@ const childTimerSlack = 50 * time.Millisecond
 // goroutine; only the readers of report pipes, which send events, run beside.
 type linux struct {
 	configPath string
+	env        []string // of children and candidates
 	events     chan<- event
 
 	null      *os.File
@@ -35,7 +36,7 @@ type linux struct {
 	board     []*scoreboard.Slot
 }
 
-func newLinux(configPath string, events chan<- event) (*linux, error) {
+func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
@@ -45,7 +46,10 @@ func newLinux(configPath string, events chan<- event) (*linux, error) {
 		_ = null.Close()
 		return nil, err
 	}
-	return &linux{configPath: configPath, events: events, null: null, lifelineR: r, lifelineW: w}, nil
+	return &linux{
+		configPath: cfg.ConfigPath, env: environment(cfg.Environment), events: events,
+		null: null, lifelineR: r, lifelineW: w,
+	}, nil
 }
 
 // release closes everything, after the last process.
@@ -62,9 +66,9 @@ func (l *linux) release() {
 
 // environment is what children and candidates get: ours and the handshake.
 // What a service manager addressed to the master is not for them.
-func environment() []string {
+func environment(own []string) []string {
 	var env []string
-	for _, kv := range os.Environ() {
+	for _, kv := range own {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {
 		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv:
@@ -91,7 +95,7 @@ func (l *linux) start(args []string, slack time.Duration, files ...sys.FD) (sys.
 			all[i] = w
 		}
 	}
-	proc, err := sys.Start(sys.Command{Args: args, Env: environment(), Files: all, TimerSlack: slack})
+	proc, err := sys.Start(sys.Command{Args: args, Env: l.env, Files: all, TimerSlack: slack})
 	if err != nil {
 		_ = r.Close()
 		return sys.Process{}, nil, err

@@ -5,8 +5,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/apphost/apphost/mpm/image"
 )
 
@@ -14,6 +12,9 @@ import (
 type Config struct {
 	// ConfigPath is handed to candidates, who read it.
 	ConfigPath string
+	// Environment is what children and candidates get as theirs, less what a
+	// service manager means for the master alone.
+	Environment []string
 	// Logger receives what the master has to say.
 	Logger *slog.Logger
 	// Opened, if set, is called before the first child of a generation is
@@ -128,11 +129,11 @@ func (p *Parent) enforce(ch *child, now time.Time) {
 		p.log.Error("child is not ready in time", "slot", ch.slot, "pid", ch.proc.pid(),
 			"generation", ch.generation.number, "start_timeout", ch.generation.options.StartTimeout)
 		ch.reason = "it was not ready within " + ch.generation.options.StartTimeout.String() + " (mpm.start_timeout)"
-		p.end(ch, unix.SIGKILL, now)
+		p.end(ch, syscall.SIGKILL, now)
 	}
 	if due(ch.killAt, now) {
 		p.log.Warn("killing child that does not end", "slot", ch.slot, "pid", ch.proc.pid())
-		p.end(ch, unix.SIGKILL, now)
+		p.end(ch, syscall.SIGKILL, now)
 	}
 }
 
@@ -148,7 +149,7 @@ func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
 	if err := ch.proc.signal(sig); err != nil {
 		p.log.Error("cannot signal child", "slot", ch.slot, "pid", ch.proc.pid(), "err", err)
 	}
-	if sig != unix.SIGKILL {
+	if sig != syscall.SIGKILL {
 		ch.killAt = now.Add(ch.generation.options.KillTimeout)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // Maintenance runs each second, as in the classic model, and ten times as
 // often while children are short: a burst must not wait for seven cycles of a
-// second until the doubling has caught up with it (prefork-spec W15).
+// second until the doubling has caught up with it.
 const (
 	maintenanceInterval = time.Second
 	shortageInterval    = 100 * time.Millisecond

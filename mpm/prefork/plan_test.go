@@ -37,7 +37,7 @@ func TestPlan(t *testing.T) {
 }
 
 // From five idle children to a hundred busy ones: the doubling must be there
-// within two seconds of maintenance cycles (prefork-spec W15).
+// within two seconds of maintenance cycles.
 func TestABurstIsMetWithinTwoSeconds(t *testing.T) {
 	o := &mpm.Options{MinSpareServers: 5, MaxSpareServers: 10, MaxRequestWorkers: 256}
 	const clients = 100

@@ -2,9 +2,8 @@ package prefork
 
 import (
 	"fmt"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
@@ -136,7 +135,7 @@ func (p *Parent) judge(r *reload, now time.Time) {
 	t := r.trial
 	if due(t.deadline, now) {
 		t.overdue()
-		if err := t.proc.signal(unix.SIGKILL); err != nil {
+		if err := t.proc.signal(syscall.SIGKILL); err != nil {
 			p.log.Error("cannot kill candidate", "pid", t.proc.pid(), "err", err)
 		}
 	}
@@ -302,7 +301,7 @@ func (p *Parent) retire(g *generation, now time.Time) {
 		// the pipe is closed; it need not take the trouble. Its own word
 		// decides, not ours: one that is ready may serve before we hear so.
 		if ch != nil && ch.generation == g && !ch.ending && p.sys.slotState(slot) == mpm.StateStarting {
-			p.end(ch, unix.SIGTERM, now)
+			p.end(ch, syscall.SIGTERM, now)
 		}
 	}
 	p.retired = append(p.retired, g)
@@ -335,7 +334,7 @@ func (p *Parent) bound(now time.Time, next *wakeUp) {
 func (p *Parent) endAll(g *generation, now time.Time) {
 	for _, ch := range p.slots {
 		if ch != nil && ch.generation == g {
-			p.end(ch, unix.SIGTERM, now)
+			p.end(ch, syscall.SIGTERM, now)
 		}
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Master runs a Parent with the real system.
@@ -53,7 +52,7 @@ func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
 // It returns nil after a stop that was asked for, and a *StartError when the
 // first generation never served.
 func (m *Master) Run() error {
-	sys, err := newLinux(m.cfg.ConfigPath, m.events)
+	sys, err := newLinux(m.cfg, m.events)
 	if err != nil {
 		return err
 	}
@@ -61,7 +60,7 @@ func (m *Master) Run() error {
 	p := newParent(m.cfg, sys)
 
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGCHLD, unix.SIGPIPE)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD, syscall.SIGPIPE)
 	defer signal.Stop(signals)
 
 	p.begin(time.Now())
@@ -97,13 +96,13 @@ func (m *Master) Run() error {
 // signalEvent says what a signal to the master asks for.
 func signalEvent(sig os.Signal) event {
 	switch sig {
-	case unix.SIGCHLD:
+	case syscall.SIGCHLD:
 		return childrenEnded{}
-	case unix.SIGTERM, unix.SIGINT:
+	case syscall.SIGTERM, syscall.SIGINT:
 		return requested{what: Stop}
-	case unix.SIGHUP:
+	case syscall.SIGHUP:
 		return requested{what: Restart}
-	case unix.SIGUSR1:
+	case syscall.SIGUSR1:
 		return requested{what: Reload}
 	}
 	return nil // SIGPIPE: a write to a closed standard error must not end us
@@ -114,14 +113,14 @@ func signalEvent(sig os.Signal) event {
 // does not end within each step's time is killed.
 func TryOut(cfg Config) (notes, warnings []string, err error) {
 	events := make(chan event, 64)
-	sys, err := newLinux(cfg.ConfigPath, events)
+	sys, err := newLinux(cfg, events)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer sys.release()
 	p := newParent(cfg, sys)
 	ended := make(chan os.Signal, 16)
-	signal.Notify(ended, unix.SIGCHLD)
+	signal.Notify(ended, syscall.SIGCHLD)
 	defer signal.Stop(ended)
 
 	p.begin(time.Now())
@@ -143,7 +142,7 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 			p.handle(childrenEnded{}, time.Now())
 		case <-overdue:
 			t.overdue()
-			err = errors.Join(err, t.proc.signal(unix.SIGKILL))
+			err = errors.Join(err, t.proc.signal(syscall.SIGKILL))
 		}
 	}
 	if faults := t.verdict(); len(faults) > 0 {

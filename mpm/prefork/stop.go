@@ -4,9 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // stop ends everything: children get SIGTERM now and SIGKILL after their kill
@@ -18,7 +17,7 @@ func (p *Parent) stop(now time.Time) {
 	p.stopping = true
 	for _, ch := range p.slots {
 		if ch != nil {
-			p.end(ch, unix.SIGTERM, now)
+			p.end(ch, syscall.SIGTERM, now)
 		}
 	}
 	refusal := Result{Errors: []string{"the server is stopping"}}
@@ -31,7 +30,7 @@ func (p *Parent) stop(now time.Time) {
 		return
 	}
 	if r.trial != nil {
-		if err := r.trial.proc.signal(unix.SIGKILL); err != nil {
+		if err := r.trial.proc.signal(syscall.SIGKILL); err != nil {
 			p.log.Error("cannot kill candidate", "pid", r.trial.proc.pid(), "err", err)
 		}
 	}

@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -94,7 +93,7 @@ func mapSlot(fd sys.FD) (*Slot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Slot{fd: fd, mem: mem, page: (*page)(unsafe.Pointer(&mem[0]))}, nil
+	return &Slot{fd: fd, mem: mem, page: sys.At[page](mem)}, nil
 }
 
 // FD is the slot's descriptor, to hand to the child that will own it.

@@ -78,12 +78,25 @@ func FuzzHTTPWasmPointers(f *testing.F) {
 		ptr    int // the parameter that is the buffer, its length follows; -1 without
 	}
 	functions := []function{
-		{"enable_features", 1, -1}, {"get_config", 2, 0}, {"log_enabled", 1, -1}, {"log", 3, -1},
-		{"get_method", 2, 0}, {"set_method", 2, -1}, {"get_uri", 2, 0}, {"set_uri", 2, -1},
-		{"get_protocol_version", 2, 0}, {"get_source_addr", 2, 0},
-		{"get_header_names", 3, 1}, {"get_header_values", 5, 3}, {"set_header_value", 5, -1},
-		{"add_header_value", 5, -1}, {"remove_header", 3, -1}, {"read_body", 3, 1}, {"write_body", 3, -1},
-		{"get_status_code", 0, -1}, {"set_status_code", 1, -1},
+		{"enable_features", 1, -1},
+		{"get_config", 2, 0},
+		{"log_enabled", 1, -1},
+		{"log", 3, -1},
+		{"get_method", 2, 0},
+		{"set_method", 2, -1},
+		{"get_uri", 2, 0},
+		{"set_uri", 2, -1},
+		{"get_protocol_version", 2, 0},
+		{"get_source_addr", 2, 0},
+		{"get_header_names", 3, 1},
+		{"get_header_values", 5, 3},
+		{"set_header_value", 5, -1},
+		{"add_header_value", 5, -1},
+		{"remove_header", 3, -1},
+		{"read_body", 3, 1},
+		{"write_body", 3, -1},
+		{"get_status_code", 0, -1},
+		{"set_status_code", 1, -1},
 	}
 	for n := range functions {
 		for _, v := range []uint32{0, 1, memoryEnd - 1, memoryEnd, 1 << 31, ^uint32(0)} {

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,4 +70,13 @@ func (fd FD) Map(size int, writable bool) ([]byte, error) {
 // Unmap undoes Map.
 func Unmap(mem []byte) error {
 	return unix.Munmap(mem)
+}
+
+// At views the start of mapped memory as a T, which must be free of pointers
+// and no larger than mem.
+func At[T any](mem []byte) *T {
+	if size := unsafe.Sizeof(*new(T)); uintptr(len(mem)) < size {
+		panic("BUG: the mapping is smaller than what is to be seen in it")
+	}
+	return (*T)(unsafe.Pointer(&mem[0]))
 }

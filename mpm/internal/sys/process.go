@@ -96,3 +96,6 @@ func SetName(name string) error {
 	}
 	return nil
 }
+
+// SignalName is the signal's name in the words of kill(1), such as SIGTERM.
+func SignalName(sig syscall.Signal) string { return unix.SignalName(sig) }

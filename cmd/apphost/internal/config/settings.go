@@ -44,8 +44,10 @@ func (d *decoder) settingsFile(files fs.FS, name string) {
 		return // some tool's
 	}
 	if plugin == nil {
-		d.warnings = append(d.warnings, &fault{file: file, order: order,
-			problem: fmt.Sprintf("has no effect: there is no %s.wasm next to it", name)})
+		d.warnings = append(d.warnings, &fault{
+			file: file, order: order,
+			problem: fmt.Sprintf("has no effect: there is no %s.wasm next to it", name),
+		})
 		return
 	}
 	text, err := readRegular(files, name+".toml", fileBytesMax)

@@ -1,0 +1,203 @@
+package prefork
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+)
+
+// The tests in this file run real processes: the test binary itself is
+// started as candidate and child. Its configuration is a JSON file, its
+// handler answers with the greeting of its generation and then echoes.
+func TestMain(m *testing.M) {
+	switch os.Args[0] {
+	case RoleCandidate:
+		os.Exit(candidateMain())
+	case RoleChild:
+		os.Exit(childMain())
+	}
+	// Or the race detector makes every child take a second to exit.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	os.Exit(m.Run())
+}
+
+type testConfig struct {
+	Options  mpm.Options
+	Greeting string
+}
+
+func candidateMain() int {
+	c, err := OpenCandidate(os.Args, os.Getenv)
+	if err != nil {
+		return ExitFatal
+	}
+	raw, err := os.ReadFile(c.ConfigPath)
+	if err != nil {
+		c.Fail(err)
+		return 1
+	}
+	var cfg testConfig
+	if err := json.Unmarshal(raw, &cfg); err != nil {
+		c.Fail(err)
+		return 1
+	}
+	if err := c.Done(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
+		c.Fail(err)
+		return 1
+	}
+	return 0
+}
+
+func childMain() int {
+	Prepare("prefork-test", signal.Ignore)
+	c, err := OpenChild(os.Args, os.Getenv)
+	if err != nil {
+		return ExitFatal
+	}
+	greeting, _ := c.Image.Section("greeting")
+	if string(greeting) == "refuse" {
+		return c.Fail(fmt.Errorf("refusing to serve"))
+	}
+	if err := c.Serve(context.Background(), greeter(greeting)); err != nil {
+		return c.Fail(err)
+	}
+	return ExitOK
+}
+
+// greeter writes its greeting and the child's pid, then echoes until the peer
+// closes; between messages it is in keepalive.
+type greeter string
+
+func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+	buf := make([]byte, 1024)
+	for {
+		c.SetState(mpm.StateKeepalive)
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		c.SetState(mpm.StateWriting)
+		if _, err := c.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// server is a master running in this process.
+type server struct {
+	*testing.T
+	master *Master
+	path   string
+	cfg    testConfig
+	addr   string
+	ended  chan error
+}
+
+func startServer(t *testing.T, change func(*testConfig)) *server {
+	t.Helper()
+	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
+	s.cfg = testConfig{Greeting: "one", Options: mpm.Options{
+		Listeners:    []mpm.Listener{{Name: "echo", Address: "127.0.0.1:0", Backlog: 128}},
+		StartServers: 3, MinSpareServers: 2, MaxSpareServers: 6, MaxRequestWorkers: 32, ServerLimit: 64,
+		StartTimeout: 30 * time.Second, CandidateTimeout: 30 * time.Second, KillTimeout: 5 * time.Second,
+	}}
+	if change != nil {
+		change(&s.cfg)
+	}
+	s.write()
+	serving := make(chan Status, 16)
+	s.master = NewMaster(Config{
+		ConfigPath: s.path, Environment: os.Environ(),
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Serving: func(st Status) {
+			select {
+			case serving <- st:
+			default:
+			}
+		},
+	})
+	go func() { s.ended <- s.master.Run() }()
+	select {
+	case st := <-serving:
+		s.addr = st.Sockets[0].Address.String()
+	case err := <-s.ended:
+		t.Fatalf("the server did not start: %v", err)
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *server) write() {
+	raw, err := json.Marshal(s.cfg)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if err := os.WriteFile(s.path, raw, 0o600); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *server) ask(what Request) Result {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	r, err := s.master.Ask(ctx, what)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return r
+}
+
+func (s *server) stop() {
+	if s.ended == nil {
+		return
+	}
+	s.ask(Stop)
+	if err := <-s.ended; err != nil {
+		s.Errorf("stop: %v", err)
+	}
+	s.ended = nil
+	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
+		s.Errorf("a process is left after the stop: wait4 gave %d, %v", pid, err)
+	}
+}
+
+// dial connects and reads the greeting.
+func (s *server) dial() (conn net.Conn, greeting string, pid int, err error) {
+	conn, err = net.Dial("tcp", s.addr)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	var line []byte
+	for b := make([]byte, 1); ; {
+		if _, err := conn.Read(b); err != nil {
+			_ = conn.Close()
+			return nil, "", 0, err
+		}
+		if b[0] == '\n' {
+			break
+		}
+		line = append(line, b[0])
+	}
+	greeting, number, _ := strings.Cut(string(line), " ")
+	pid, err = strconv.Atoi(number)
+	return conn, greeting, pid, err
+}
