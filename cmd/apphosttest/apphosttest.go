@@ -31,11 +31,12 @@ type Server struct {
 	// PID is the master's.
 	PID int
 
-	t     testing.TB
-	cmd   *exec.Cmd
-	log   *logReader
-	ended chan struct{} // closed when the master has ended
-	err   error         // how, set before ended is closed
+	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
+	t       testing.TB
+	cmd     *exec.Cmd
+	log     *logReader
+	ended   chan struct{} // closed when the master has ended
+	err     error         // how, set before ended is closed
 }
 
 // New makes a folder with a configuration and plugins and starts nothing yet.
@@ -43,7 +44,12 @@ type Server struct {
 // code is shared by the tests of a process.
 func New(t testing.TB, toml string, plugins map[string]string) *Server {
 	t.Helper()
-	s := &Server{t: t, Dir: t.TempDir()}
+	runtime, err := os.MkdirTemp("", "ah-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(runtime) })
+	s := &Server{t: t, Dir: t.TempDir(), runtime: runtime}
 	s.Write("config.toml", []byte(strings.ReplaceAll(toml, "CACHE", build(t).cache)))
 	if err := os.Mkdir(filepath.Join(s.Dir, "plugins"), 0o755); err != nil {
 		t.Fatal(err)
@@ -89,16 +95,30 @@ func (s *Server) Start() {
 	s.t.Helper()
 	s.cmd = s.command("-c", "config.toml")
 	s.log = newLogReader()
-	s.cmd.Stderr = s.log
-	if err := s.cmd.Start(); err != nil {
+	// A pipe of our own: with one of package exec's, Wait would wait for the
+	// children too, who write to the same log and may outlive the master.
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd.Stderr = w
+	err = s.cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
 		s.t.Fatal(err)
 	}
 	s.PID = s.cmd.Process.Pid
-	s.ended = make(chan struct{})
+	go func() {
+		defer r.Close()
+		_, _ = io.Copy(s.log, r)
+		s.log.end()
+	}()
+	ended := make(chan struct{})
+	s.ended = ended
 	go func() {
 		s.err = s.cmd.Wait()
-		s.log.end()
-		close(s.ended)
+		close(ended)
 	}()
 	s.t.Cleanup(s.cleanup)
 	if _, ok := s.WaitLog("serving", nil); !ok {
@@ -139,6 +159,16 @@ func (s *Server) Kill() {
 	_ = s.Wait()
 }
 
+// ControlFiles are the names in the folder of control sockets.
+func (s *Server) ControlFiles() []string {
+	s.t.Helper()
+	names, err := filepath.Glob(filepath.Join(s.runtime, "apphost", "*"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return names
+}
+
 // Wait waits until the master has ended and returns how.
 func (s *Server) Wait() error {
 	s.t.Helper()
@@ -164,7 +194,7 @@ func (s *Server) command(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.Command(build(s.t).binary, args...)
 	cmd.Dir = s.Dir
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.Dir, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
