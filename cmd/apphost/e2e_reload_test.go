@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -216,4 +217,17 @@ func childrenOf(t *testing.T, pid int) []int {
 		}
 	}
 	return pids
+}
+
+// A candidate whose guest spins cannot notice that its master is gone.
+func TestE2EACandidateDiesWithItsMaster(t *testing.T) {
+	s := startPlain(t)
+	s.Plugin("bad", "testdata/init_loops.wasm")
+	s.Signal(syscall.SIGUSR1)
+	isCandidate := func(pid int) bool { return strings.HasPrefix(apphosttest.CommandLine(pid), "apphost: candidate") }
+	apphosttest.Eventually(t, apphosttest.Patience, "a candidate runs", func() bool {
+		return slices.ContainsFunc(s.Processes(), isCandidate)
+	})
+	s.Kill()
+	apphosttest.Eventually(t, time.Second, "everything is gone", func() bool { return len(s.Processes()) == 0 })
 }

@@ -30,6 +30,8 @@ const (
 const (
 	// reportLineBytes bounds one line of a candidate's report.
 	reportLineBytes = 16 << 10
+	// reportLinesMax bounds the lines of a kind that the master keeps.
+	reportLinesMax = 1000
 	// optionsBytesMax bounds the options a candidate may leave behind.
 	optionsBytesMax = 1 << 20
 )
@@ -41,7 +43,6 @@ type Candidate struct {
 	ConfigPath string
 
 	image, report sys.FD
-	lifeline      sys.FD
 }
 
 func candidateArgs(configPath string) []string {
@@ -60,11 +61,10 @@ func OpenCandidate(args []string, getenv func(string) string) (*Candidate, error
 	c := &Candidate{
 		ConfigPath: args[2],
 		image:      inherit(fdImage),
-		lifeline:   inherit(fdCandidateLifeline),
 		report:     inherit(fdCandidateReport),
 	}
-	if !c.report.IsPipe() || !c.lifeline.IsPipe() {
-		return nil, errors.New("start candidate: the inherited descriptors are not pipes")
+	if !c.report.IsPipe() {
+		return nil, errors.New("start candidate: the inherited descriptors are not what they should be")
 	}
 	return c, nil
 }
@@ -175,14 +175,21 @@ func (t *trial) hear(kind, text string, now time.Time) {
 			t.deadline = now.Add(d)
 		}
 	case sayError:
-		t.errors = append(t.errors, text)
+		t.errors = keep(t.errors, text)
 	case sayWarning:
-		t.warnings = append(t.warnings, text)
+		t.warnings = keep(t.warnings, text)
 	case sayNote:
-		t.notes = append(t.notes, text)
+		t.notes = keep(t.notes, text)
 	case sayDone:
 		t.done = true
 	}
+}
+
+func keep(lines []string, line string) []string {
+	if len(lines) >= reportLinesMax {
+		return lines
+	}
+	return append(lines, line)
 }
 
 // overdue ends a candidate whose step takes too long.

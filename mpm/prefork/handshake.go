@@ -33,18 +33,18 @@ const (
 	fdListeners  = 9 // the listening sockets, in the order of the options
 )
 
-// The descriptors a candidate starts with besides fdLog and fdImage, which is
-// an empty memfd for it to fill.
-const (
-	fdCandidateLifeline = 4
-	fdCandidateReport   = 5
-)
+// fdCandidateReport is what a candidate starts with besides fdLog and fdImage,
+// which is an empty memfd for it to fill: a pipe, write.
+const fdCandidateReport = 4
 
 // What a child writes to its report pipe.
 const (
 	reportReady = 'R' // it accepts connections from now on
 	reportFail  = 'F' // it cannot serve; the reason follows
 )
+
+// reportBytesMax bounds what the master listens to.
+const reportBytesMax = 4096
 
 // Exit codes of a child. 2 is left to the Go runtime, which exits with it
 // after a panic.

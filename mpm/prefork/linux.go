@@ -95,22 +95,18 @@ func childEnvironment(env []string) []string {
 }
 
 // start runs this program in another role. The given files become
-// descriptors 3 and up; the last of them is the process's end of a report
-// pipe, whose other end is returned.
-func (l *linux) start(args, env []string, slack time.Duration, files ...sys.FD) (sys.Process, *os.File, error) {
+// descriptors 3 and up; sys.None among them stands for the process's end of a
+// report pipe, whose other end is returned.
+func (l *linux) start(c sys.Command, files ...sys.FD) (sys.Process, *os.File, error) {
 	r, w, err := sys.Pipe()
 	if err != nil {
 		return sys.Process{}, nil, err
 	}
 	defer func() { _ = w.Close() }()
 	null := sys.FD(l.null.Fd())
-	all := append([]sys.FD{null, null, sys.FD(fdLog)}, files...)
-	for i, f := range all {
-		if f == sys.None {
-			all[i] = w
-		}
-	}
-	proc, err := sys.Start(sys.Command{Args: args, Env: env, Files: all, TimerSlack: slack})
+	c.Files = append([]sys.FD{null, null, sys.FD(fdLog)}, files...)
+	c.Files[slices.Index(c.Files, sys.None)] = w
+	proc, err := sys.Start(c)
 	if err != nil {
 		_ = r.Close()
 		return sys.Process{}, nil, err
@@ -136,7 +132,7 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	for _, s := range g.socks {
 		fds = append(fds, s.FD())
 	}
-	proc, report, err := l.start(childArgs(slot, number), l.childEnv, childTimerSlack, fds...)
+	proc, report, err := l.start(sys.Command{Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack}, fds...)
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
@@ -144,27 +140,25 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	return linuxProcess{proc}, nil
 }
 
-// listenToChild turns a child's report into events.
+// listenToChild turns a child's report into events. A child says R or F and a
+// reason; one that says more than fits is not listened to any longer.
 func (l *linux) listenToChild(pid int, report *os.File) {
 	defer func() { _ = report.Close() }()
-	buf := make([]byte, 4096)
-	var failure []byte
-	for {
-		n, err := report.Read(buf)
-		said := buf[:n]
-		if len(failure) == 0 && n > 0 && said[0] == reportReady {
+	buf := make([]byte, reportBytesMax)
+	said := 0
+	for said < len(buf) {
+		n, err := report.Read(buf[said:])
+		if said == 0 && n > 0 && buf[0] == reportReady {
 			l.events <- childSaid{pid: pid, ready: true}
-			said = said[1:]
+			n = copy(buf, buf[1:n])
 		}
-		if len(failure)+len(said) <= cap(buf) {
-			failure = append(failure, said...)
-		}
+		said += n
 		if err != nil {
 			break
 		}
 	}
-	if len(failure) > 1 && failure[0] == reportFail {
-		l.events <- childSaid{pid: pid, fail: string(failure[1:])}
+	if said > 1 && buf[0] == reportFail {
+		l.events <- childSaid{pid: pid, fail: strings.ToValidUTF8(string(buf[1:said]), "?")}
 	}
 	l.events <- childClosed{pid: pid}
 }
@@ -174,7 +168,9 @@ func (l *linux) startCandidate() (candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start candidate: %w", err)
 	}
-	proc, report, err := l.start(candidateArgs(l.configPath), l.env, 0, img, l.lifelineR, sys.None)
+	// A guest that spins in a candidate keeps it from noticing anything.
+	c := sys.Command{Args: candidateArgs(l.configPath), Env: l.env, DieWithParent: true}
+	proc, report, err := l.start(c, img, sys.None)
 	if err != nil {
 		_ = img.Close()
 		return nil, fmt.Errorf("start candidate: %w", err)

@@ -60,8 +60,12 @@ func (m *Master) Run() error {
 	p := newParent(m.cfg, sys)
 
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD, syscall.SIGPIPE)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGPIPE)
 	defer signal.Stop(signals)
+	// A place of its own, so that no flood of other signals can push it out.
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	defer signal.Stop(ended)
 
 	p.begin(time.Now())
 	timer := time.NewTimer(0)
@@ -79,6 +83,8 @@ func (m *Master) Run() error {
 		select {
 		case ev := <-m.events:
 			p.handle(ev, time.Now())
+		case <-ended:
+			p.handle(childrenEnded{}, time.Now())
 		case sig := <-signals:
 			if ev := signalEvent(sig); ev != nil {
 				p.handle(ev, time.Now())
@@ -96,8 +102,6 @@ func (m *Master) Run() error {
 // signalEvent says what a signal to the master asks for.
 func signalEvent(sig os.Signal) event {
 	switch sig {
-	case syscall.SIGCHLD:
-		return childrenEnded{}
 	case syscall.SIGTERM, syscall.SIGINT:
 		return requested{what: Stop}
 	case syscall.SIGHUP:
@@ -119,7 +123,7 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 	}
 	defer sys.release()
 	p := newParent(cfg, sys)
-	ended := make(chan os.Signal, 16)
+	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
 	defer signal.Stop(ended)
 

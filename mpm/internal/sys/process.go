@@ -27,6 +27,11 @@ type Command struct {
 	// much, in exchange for fewer wake-ups; 0 keeps the default of 50 µs.
 	// It is inherited over exec. See PR_SET_TIMERSLACK in prctl(2).
 	TimerSlack time.Duration
+	// DieWithParent kills the process when this one ends. It is a backstop
+	// for a process that may not get to look at a pipe: the kernel ties it to
+	// the thread that starts the process, and Go's threads last as long as
+	// the program. See PR_SET_PDEATHSIG in prctl(2).
+	DieWithParent bool
 }
 
 // Process is a started process. PIDFD refers to it, and never to another
@@ -45,6 +50,9 @@ func Start(c Command) (Process, error) {
 	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+	if c.DieWithParent {
+		attr.Sys.Pdeathsig = syscall.SIGKILL
+	}
 
 	// Timer slack belongs to a thread and is inherited from it.
 	runtime.LockOSThread()
