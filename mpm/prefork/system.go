@@ -108,7 +108,8 @@ const (
 
 // Result is the answer to a Request.
 type Result struct {
-	// Generation is the one that serves now.
+	// Generation is the one that serves now, 0 if none does or the server is
+	// stopping.
 	Generation uint64
 	// Errors say why the request failed; none means it was done.
 	Errors []string
