@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/host"
@@ -18,7 +17,7 @@ const candidateSlot = -1
 // runCandidate is the candidate's role: read the configuration, compile and
 // try every plugin, and leave a generation image behind or say why not.
 func runCandidate(args []string) int {
-	prefork.Prepare("apphost-check", signal.Ignore)
+	prefork.Prepare("apphost-check")
 	c, err := prefork.OpenCandidate(args, os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "apphost:", err)

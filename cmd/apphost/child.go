@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"runtime"
 	"runtime/debug"
 
 	"github.com/apphost/apphost/host"
@@ -15,10 +13,7 @@ import (
 // runChild is the child's role: load the generation's plugins and serve
 // connections until told to leave.
 func runChild(args []string) int {
-	prefork.Prepare("apphost-child", signal.Ignore)
-	// One connection at a time needs one processor; more would only add
-	// threads for the runtime to keep awake.
-	runtime.GOMAXPROCS(1)
+	prefork.Prepare("apphost-child")
 	c, err := prefork.OpenChild(args, os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "apphost:", err)

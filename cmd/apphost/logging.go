@@ -20,7 +20,7 @@ func newLogger(w io.Writer, log config.Log) *slog.Logger {
 		terminal = term.IsTerminal(int(f.Fd()))
 	}
 	if log.Format == "text" || (log.Format == "auto" && terminal) {
-		return slog.New(tint.NewHandler(w, &tint.Options{
+		return slog.New(tint.NewTextHandler(w, &tint.Options{
 			Level: log.Level, TimeFormat: time.TimeOnly, NoColor: !terminal,
 		}))
 	}

@@ -6,16 +6,13 @@
 package apphosttest
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,11 +28,12 @@ type Server struct {
 	// PID is the master's.
 	PID int
 
-	t     testing.TB
-	cmd   *exec.Cmd
-	log   *logReader
-	ended chan struct{} // closed when the master has ended
-	err   error         // how, set before ended is closed
+	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
+	t       testing.TB
+	cmd     *exec.Cmd
+	log     *logReader
+	ended   chan struct{} // closed when the master has ended
+	err     error         // how, set before ended is closed
 }
 
 // New makes a folder with a configuration and plugins and starts nothing yet.
@@ -43,7 +41,12 @@ type Server struct {
 // code is shared by the tests of a process.
 func New(t testing.TB, toml string, plugins map[string]string) *Server {
 	t.Helper()
-	s := &Server{t: t, Dir: t.TempDir()}
+	runtime, err := os.MkdirTemp("", "ah-") //nolint:usetesting // T.TempDir's path is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
+	s := &Server{t: t, Dir: t.TempDir(), runtime: runtime}
 	s.Write("config.toml", []byte(strings.ReplaceAll(toml, "CACHE", build(t).cache)))
 	if err := os.Mkdir(filepath.Join(s.Dir, "plugins"), 0o755); err != nil {
 		t.Fatal(err)
@@ -89,16 +92,30 @@ func (s *Server) Start() {
 	s.t.Helper()
 	s.cmd = s.command("-c", "config.toml")
 	s.log = newLogReader()
-	s.cmd.Stderr = s.log
-	if err := s.cmd.Start(); err != nil {
+	// A pipe of our own: with one of package exec's, Wait would wait for the
+	// children too, who write to the same log and may outlive the master.
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd.Stderr = w
+	err = s.cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
 		s.t.Fatal(err)
 	}
 	s.PID = s.cmd.Process.Pid
-	s.ended = make(chan struct{})
+	go func() {
+		defer r.Close()
+		_, _ = io.Copy(s.log, r)
+		s.log.end()
+	}()
+	ended := make(chan struct{})
+	s.ended = ended
 	go func() {
 		s.err = s.cmd.Wait()
-		s.log.end()
-		close(s.ended)
+		close(ended)
 	}()
 	s.t.Cleanup(s.cleanup)
 	if _, ok := s.WaitLog("serving", nil); !ok {
@@ -139,6 +156,16 @@ func (s *Server) Kill() {
 	_ = s.Wait()
 }
 
+// ControlFiles are the names in the folder of control sockets.
+func (s *Server) ControlFiles() []string {
+	s.t.Helper()
+	names, err := filepath.Glob(filepath.Join(s.runtime, "apphost", "*"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return names
+}
+
 // Wait waits until the master has ended and returns how.
 func (s *Server) Wait() error {
 	s.t.Helper()
@@ -164,7 +191,7 @@ func (s *Server) command(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.Command(build(s.t).binary, args...)
 	cmd.Dir = s.Dir
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.Dir, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
@@ -210,163 +237,4 @@ func (s *Server) Log() string { return s.log.text() }
 // does.
 func (s *Server) WaitLog(message string, match func(map[string]any) bool) (map[string]any, bool) {
 	return s.log.wait(message, match)
-}
-
-// logReader collects the server's log.
-type logReader struct {
-	mu      sync.Mutex
-	raw     bytes.Buffer
-	partial []byte
-	entries []map[string]any
-	changed chan struct{} // closed and replaced at each change
-	over    bool
-}
-
-var _ io.Writer = (*logReader)(nil)
-
-func newLogReader() *logReader {
-	return &logReader{changed: make(chan struct{})}
-}
-
-func (l *logReader) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.raw.Write(p)
-	l.partial = append(l.partial, p...)
-	for {
-		line, rest, found := bytes.Cut(l.partial, []byte("\n"))
-		if !found {
-			break
-		}
-		var entry map[string]any
-		if json.Unmarshal(line, &entry) == nil {
-			l.entries = append(l.entries, entry)
-		}
-		l.partial = append([]byte(nil), rest...)
-	}
-	l.wakeLocked()
-	return len(p), nil
-}
-
-func (l *logReader) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-	l.wakeLocked()
-}
-
-func (l *logReader) wakeLocked() {
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
-func (l *logReader) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.raw.String()
-}
-
-func (l *logReader) wait(message string, match func(map[string]any) bool) (map[string]any, bool) {
-	timeout := time.After(Patience)
-	for seen := 0; ; {
-		l.mu.Lock()
-		entries, changed, over := l.entries[seen:], l.changed, l.over
-		seen = len(l.entries)
-		l.mu.Unlock()
-		for _, e := range entries {
-			if e["msg"] == message && (match == nil || match(e)) {
-				return e, true
-			}
-		}
-		if over {
-			return nil, false
-		}
-		select {
-		case <-changed:
-		case <-timeout:
-			return nil, false
-		}
-	}
-}
-
-// Processes are the live processes that run this server's binary for it, the
-// master included, found by the folder they run in.
-func (s *Server) Processes() []int {
-	s.t.Helper()
-	return processes(s.t, s.Dir)
-}
-
-func processes(t testing.TB, dir string) []int {
-	t.Helper()
-	var pids []int
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Skipf("there is no /proc to find processes in: %v", err)
-	}
-	for _, e := range entries {
-		var pid int
-		if _, err := fmt.Sscan(e.Name(), &pid); err != nil {
-			continue
-		}
-		cwd, err := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
-		if err == nil && cwd == dir {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// Children are the pids of the live children, by the role that ps shows.
-func (s *Server) Children() []int {
-	s.t.Helper()
-	var pids []int
-	for _, pid := range s.Processes() {
-		if strings.HasPrefix(CommandLine(pid), "apphost: child") {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// CommandLine is a process's command line as ps shows it; empty for one that
-// has ended.
-func CommandLine(pid int) string {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(strings.ReplaceAll(string(raw), "\x00", " "))
-}
-
-// State is the letter that ps shows for a process, such as Z for a zombie;
-// empty for one that is gone.
-func State(pid int) string {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "State:"); ok {
-			return strings.TrimSpace(rest)[:1]
-		}
-	}
-	return ""
-}
-
-// Eventually polls until ok returns true, and fails the test if it does not
-// within limit. It is for what sends no event to a test: another process's
-// end, a file's change.
-func Eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within %s: %s", limit, what)
-		case <-tick.C:
-		}
-	}
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ func TestSectionsSurviveTheTripThroughASealedMemfd(t *testing.T) {
 	if err := Fill(fd, want); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fd.Write([]byte("x")); err != unix.EPERM {
+	if _, err := fd.Write([]byte("x")); !errors.Is(err, unix.EPERM) {
 		t.Errorf("write to a sealed image: %v, want EPERM", err)
 	}
 	img, err := Open(fd)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -262,7 +262,7 @@ func acceptFailure(err error) error {
 // Prepare sets up this process for a child's or candidate's role: its name in
 // process lists, and no signals of a terminal, which are the master's to act
 // on.
-func Prepare(name string, ignore func(...os.Signal)) {
+func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
 }

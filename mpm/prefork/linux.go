@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,7 +27,8 @@ const childTimerSlack = 50 * time.Millisecond
 // goroutine; only the readers of report pipes, which send events, run beside.
 type linux struct {
 	configPath string
-	env        []string // of children and candidates
+	env        []string // of candidates
+	childEnv   []string
 	events     chan<- event
 
 	null      *os.File
@@ -46,8 +48,9 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 		_ = null.Close()
 		return nil, err
 	}
+	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: environment(cfg.Environment), events: events,
+		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events,
 		null: null, lifelineR: r, lifelineW: w,
 	}, nil
 }
@@ -79,10 +82,22 @@ func environment(own []string) []string {
 	return append(env, handshakeEnv+"="+handshakeVersion)
 }
 
+// childEnvironment adds what a child's runtime is to know when it starts: one
+// connection at a time needs one processor, and more would only add threads to
+// keep awake. An operator's own setting counts. It is no call at run time,
+// because that stops the world, which waits on timers, which are slack.
+func childEnvironment(env []string) []string {
+	const name = "GOMAXPROCS="
+	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name) }) {
+		return env
+	}
+	return append(slices.Clone(env), name+"1")
+}
+
 // start runs this program in another role. The given files become
 // descriptors 3 and up; the last of them is the process's end of a report
 // pipe, whose other end is returned.
-func (l *linux) start(args []string, slack time.Duration, files ...sys.FD) (sys.Process, *os.File, error) {
+func (l *linux) start(args, env []string, slack time.Duration, files ...sys.FD) (sys.Process, *os.File, error) {
 	r, w, err := sys.Pipe()
 	if err != nil {
 		return sys.Process{}, nil, err
@@ -95,7 +110,7 @@ func (l *linux) start(args []string, slack time.Duration, files ...sys.FD) (sys.
 			all[i] = w
 		}
 	}
-	proc, err := sys.Start(sys.Command{Args: args, Env: l.env, Files: all, TimerSlack: slack})
+	proc, err := sys.Start(sys.Command{Args: args, Env: env, Files: all, TimerSlack: slack})
 	if err != nil {
 		_ = r.Close()
 		return sys.Process{}, nil, err
@@ -121,7 +136,7 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	for _, s := range g.socks {
 		fds = append(fds, s.FD())
 	}
-	proc, report, err := l.start(childArgs(slot, number), childTimerSlack, fds...)
+	proc, report, err := l.start(childArgs(slot, number), l.childEnv, childTimerSlack, fds...)
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
@@ -159,7 +174,7 @@ func (l *linux) startCandidate() (candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start candidate: %w", err)
 	}
-	proc, report, err := l.start(candidateArgs(l.configPath), 0, img, l.lifelineR, sys.None)
+	proc, report, err := l.start(candidateArgs(l.configPath), l.env, 0, img, l.lifelineR, sys.None)
 	if err != nil {
 		_ = img.Close()
 		return nil, fmt.Errorf("start candidate: %w", err)

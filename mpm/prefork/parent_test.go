@@ -201,16 +201,24 @@ func TestRequestsDuringAReloadBecomeOneMore(t *testing.T) {
 	}
 }
 
-func TestRestartEndsWhatTheOldGenerationServes(t *testing.T) {
+func TestRestartEndsWhatOlderGenerationsServe(t *testing.T) {
 	w := newWorld(t)
 	w.start()
-	busy := w.children(1)[0]
-	w.states[busy.slot] = mpm.StateReading
-	w.ask(Restart)
+	oldest := w.children(1)[0]
+	w.states[oldest.slot] = mpm.StateReading
+	w.ask(Reload)
 	w.candidateDone()
 	w.ready(w.children(2)...)
-	if len(busy.signals) != 1 || busy.signals[0] != syscall.SIGTERM {
-		t.Errorf("signals to the busy child: %v, want TERM", busy.signals)
+	w.drainIdle(1)
+	old := w.children(2)[0]
+	w.states[old.slot] = mpm.StateWriting
+	w.ask(Restart)
+	w.candidateDone()
+	w.ready(w.children(3)...)
+	for _, busy := range []*fakeProcess{oldest, old} {
+		if len(busy.signals) != 1 || busy.signals[0] != syscall.SIGTERM {
+			t.Errorf("signals to a busy child of generation %d: %v, want TERM", busy.gen, busy.signals)
+		}
 	}
 }
 

@@ -227,8 +227,10 @@ func (p *Parent) prove(r *reload, now time.Time) {
 	g.maintenance = now
 	if r.old != nil {
 		p.retire(r.old, now)
-		if r.hard {
-			p.endAll(r.old, now)
+	}
+	if r.hard {
+		for _, old := range p.retired {
+			p.endAll(old, now)
 		}
 	}
 	r.handover = now.Add(handoverTimeout)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -65,7 +64,7 @@ func candidateMain() int {
 }
 
 func childMain() int {
-	Prepare("prefork-test", signal.Ignore)
+	Prepare("prefork-test")
 	c, err := OpenChild(os.Args, os.Getenv)
 	if err != nil {
 		return ExitFatal

@@ -1,6 +1,7 @@
 package scoreboard
 
 import (
+	"errors"
 	"testing"
 	"unsafe"
 
@@ -57,7 +58,7 @@ func TestTheSizeIsSealed(t *testing.T) {
 	}
 	defer s.Close()
 	for _, size := range []int64{0, pageBytes * 2} {
-		if err := unix.Ftruncate(int(s.FD()), size); err != unix.EPERM {
+		if err := unix.Ftruncate(int(s.FD()), size); !errors.Is(err, unix.EPERM) {
 			t.Errorf("truncate to %d: %v, want EPERM", size, err)
 		}
 	}

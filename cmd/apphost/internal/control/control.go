@@ -30,6 +30,8 @@ const (
 	// connectTimeout bounds everything but the wait for the answer.
 	connectTimeout = 5 * time.Second
 	requestBytes   = 4 << 10
+	// pathBytes bounds a socket's path; see unix(7).
+	pathBytes = 107
 )
 
 type request struct {
@@ -72,6 +74,9 @@ type Server struct {
 // Listen opens the socket. One that a killed server left behind is replaced.
 func Listen(configPath string) (*Server, error) {
 	path := Path(configPath)
+	if len(path) > pathBytes {
+		return nil, fmt.Errorf("open control socket: its path %s is longer than %d bytes; set XDG_RUNTIME_DIR to a shorter folder", path, pathBytes)
+	}
 	if err := ownFolder(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/apphost/apphost/cmd/apphosttest"
+)
+
+// badInput is something wrong that an operator can leave in front of the
+// server, and what the one line about it must name.
+type badInput struct {
+	name  string
+	spoil func(t *testing.T, s *apphosttest.Server)
+	want  []string
+}
+
+// appendConfig adds text to the configuration of plain.
+func appendConfig(text string) func(*testing.T, *apphosttest.Server) {
+	return func(t *testing.T, s *apphosttest.Server) {
+		raw, err := os.ReadFile(s.Dir + "/config.toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Write("config.toml", append(raw, text...))
+	}
+}
+
+// replaceConfig changes a part of the configuration.
+func replaceConfig(old, changed string) func(*testing.T, *apphosttest.Server) {
+	return func(t *testing.T, s *apphosttest.Server) {
+		raw, err := os.ReadFile(s.Dir + "/config.toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Write("config.toml", []byte(strings.Replace(string(raw), old, changed, 1)))
+	}
+}
+
+func addPlugin(path string) func(*testing.T, *apphosttest.Server) {
+	return func(_ *testing.T, s *apphosttest.Server) { s.Plugin("bad", path) }
+}
+
+func badInputs(t *testing.T) []badInput {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	return []badInput{
+		{"unknown key", replaceConfig("[mpm]", "[mpm]\nstart_server = 3"), []string{"config.toml:", "mpm.start_server", "start_servers"}},
+		{"wrong type", replaceConfig("[mpm]", "[mpm]\nstart_servers = \"three\""), []string{"config.toml:", "mpm.start_servers"}},
+		{"out of range", replaceConfig("[mpm]", "[mpm]\nmin_spare_servers = 0"), []string{"config.toml:", "mpm.min_spare_servers", "at least 1"}},
+		{"not TOML", appendConfig("\n[[["), []string{"config.toml:"}},
+		{"port in use", appendConfig(fmt.Sprintf("\n[[listen]]\nname=\"x\"\naddress=%q\n", taken.Addr())), []string{taken.Addr().String(), "another program listens there"}},
+		{"address of nobody", appendConfig("\n[[listen]]\nname=\"x\"\naddress=\"192.0.2.1:8080\"\n"), []string{"192.0.2.1:8080", "no interface"}},
+		{"missing plugin", replaceConfig(`plugin = "echo"`, `plugin = "nosuch"`), []string{"config.toml:", "nosuch", "echo"}},
+		{"wrong kind of plugin", replaceConfig(`plugin = "echo"`, `plugin = "hello"`), []string{"hello", "tcp"}},
+		{"text file named .wasm", func(_ *testing.T, s *apphosttest.Server) { s.Write("plugins/bad.wasm", []byte("hello\n")) }, []string{`"bad"`, "not a WebAssembly module"}},
+		{"truncated module", func(t *testing.T, s *apphosttest.Server) {
+			wasm, err := os.ReadFile(helloWasm)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Write("plugins/bad.wasm", wasm[:len(wasm)/2])
+		}, []string{`"bad"`}},
+		{"unknown ABI", addPlugin("../../host/guest/testdata/unknown.wasm"), []string{`"bad"`, "not a plugin"}},
+		{"child_init traps", addPlugin("../../host/abi/conn/testdata/init_traps.wasm"), []string{`"bad"`, "child_init", "trapped"}},
+		{"child_init returns non-zero", addPlugin("../../host/abi/conn/testdata/init_fails.wasm"), []string{`"bad"`, "child_init returned"}},
+		{"child_init never returns", func(t *testing.T, s *apphosttest.Server) {
+			replaceConfig(`candidate_timeout = "20s"`, `candidate_timeout = "1s"`)(t, s)
+			s.Plugin("bad", "testdata/init_loops.wasm")
+		}, []string{`"bad"`, "child_init", "did not return within 1s"}},
+		{"a changed server_limit, on reload", replaceConfig("[mpm]", "[mpm]\nserver_limit = 300"), []string{"server_limit", "cannot change"}},
+	}
+}
+
+// wantOneLine checks that output has one clear line that names all of want.
+func wantOneLine(t *testing.T, output string, want []string) {
+	t.Helper()
+	found := 0
+	for line := range strings.Lines(output) {
+		all := true
+		for _, w := range want {
+			all = all && strings.Contains(line, w)
+		}
+		if all {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d lines name all of %q, want one, in:\n%s", found, want, output)
+	}
+	if strings.Contains(output, ".go:") || strings.Contains(output, "goroutine") {
+		t.Errorf("the output shows the inside of the program:\n%s", output)
+	}
+}
+
+func TestE2EBadInputAtTheStartExits1AndSaysWhy(t *testing.T) {
+	for _, bad := range badInputs(t) {
+		if strings.Contains(bad.name, "on reload") {
+			continue
+		}
+		t.Run(bad.name, func(t *testing.T) {
+			s := apphosttest.New(t, plain, map[string]string{"hello": helloWasm, "echo": echoWasm})
+			bad.spoil(t, s)
+			out, code := s.Run("-c", "config.toml")
+			if code != 1 {
+				t.Errorf("exit status %d, want 1", code)
+			}
+			wantOneLine(t, out, bad.want)
+			if left := s.Processes(); len(left) > 0 {
+				t.Errorf("processes are left: %v", left)
+			}
+		})
+	}
+}
+
+// One server under load is given each kind of bad input in turn. It must say
+// why, lose no connection, keep its generation, and take the next good reload.
+func TestE2EBadInputOnReloadChangesNothing(t *testing.T) {
+	s := startPlain(t)
+	good, err := os.ReadFile(s.Dir + "/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, bad := range badInputs(t) {
+		t.Run(bad.name, func(t *testing.T) {
+			l := startLoad(t, s, 200)
+			bad.spoil(t, s)
+			out, code := s.Run("reload", "-c", "config.toml")
+			if code != 1 {
+				t.Errorf("exit status %d, want 1", code)
+			}
+			wantOneLine(t, out, bad.want)
+			if want := fmt.Sprintf("generation %d serves on", i+1); !strings.Contains(out, want) {
+				t.Errorf("it does not say %q:\n%s", want, out)
+			}
+			s.Write("config.toml", good)
+			_ = os.Remove(s.Dir + "/plugins/bad.wasm")
+			s.Reload()
+			l.wantNone()
+		})
+	}
+}
+
+// A port below 1024 needs a right that root has, so this runs for others only.
+func TestE2EAPrivilegedPortIsExplained(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may bind any port; run the tests as another user to see this")
+	}
+	s := apphosttest.New(t, plain+"\n[[listen]]\nname=\"low\"\naddress=\"127.0.0.1:999\"\n",
+		map[string]string{"hello": helloWasm, "echo": echoWasm})
+	out, code := s.Run("-c", "config.toml")
+	if code != 1 {
+		t.Errorf("exit status %d, want 1", code)
+	}
+	wantOneLine(t, out, []string{"127.0.0.1:999", "port 999 needs root"})
+}

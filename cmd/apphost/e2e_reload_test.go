@@ -1,0 +1,219 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apphost/apphost/cmd/apphosttest"
+)
+
+// 200 connections a second over 20 reloads, each with another plugin: none may
+// fail, and after each reload the new code must answer.
+func TestE2EReloadsUnderLoadLoseNothing(t *testing.T) {
+	s := startPlain(t)
+	l := startLoad(t, s, 200)
+	for i := range 20 {
+		greeting := fmt.Sprintf("generation %d", i+2)
+		s.Write("plugins/hello.wasm", greeter(t, greeting))
+		s.Reload()
+		for range 3 { // whichever child answers
+			if body, err := get("http://" + s.Addr("web") + "/hello/"); err != nil || !strings.Contains(body, greeting+".") {
+				t.Fatalf("after reload %d: %q, %v", i+1, body, err)
+			}
+		}
+	}
+	l.wantNone()
+}
+
+func TestE2EAKilledChildLosesAtMostItsOwnConnection(t *testing.T) {
+	s := startPlain(t)
+	l := startLoad(t, s, 200)
+	const kills = 10
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range kills {
+		children := s.Children()
+		victim := children[random.IntN(len(children))]
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := s.WaitLog("child died", func(e map[string]any) bool { return e["pid"] == float64(victim) }); !ok {
+			t.Fatalf("the death of %d was not logged", victim)
+		}
+		apphosttest.Eventually(t, apphosttest.Patience, "five children again", func() bool { return len(s.Children()) >= 5 })
+	}
+	if sent, failed := l.stop(); failed > kills {
+		t.Errorf("%d of %d connections failed after %d kills", failed, sent, kills)
+	}
+}
+
+// Signals do what the commands do.
+func TestE2ESignals(t *testing.T) {
+	s := startPlain(t)
+	for i, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGUSR1} {
+		greeting := fmt.Sprintf("after signal %d", i)
+		s.Write("plugins/hello.wasm", greeter(t, greeting))
+		s.Signal(sig)
+		if _, ok := s.WaitLog("serving", func(e map[string]any) bool { return e["generation"] == float64(i+2) }); !ok {
+			t.Fatalf("no generation %d after %v:\n%s", i+2, sig, s.Log())
+		}
+		if body, err := get("http://" + s.Addr("web") + "/hello/"); err != nil || !strings.Contains(body, greeting) {
+			t.Errorf("after %v: %q, %v", sig, body, err)
+		}
+	}
+}
+
+// A connection that is open when the server is reloaded goes on; SIGHUP ends
+// it.
+func TestE2EAnOpenConnectionSurvivesAReloadAndNotARestart(t *testing.T) {
+	s := startPlain(t)
+	conn, err := net.Dial("tcp", s.Addr("echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+	pingPong := func() error {
+		if _, err := conn.Write([]byte("x")); err != nil {
+			return err
+		}
+		_, err := conn.Read(make([]byte, 1))
+		return err
+	}
+	if err := pingPong(); err != nil {
+		t.Fatal(err)
+	}
+	s.Reload()
+	if err := pingPong(); err != nil {
+		t.Errorf("the reload ended an open connection: %v", err)
+	}
+	s.Signal(syscall.SIGHUP)
+	if _, ok := s.WaitLog("serving", func(e map[string]any) bool { return e["generation"] == 3.0 }); !ok {
+		t.Fatal("no restart")
+	}
+	if err := pingPong(); err == nil {
+		t.Error("an open connection survived a restart")
+	}
+}
+
+func TestE2EListenersComeAndGoOnReload(t *testing.T) {
+	s := startPlain(t)
+	web, echoAddr := s.Addr("web"), s.Addr("echo")
+	s.Write("config.toml", []byte(strings.NewReplacer("\"CACHE\"", "\"cache\"", `name = "echo"`, `name = "echo2"`).Replace(plain)))
+	s.Reload()
+	if err := echo(s.Addr("echo2"), "new"); err != nil {
+		t.Errorf("the new listener: %v", err)
+	}
+	if _, err := get("http://" + web + "/hello/"); err != nil {
+		t.Errorf("the listener that stayed: %v", err)
+	}
+	apphosttest.Eventually(t, apphosttest.Patience, "the removed listener closes", func() bool {
+		conn, err := net.Dial("tcp", echoAddr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+}
+
+// After the master's death an idle child leaves at once, a busy one when it is
+// done.
+func TestE2ENobodyOutlivesTheMaster(t *testing.T) {
+	s := startPlain(t)
+	conn, err := net.Dial("tcp", s.Addr("echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+	roundTrip := func() error {
+		if _, err := conn.Write([]byte("x")); err != nil {
+			return err
+		}
+		_, err := conn.Read(make([]byte, 1))
+		return err
+	}
+	if err := roundTrip(); err != nil {
+		t.Fatal(err)
+	}
+	s.Kill()
+	apphosttest.Eventually(t, time.Second, "idle children leave", func() bool { return len(s.Processes()) == 1 })
+	if err := roundTrip(); err != nil {
+		t.Errorf("a busy child did not finish what it serves: %v", err)
+	}
+	_ = conn.Close()
+	apphosttest.Eventually(t, time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
+}
+
+// A killed master leaves a socket file behind, and nothing that keeps the next
+// one from starting.
+func TestE2EAStartAfterAKillWorks(t *testing.T) {
+	s := startPlain(t)
+	s.Kill()
+	apphosttest.Eventually(t, time.Second, "everything is gone", func() bool { return len(s.Processes()) == 0 })
+	s.Start()
+	s.Reload()
+}
+
+func TestE2EASecondServerWithTheSameFileIsRefused(t *testing.T) {
+	s := startPlain(t)
+	out, code := s.Run("-c", "config.toml")
+	if code != 1 || !strings.Contains(out, "runs already") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
+	if _, err := get("http://" + s.Addr("web") + "/hello/"); err != nil {
+		t.Errorf("the first server: %v", err)
+	}
+}
+
+// Over 100 reloads neither descriptors nor zombies pile up in the master.
+func TestE2EAHundredReloadsLeaveNothingBehind(t *testing.T) {
+	s := startPlain(t)
+	descriptors := func() int {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	for range 5 {
+		s.Reload()
+	}
+	apphosttest.Eventually(t, apphosttest.Patience, "five children", func() bool { return len(s.Children()) == 5 })
+	before := descriptors()
+	for range 100 {
+		s.Reload()
+	}
+	apphosttest.Eventually(t, apphosttest.Patience, "five children", func() bool { return len(s.Children()) == 5 })
+	apphosttest.Eventually(t, apphosttest.Patience, fmt.Sprintf("%d descriptors as before", before),
+		func() bool { return descriptors() <= before })
+	for _, pid := range childrenOf(t, s.PID) {
+		if apphosttest.State(pid) == "Z" {
+			t.Errorf("process %d is a zombie", pid)
+		}
+	}
+}
+
+// childrenOf are the pids whose parent is pid, zombies included.
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		t.Skipf("the kernel does not list children: %v", err)
+	}
+	var pids []int
+	for _, word := range strings.Fields(string(raw)) {
+		var child int
+		if _, err := fmt.Sscan(word, &child); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}
