@@ -100,7 +100,8 @@ const (
 	// Reload tries out the configuration and plugins as they are now and
 	// lets a new generation take over; the old one finishes what it serves.
 	Reload Request = iota + 1
-	// Restart is Reload, but the old generation is ended at once.
+	// Restart is Reload, but the older generations are ended as soon as the
+	// new one serves.
 	Restart
 	// Stop ends all children and the master.
 	Stop
