@@ -70,6 +70,41 @@ func checkArchitecture(tr *tree) []string {
 	return faults
 }
 
+// checkInvariants wants each invariant of ARCHITECTURE.md, an item of the list
+// below that heading, to name a test. That the test exists is for
+// checkArchitecture to see.
+func checkInvariants(tr *tree) []string {
+	text, ok := tr.text("ARCHITECTURE.md")
+	if !ok {
+		return nil
+	}
+	var faults []string
+	inside, found, at := false, true, ""
+	end := func() {
+		if !found {
+			faults = append(faults, at+": an invariant without a test: name the one that holds it")
+		}
+		found = true
+	}
+	for _, l := range lines("ARCHITECTURE.md", text) {
+		item := strings.HasPrefix(l.text, "- ")
+		if item || strings.TrimSpace(l.text) == "" || strings.HasPrefix(l.text, "#") {
+			end()
+		}
+		if strings.HasPrefix(l.text, "## ") {
+			inside = l.text == "## Invariants"
+		}
+		if item && inside {
+			found, at = false, l.pos
+		}
+		found = found || slices.ContainsFunc(codeSpan.FindAllStringSubmatch(l.text, -1), func(m []string) bool {
+			return testToken.MatchString(m[1])
+		})
+	}
+	end()
+	return faults
+}
+
 // looksLikeFile reports whether a code span means one of our files: a path
 // below one of our top folders, a folder written with its slash, or a name
 // with an ending we use. NAME.wasm and the like are placeholders.

@@ -86,6 +86,8 @@ func TestTextRulesBite(t *testing.T) {
 		{"folder that is gone", checkArchitecture, "ARCHITECTURE.md", "See\n`gone/`.", "ARCHITECTURE.md:2: there is no gone/"},
 		{"test that is gone", checkArchitecture, "ARCHITECTURE.md", "Held by `TestGone`.", "there is no test TestGone"},
 		{"what is there", checkArchitecture, "ARCHITECTURE.md", "`p/a.go`, `a.go`, `p`, `p/`, `log/slog`, `golang.org/x/sys`, `/NAME/`, `NAME.wasm`, `x.y()`, `TestThere`", ""},
+		{"invariant without a test", checkInvariants, "ARCHITECTURE.md", "# A\n- a\n## Invariants\nSee:\n- b `TestX`\n- c\n  `x`\n\n`TestX`\n## B\n- d", "ARCHITECTURE.md:6: an invariant without a test"},
+		{"invariants with tests", checkInvariants, "ARCHITECTURE.md", "## Invariants\n- a:\n  `FuzzX`\n- b `TestX`", ""},
 		{"recipe that is gone", checkCommands, "README.md", "```\njust gone\n```", `README.md:2: "just gone": there is no recipe gone`},
 		{"package that is gone", checkCommands, "README.md", "```\n$ go build ./gone\n```", "there is no ./gone"},
 		{"configuration that is gone", checkCommands, "README.md", "```\ngo vet -c gone.toml # comment\n```", "there is no gone.toml"},

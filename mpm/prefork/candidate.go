@@ -37,8 +37,7 @@ const (
 )
 
 // Candidate is the process's own view when it runs in the candidate's role:
-// it is there to report to the master. Its methods may be called by many
-// goroutines, except Done.
+// it is there to report to the master. It belongs to one goroutine.
 type Candidate struct {
 	ConfigPath string
 

@@ -13,16 +13,19 @@
 //   - A generation serves only after all the children it starts with are
 //     ready. Until then, and on any failure, the one before it serves on.
 //   - Once a reload is reported done, no child of an older generation accepts
-//     another connection.
+//     another connection. (An idle one that does not leave within two seconds,
+//     because something has stopped it, is not waited for.)
 //   - A child is told to leave by closing its generation's pipe or by one
 //     byte in the pod, never by a signal, so nothing it serves is cut short.
-//     Signals are for stopping now and for children past their deadline, and
-//     go through a pidfd, so never to a stranger.
+//     Signals are for stopping now, for children past their deadline and for
+//     those that are still starting when their generation ends, and go
+//     through a pidfd, so never to a stranger.
 //   - Decisions come from the master's private table. The scoreboard only
-//     says which children are idle.
+//     says which children are starting, idle or busy.
 //
 // What a child promises: when its master dies or its generation ends it
-// finishes what it serves and leaves; an idle one leaves at once.
+// finishes what it serves and leaves; an idle one leaves at once. One that is
+// still loading sees neither until it has loaded.
 //
 // Parent is a state machine without goroutines, clocks or system calls of its
 // own: events and times go in, calls of its system interface come out. Run

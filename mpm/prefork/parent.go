@@ -18,7 +18,8 @@ type Config struct {
 	// Logger receives what the master has to say.
 	Logger *slog.Logger
 	// Opened, if set, is called before the first child of a generation is
-	// spawned, Serving when the generation serves.
+	// spawned, Serving when the generation serves and the one before it
+	// accepts no more. Both run on the master's goroutine and must not block.
 	Opened  func(*image.Image)
 	Serving func(Status)
 }

@@ -45,12 +45,13 @@ func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
 }
 
 // Run starts the server and serves until it is stopped. It owns the process's
-// children and the signals TERM, INT, HUP, USR1 and CHLD while it runs, so it
-// is called once, and nothing else in the process may start or wait for
+// children and the signals TERM, INT, HUP, USR1, CHLD and PIPE while it runs,
+// so it is called once, and nothing else in the process may start or wait for
 // processes.
 //
-// It returns nil after a stop that was asked for, and a *StartError when the
-// first generation never served.
+// It returns nil after a stop that was asked for, a *StartError when the
+// first generation never served, and another error when the master itself
+// lacks what it needs, such as descriptors.
 func (m *Master) Run() error {
 	sys, err := newLinux(m.cfg, m.events)
 	if err != nil {

@@ -100,7 +100,8 @@ const (
 	// Reload tries out the configuration and plugins as they are now and
 	// lets a new generation take over; the old one finishes what it serves.
 	Reload Request = iota + 1
-	// Restart is Reload, but the old generation is ended at once.
+	// Restart is Reload, but the older generations are ended as soon as the
+	// new one serves.
 	Restart
 	// Stop ends all children and the master.
 	Stop
@@ -108,7 +109,8 @@ const (
 
 // Result is the answer to a Request.
 type Result struct {
-	// Generation is the one that serves now.
+	// Generation is the one that serves now, 0 if none does or the server is
+	// stopping.
 	Generation uint64
 	// Errors say why the request failed; none means it was done.
 	Errors []string

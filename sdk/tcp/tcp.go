@@ -25,18 +25,17 @@
 //
 // # Life of an instance
 //
-// An instance serves one connection at a time. The init functions and the
-// function given to [Init] run once in each child; then the instance's memory
-// is kept as an image, and every connection starts from that image: what the
-// handler changes in memory is gone for the next one. (With isolation =
-// "child" in the plugin's settings it stays, within the child.) What was
-// random in an init function is therefore the same for every connection.
+// Each connection has an instance of its own, in the state that the init
+// functions and the function given to [Init] leave it in: what the handler
+// changes in memory is gone for the next one. Today they run for each
+// connection; do not rely on that, because a server may run them once in each
+// child and start every connection from an image of the memory.
 //
 // # Blocking
 //
 // A Read or Write that waits stops the whole guest, its other goroutines and
-// timers too. Bound it with a deadline; without one the listener's timeouts
-// apply. The outside world is reached only through the connection: package net
+// timers too. Bound it with a deadline: without one it waits for as long as
+// the client does nothing. The outside world is reached only through the connection: package net
 // can neither dial nor listen here.
 //
 // # Logging
@@ -82,8 +81,8 @@ import (
 func Handle(h func(c net.Conn) error) { connguest.Register(h) }
 
 // Init makes f the function that prepares the guest, for example from its
-// configuration. It runs once in each child, before the child takes
-// connections and after all init functions. It must be called from an init
+// configuration. It runs before any connection, after all init functions, and
+// today again for each connection. It must be called from an init
 // function, at most once.
 //
 // An error is logged and makes the plugin unusable: the server does not start

@@ -27,11 +27,11 @@
 //
 // # Life of an instance
 //
-// The init functions run once in each child; then the instance's memory is
-// kept as an image, and every request starts from that image: what the handler
-// changes in memory is gone for the next one. (The plugin's setting isolation
-// can keep it longer.) What was random in an init function is therefore the
-// same for every request.
+// Each request has an instance of its own, in the state that the init
+// functions leave it in: what the handler changes in memory is gone for the
+// next one. Today they run for each request; do not rely on that, because a
+// server may run them once in each child and start every request from an image
+// of the memory.
 //
 // # Logging
 //
