@@ -39,12 +39,12 @@ type Server struct {
 }
 
 // New makes a folder with a configuration and plugins and starts nothing yet.
-// Plugins are paths of .wasm files by the plugin's name. The cache of compiled
-// code is shared by the tests of a process.
+// Plugins are paths of .wasm files by the plugin's name. See Configure for the
+// cache of compiled code.
 func New(t testing.TB, toml string, plugins map[string]string) *Server {
 	t.Helper()
 	s := &Server{t: t, Dir: t.TempDir()}
-	s.Write("config.toml", []byte(strings.ReplaceAll(toml, "CACHE", build(t).cache)))
+	s.Configure(toml)
 	if err := os.Mkdir(filepath.Join(s.Dir, "plugins"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +62,13 @@ func (s *Server) Plugin(name, path string) {
 		s.t.Fatal(err)
 	}
 	s.Write(filepath.Join("plugins", name+".wasm"), wasm)
+}
+
+// Configure replaces config.toml. CACHE in it stands for the cache of compiled
+// code that the tests of a process share.
+func (s *Server) Configure(toml string) {
+	s.t.Helper()
+	s.Write("config.toml", []byte(strings.ReplaceAll(toml, "CACHE", build(s.t).cache)))
 }
 
 // Write replaces a file of the server's folder, at once.
