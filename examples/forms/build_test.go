@@ -10,5 +10,5 @@ import (
 )
 
 func TestPluginBuilds(t *testing.T) {
-	buildtest.Go(t, "forms", abi.HTTPModule, 4000<<10)
+	buildtest.Go(t, "forms", abi.HTTPModule, 4300<<10)
 }
