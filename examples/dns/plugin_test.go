@@ -40,9 +40,7 @@ func TestServed(t *testing.T) {
 	t.Run("README", func(t *testing.T) { buildtest.Try(t, s) })
 	t.Run("faulty zone on reload", func(t *testing.T) { servedFaultyReload(t, s) })
 
-	// The reload to another zone is taken, and everything after asks for it.
-	s.Configure(configWith(t, testZone))
-	s.Reload()
+	t.Run("another zone on reload", func(t *testing.T) { servedReload(t, s) })
 	t.Run("answers", func(t *testing.T) { servedAnswers(t, s) })
 	t.Run("one connection", func(t *testing.T) { servedConnection(t, s) })
 	t.Run("dig", func(t *testing.T) { servedDig(t, s) })
@@ -96,6 +94,24 @@ func servedFaultyReload(t *testing.T, s *apphosttest.Server) {
 		if got := text(unpack(t, request(t, c, query(t, name, dnsmessage.TypeA)))); got != was {
 			t.Errorf("%s: got\n%s\nwant\n%s", what, got, was)
 		}
+	}
+}
+
+// servedReload puts testZone in place of the README's zone. A connection of
+// before is answered from the old one once more and then ends.
+func servedReload(t *testing.T, s *apphosttest.Server) {
+	old, q := dialDNS(t, s), query(t, "web.example.org.", dnsmessage.TypeA)
+	before := request(t, old, q)
+	s.Configure(configWith(t, testZone))
+	s.Reload()
+	if got, want := request(t, dialDNS(t, s), q), mustParse(t, testZone).answer(q); !bytes.Equal(got, want) || bytes.Equal(got, before) {
+		t.Errorf("after the reload: got\n%s\nwant\n%s", text(unpack(t, got)), text(unpack(t, want)))
+	}
+	if got := request(t, old, q); !bytes.Equal(got, before) {
+		t.Errorf("a connection of before: got\n%s\nwant\n%s", text(unpack(t, got)), text(unpack(t, before)))
+	}
+	if rest, err := io.ReadAll(old); err != nil || len(rest) != 0 {
+		t.Errorf("a connection of before: got %q, %v, want its end", rest, err)
 	}
 }
 
