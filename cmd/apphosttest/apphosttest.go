@@ -37,8 +37,8 @@ type Server struct {
 }
 
 // New makes a folder with a configuration and plugins and starts nothing yet.
-// Plugins are paths of .wasm files by the plugin's name. The cache of compiled
-// code is shared by the tests of a process.
+// Plugins are paths of .wasm files by the plugin's name. See Configure for the
+// cache of compiled code.
 func New(t testing.TB, toml string, plugins map[string]string) *Server {
 	t.Helper()
 	runtime, err := os.MkdirTemp("", "ah-") //nolint:usetesting // T.TempDir's path is too long for a socket
@@ -47,7 +47,7 @@ func New(t testing.TB, toml string, plugins map[string]string) *Server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
 	s := &Server{t: t, Dir: t.TempDir(), runtime: runtime}
-	s.Write("config.toml", []byte(strings.ReplaceAll(toml, "CACHE", build(t).cache)))
+	s.Configure(toml)
 	if err := os.Mkdir(filepath.Join(s.Dir, "plugins"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,13 @@ func (s *Server) Plugin(name, path string) {
 		s.t.Fatal(err)
 	}
 	s.Write(filepath.Join("plugins", name+".wasm"), wasm)
+}
+
+// Configure replaces config.toml. CACHE in it stands for the cache of compiled
+// code that the tests of a process share.
+func (s *Server) Configure(toml string) {
+	s.t.Helper()
+	s.Write("config.toml", []byte(strings.ReplaceAll(toml, "CACHE", build(s.t).cache)))
 }
 
 // Write replaces a file of the server's folder, at once.
@@ -106,11 +113,11 @@ func (s *Server) Start() {
 		s.t.Fatal(err)
 	}
 	s.PID = s.cmd.Process.Pid
-	go func() {
+	go func(log *logReader) { // Start may be called again before this ends
 		defer r.Close()
-		_, _ = io.Copy(s.log, r)
-		s.log.end()
-	}()
+		_, _ = io.Copy(log, r)
+		log.end()
+	}(s.log)
 	ended := make(chan struct{})
 	s.ended = ended
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 )
@@ -25,6 +26,9 @@ var shared struct {
 
 func build(t testing.TB) *built {
 	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the server runs on Linux only")
+	}
 	shared.once.Do(func() { shared.built = makeShared() })
 	if shared.err != nil {
 		t.Fatalf("build apphost: %v", shared.err)
@@ -50,24 +54,6 @@ func Main(m *testing.M) int {
 		_ = os.RemoveAll(filepath.Dir(shared.binary))
 	}
 	return code
-}
-
-// BuildGuest builds a Go guest from its folder and returns the .wasm file's
-// path.
-func BuildGuest(t testing.TB, dir string) string {
-	t.Helper()
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(t.TempDir(), filepath.Base(abs)+".wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, ".")
-	cmd.Dir = abs
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if err := run(cmd); err != nil {
-		t.Fatalf("build guest %s: %v", dir, err)
-	}
-	return out
 }
 
 func run(cmd *exec.Cmd) error {

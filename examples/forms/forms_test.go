@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apphost/apphost/sdk/web"
 	"github.com/apphost/apphost/sdk/web/webtest"
 )
 
@@ -51,6 +52,7 @@ func TestPages(t *testing.T) {
 		{"post", "POST", "/forms/post", formType, "title=%3Cb%3E&option=b&option=a", 200, "<tr><th>option<td>b\n<tr><th>option<td>a\n<tr><th>title<td>&lt;b&gt;\n"},
 		{"post escapes names", "POST", "/forms/post", formType, "%3Cb%3E=1", 200, "<tr><th>&lt;b&gt;<td>1"},
 		{"post of another type", "POST", "/forms/post", "text/plain", "a=1", 400, "the body is not application/x-www-form-urlencoded\n"},
+		{"post too long", "POST", "/forms/post", formType, "a=" + strings.Repeat("x", web.FormBytesMax), 413, "the form is longer than 1048576 bytes\n"},
 		{"sum", "POST", "/forms/sum", "application/json", `{"numbers": [1, 2.5]}`, 200, `{"count":2,"sum":3.5}` + "\n"},
 		{"sum of nothing", "POST", "/forms/sum", "application/json", `{}`, 200, `{"count":0,"sum":0}` + "\n"},
 		{"sum of no JSON", "POST", "/forms/sum", "application/json", `x`, 400, `{"error":"invalid character 'x' looking for beginning of value"}` + "\n"},

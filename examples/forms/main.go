@@ -4,7 +4,7 @@
 package main
 
 import (
-	"log"
+	"log/slog"
 	"path"
 	"strings"
 
@@ -41,7 +41,7 @@ func answer(w *web.Response, r *web.Request) {
 	case method == page.method, method == "HEAD" && page.method == "GET":
 		page.answer(w, r)
 	default:
-		log.Printf("WARN wrong method: %s %s", method, r.Path())
+		slog.Warn("wrong method", "method", method, "path", r.Path())
 		w.SetHeader("Allow", page.method)
 		w.Error(405, "this page wants "+page.method)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"html"
 	"maps"
@@ -121,7 +122,11 @@ func keep(w *web.Response, name, value string) bool {
 // posted shows the fields of a form.
 func posted(w *web.Response, r *web.Request) {
 	fields, err := r.Form()
-	if err != nil {
+	switch {
+	case errors.Is(err, web.ErrFormTooLong):
+		w.Error(413, err.Error())
+		return
+	case err != nil:
 		w.Error(400, err.Error())
 		return
 	}

@@ -37,7 +37,7 @@ func TestAFaultInAHostFunctionEndsTheGuestOnly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer r.Close(t.Context()) //nolint:errcheck // nothing of it is used any more
+			defer r.Close(t.Context())
 			m, err := r.Load(t.Context(), source(t, "calls_host"))
 			if err != nil {
 				t.Fatal(err)

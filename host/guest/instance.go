@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/apphost/apphost/host/internal/mem"
@@ -94,7 +95,7 @@ func (i *Instance) Initialize(s Session) error {
 		return i.Call(s, abi.Initialize, nil)
 	case i.Exports(abi.Start):
 		err := i.Call(s, abi.Start, nil)
-		if f, ok := err.(*Failure); ok && f.Kind == Exited && f.ExitCode == 0 {
+		if f, ok := errors.AsType[*Failure](err); ok && f.Kind == Exited && f.ExitCode == 0 {
 			return nil
 		}
 		return err

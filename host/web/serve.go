@@ -103,7 +103,7 @@ func refusalStatus(err error) int {
 	var tooSmall *fasthttp.ErrSmallBuffer
 	var network net.Error
 	switch {
-	case errors.As(err, &tooSmall), err == errTooManyFields:
+	case errors.As(err, &tooSmall), errors.Is(err, errTooManyFields):
 		return fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &network) && network.Timeout():
 		return fasthttp.StatusRequestTimeout

@@ -1,6 +1,6 @@
-// Package buildtest builds the examples with the commands in their README.md,
-// so that those stay right. It is for tests in folders two below the top of
-// the repository.
+// Package buildtest builds, serves and tries the examples with the commands and
+// the configuration in their README.md, so that those stay right. It is for
+// tests in folders two below the top of the repository.
 package buildtest
 
 import (
@@ -43,11 +43,7 @@ func run(t *testing.T, name, tool string) string {
 // lines joined.
 func command(t *testing.T, name, tool string) []string {
 	t.Helper()
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(strings.ReplaceAll(string(readme), "\\\n", " ")) {
+	for line := range strings.Lines(strings.ReplaceAll(readme(t), "\\\n", " ")) {
 		words := strings.Fields(line)
 		for _, word := range words {
 			if word == tool {
@@ -60,4 +56,27 @@ func command(t *testing.T, name, tool string) []string {
 	}
 	t.Fatalf("examples/%s/README.md has no %s command", name, tool)
 	return nil
+}
+
+// readme is the text of the example's README.md.
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// blocks are the code blocks of a language in a Markdown text.
+func blocks(text, language string) []string {
+	var found []string
+	for {
+		_, after, ok := strings.Cut(text, "\n```"+language+"\n")
+		if !ok {
+			return found
+		}
+		block, rest, _ := strings.Cut(after, "```\n")
+		found, text = append(found, block), rest
+	}
 }

@@ -11,13 +11,15 @@ import (
 )
 
 // Go runs the example's go build command and checks that the result is a
-// plugin of the ABI whose import module is given, of at most sizeMax bytes.
-func Go(t *testing.T, name, module string, sizeMax int) {
+// plugin of the ABI whose import module is given, of at most sizeMax bytes. It
+// returns the result's path.
+func Go(t *testing.T, name, module string, sizeMax int) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("building a guest takes seconds")
 	}
-	wasm, err := os.ReadFile(run(t, name, "go"))
+	built := run(t, name, "go")
+	wasm, err := os.ReadFile(built)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,4 +48,5 @@ func Go(t *testing.T, name, module string, sizeMax int) {
 			t.Errorf("%s.wasm does not export %s", name, function)
 		}
 	}
+	return built
 }

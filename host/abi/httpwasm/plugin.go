@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
@@ -99,10 +100,11 @@ func (s *session) serve(i *guest.Instance) error {
 		return err
 	}
 	const next = 1
-	if uint32(stack[0]) != next {
+	ctxNext := stack[0] // the guest's context in the upper half, next in the lower
+	if ctxNext&math.MaxUint32 != next {
 		return nil
 	}
-	requestCtx := stack[0] >> 32
+	requestCtx := ctxNext >> 32
 	if s.wrote {
 		return errAnsweredTwice
 	}
