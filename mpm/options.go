@@ -48,7 +48,7 @@ type Listener struct {
 	// Name identifies the listener in Conn.Listener and in logs.
 	Name string
 	// Address is HOST:PORT; an empty host is every address, and a port of 0
-	// lets the kernel choose one.
+	// lets the kernel choose one. What reaches the master has numbers only.
 	Address string
 	// Backlog is the length of the accept queue, which the kernel caps at
 	// net.core.somaxconn.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/listen"
 	"github.com/apphost/apphost/mpm/prefork"
 )
 
@@ -43,8 +46,12 @@ func tryOut(c *prefork.Candidate) error {
 
 	hostConfig := settings.Host
 	hostConfig.Slot = candidateSlot
-	hostConfig.Logger = newLogger(os.Stderr, settings.Log).With(slog.Bool("candidate", true))
+	hostConfig.Logger = slog.New(&reporter{warn: c.Warn})
 	hostConfig.Progress = c.Step
+	c.Step("resolve the listeners' addresses")
+	if err := resolve(settings.MPM.Listeners); err != nil {
+		return err
+	}
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
 		return err
@@ -63,4 +70,19 @@ func tryOut(c *prefork.Candidate) error {
 		return err
 	}
 	return c.Done(&settings.MPM, sections)
+}
+
+// resolve replaces names in addresses by numbers, so that the master, which
+// must not wait for anyone, need not ask a name server.
+func resolve(listeners []mpm.Listener) error {
+	var errs []error
+	for i, l := range listeners {
+		address, err := listen.Resolve(l.Address)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("listen on %s: %w", l.Address, err))
+			continue
+		}
+		listeners[i].Address = address.String()
+	}
+	return errors.Join(errs...)
 }

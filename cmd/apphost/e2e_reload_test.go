@@ -107,6 +107,19 @@ func TestE2EAnOpenConnectionSurvivesAReloadAndNotARestart(t *testing.T) {
 func TestE2EListenersComeAndGoOnReload(t *testing.T) {
 	s := startPlain(t)
 	web, echoAddr := s.Addr("web"), s.Addr("echo")
+	// A child of the old generation that goes on must not keep the removed
+	// listener open: its clients would wait for nobody.
+	held, err := net.Dial("tcp", echoAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if _, err := held.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	s.Write("config.toml", []byte(strings.NewReplacer("\"CACHE\"", "\"cache\"", `name = "echo"`, `name = "echo2"`).Replace(plain)))
 	s.Reload()
 	if err := echo(s.Addr("echo2"), "new"); err != nil {
@@ -122,6 +135,12 @@ func TestE2EListenersComeAndGoOnReload(t *testing.T) {
 		}
 		return err != nil
 	})
+	if _, err := held.Write([]byte("y")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Read(make([]byte, 1)); err != nil {
+		t.Errorf("the connection that was open when its listener went: %v", err)
+	}
 }
 
 // After the master's death an idle child leaves at once, a busy one when it is

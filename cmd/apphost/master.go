@@ -55,6 +55,7 @@ func runMaster(configPath string, stderr io.Writer) error {
 	err = master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
+		printWarnings(stderr, start.Warnings)
 		return start
 	}
 	if err != nil {
@@ -103,9 +104,7 @@ func checkConfig(configPath, shown string, stdout io.Writer) error {
 		ConfigPath: configPath, Environment: os.Environ(),
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	for _, w := range warnings {
-		fmt.Fprintf(stdout, "warning: %s\n", w)
-	}
+	printWarnings(stdout, warnings)
 	if err != nil {
 		return err
 	}
@@ -123,17 +122,23 @@ func reload(configPath string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range r.Warnings {
-		fmt.Fprintf(stdout, "warning: %s\n", w)
-	}
+	printWarnings(stdout, r.Warnings)
 	if len(r.Errors) > 0 {
 		var lines []error
 		for _, e := range r.Errors {
 			lines = append(lines, errors.New(e))
 		}
-		lines = append(lines, fmt.Errorf("not reloaded; generation %d serves on", r.Generation))
+		if r.Generation > 0 {
+			lines = append(lines, fmt.Errorf("not reloaded; generation %d serves on", r.Generation))
+		}
 		return errors.Join(lines...)
 	}
 	fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
 	return nil
+}
+
+func printWarnings(w io.Writer, lines []string) {
+	for _, l := range lines {
+		fmt.Fprintf(w, "apphost: warning: %s\n", l)
+	}
 }

@@ -22,11 +22,9 @@ const resolveTimeout = 5 * time.Second
 
 // Socket is one listening socket.
 type Socket struct {
-	// Name and Address are the listener's, Bound what the kernel made of
-	// the address.
-	Name    string
-	Address string
-	Bound   netip.AddrPort
+	// Name is the listener's, Bound what the kernel made of its address.
+	Name  string
+	Bound netip.AddrPort
 
 	fd    sys.FD
 	key   string
@@ -64,18 +62,19 @@ func (t *Table) Acquire(listeners []mpm.Listener) ([]*Socket, error) {
 }
 
 func (t *Table) acquire(l mpm.Listener) (*Socket, error) {
-	addr, err := resolve(l.Address)
+	addr, err := netip.ParseAddrPort(l.Address)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the address is not resolved: %w", err)
 	}
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	key := addr.String()
 	if addr.Port() == 0 {
 		key += " " + l.Name // two of these are two sockets
 	}
 	for _, s := range t.sockets {
 		if s.key == key {
-			s.Name, s.Address = l.Name, l.Address
-			return s, nil
+			s.Name = l.Name
+			return s, s.fd.SetBacklog(l.Backlog)
 		}
 	}
 	fd, err := sys.Listen(addr, l.Backlog)
@@ -91,12 +90,14 @@ func (t *Table) acquire(l mpm.Listener) (*Socket, error) {
 		_ = fd.Close()
 		return nil, err
 	}
-	s := &Socket{Name: l.Name, Address: l.Address, Bound: bound, fd: fd, key: key}
+	s := &Socket{Name: l.Name, Bound: bound, fd: fd, key: key}
 	t.sockets = append(t.sockets, s)
 	return s, nil
 }
 
-// Release gives back what Acquire returned. A socket without users is closed.
+// Release gives back what Acquire returned. A socket without users is closed,
+// in the children that inherited it too: they will not accept from it, and a
+// client that waits in vain is worse off than one that is refused.
 func (t *Table) Release(sockets []*Socket) {
 	for _, s := range sockets {
 		s.users--
@@ -110,15 +111,17 @@ func (t *Table) Release(sockets []*Socket) {
 			kept = append(kept, s)
 			continue
 		}
+		_ = s.fd.Shutdown()
 		_ = s.fd.Close()
 	}
 	clear(t.sockets[len(kept):])
 	t.sockets = kept
 }
 
-// resolve turns HOST:PORT into an address. Of a name's addresses the first
-// counts, as the resolver orders them.
-func resolve(address string) (netip.AddrPort, error) {
+// Resolve turns HOST:PORT into an address. An empty host is every address; of
+// a name's addresses the first counts, as the resolver orders them. It may
+// take seconds, so it is for a candidate, not for the master.
+func Resolve(address string) (netip.AddrPort, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return netip.AddrPort{}, err

@@ -94,17 +94,32 @@ func TestAcquireIsAllOrNothingAndNamesEveryFault(t *testing.T) {
 	_, err = table.Acquire([]mpm.Listener{
 		listener("good", "127.0.0.1:0"),
 		listener("taken", taken.Addr().String()),
-		listener("bad", "127.0.0.1:notaport"),
+		listener("bad", "localhost:80"),
 	})
 	if !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("error %v does not say that the address is in use", err)
 	}
-	for _, want := range []string{taken.Addr().String(), "another program listens there", "notaport"} {
+	for _, want := range []string{taken.Addr().String(), "another program listens there", "localhost:80"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %q", err, want)
 		}
 	}
 	if len(table.sockets) != 0 {
 		t.Errorf("%d sockets are left after a failed Acquire", len(table.sockets))
+	}
+}
+
+func TestResolve(t *testing.T) {
+	for address, want := range map[string]string{
+		":80": "[::]:80", "127.0.0.1:http": "127.0.0.1:80", "[::1]:80": "[::1]:80", "0.0.0.0:1": "0.0.0.0:1",
+	} {
+		if got, err := Resolve(address); err != nil || got.String() != want {
+			t.Errorf("Resolve(%q) = %v, %v; want %s", address, got, err, want)
+		}
+	}
+	for _, address := range []string{"", "80", "127.0.0.1:notaport", "127.0.0.1:70000"} {
+		if got, err := Resolve(address); err == nil {
+			t.Errorf("Resolve(%q) = %v, want an error", address, got)
+		}
 	}
 }

@@ -150,7 +150,8 @@ func (c *Child) share() uint64 {
 // watch fills the epoll set. Listeners and pod wake one child each; the end of
 // the generation and of the master wake all.
 func (c *Child) watch() (err error) {
-	if c.epoll, err = sys.NewEpoll(); err != nil {
+	const pipes = 3 // pod, generation, lifeline
+	if c.epoll, err = sys.NewEpoll(len(c.listeners) + pipes + lingerMax); err != nil {
 		return err
 	}
 	c.linger.epoll = c.epoll

@@ -242,6 +242,8 @@ func (g *linuxGeneration) retireOne() error {
 func (g *linuxGeneration) retire() {
 	_ = g.generationW.Close()
 	g.generationW = sys.None
+	g.system.table.Release(g.socks)
+	g.socks = nil
 }
 
 func (g *linuxGeneration) release() {
@@ -249,6 +251,7 @@ func (g *linuxGeneration) release() {
 		_ = fd.Close()
 	}
 	g.system.table.Release(g.socks)
+	g.socks = nil
 }
 
 // linuxProcess is a process known by its pidfd.

@@ -60,7 +60,7 @@ func (p *Parent) request(ev requested, now time.Time) {
 	}
 	if p.stopping {
 		if ev.reply != nil {
-			ev.reply <- Result{Errors: []string{"the server is stopping"}}
+			ev.reply <- p.stoppingResult()
 		}
 		return
 	}
@@ -284,6 +284,9 @@ func (p *Parent) fail(faults []string, now time.Time) {
 		p.stop(now)
 		r.answer(*p.failed)
 		return
+	}
+	for _, w := range r.warnings {
+		p.log.Warn("warning of a failed reload", "warning", w)
 	}
 	for _, f := range faults {
 		p.log.Error("reload failed", "reason", f, "generation", p.serving.number)

@@ -22,8 +22,8 @@ func NewMaster(cfg Config) *Master {
 }
 
 // StartError is returned by Run when the server could not start. Reasons are
-// all that stood in the way, a line each.
-type StartError struct{ Reasons []string }
+// all that stood in the way, a line each, Warnings what else was found.
+type StartError struct{ Reasons, Warnings []string }
 
 func (e *StartError) Error() string { return strings.Join(e.Reasons, "\n") }
 
@@ -95,7 +95,7 @@ func (m *Master) Run() error {
 	}
 	p.release()
 	if p.failed != nil {
-		return &StartError{Reasons: p.failed.Errors}
+		return &StartError{Reasons: p.failed.Errors, Warnings: p.failed.Warnings}
 	}
 	return nil
 }

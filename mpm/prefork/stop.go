@@ -20,7 +20,7 @@ func (p *Parent) stop(now time.Time) {
 			p.end(ch, syscall.SIGTERM, now)
 		}
 	}
-	refusal := Result{Errors: []string{"the server is stopping"}}
+	refusal := p.stoppingResult()
 	if p.queued != nil {
 		p.queued.answer(refusal)
 		p.queued = nil
@@ -40,6 +40,11 @@ func (p *Parent) stop(now time.Time) {
 	}
 	r.old = nil
 	r.answer(refusal)
+}
+
+// stoppingResult answers what a stop leaves undone.
+func (p *Parent) stoppingResult() Result {
+	return Result{Errors: []string{"the server is stopping"}}
 }
 
 // abandon lets go of a candidate that was killed by stop.

@@ -11,7 +11,7 @@ import (
 // Epoll is a level-triggered interest list. See epoll(7).
 type Epoll struct {
 	fd     FD
-	events [16]unix.EpollEvent
+	events []unix.EpollEvent
 }
 
 // Event is one ready descriptor.
@@ -23,13 +23,14 @@ type Event struct {
 	Closed bool
 }
 
-// NewEpoll makes an empty interest list.
-func NewEpoll() (*Epoll, error) {
+// NewEpoll makes an empty interest list for at most watched descriptors, so
+// that one Wait sees all that are ready.
+func NewEpoll(watched int) (*Epoll, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make epoll: %w", err)
 	}
-	return &Epoll{fd: FD(fd)}, nil
+	return &Epoll{fd: FD(fd), events: make([]unix.EpollEvent, watched)}, nil
 }
 
 // Add watches fd for reading. With exclusive, an event wakes one of the
@@ -57,7 +58,7 @@ func (e *Epoll) Remove(fd FD) error {
 // timeout waits until something is. It returns early, with nothing, when a
 // signal arrives.
 func (e *Epoll) Wait(into []Event, timeout time.Duration) ([]Event, error) {
-	n, err := unix.EpollWait(int(e.fd), e.events[:], milliseconds(timeout))
+	n, err := unix.EpollWait(int(e.fd), e.events, milliseconds(timeout))
 	if errors.Is(err, unix.EINTR) {
 		return into, nil
 	}

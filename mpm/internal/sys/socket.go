@@ -54,6 +54,14 @@ func Listen(addr netip.AddrPort, backlog int) (FD, error) {
 	return fd, nil
 }
 
+// SetBacklog changes the length of a listener's accept queue.
+func (fd FD) SetBacklog(backlog int) error {
+	if err := unix.Listen(int(fd), backlog); err != nil {
+		return fmt.Errorf("set backlog: %w", err)
+	}
+	return nil
+}
+
 func sockaddr(addr netip.AddrPort) (int, unix.Sockaddr) {
 	if ip := addr.Addr().Unmap(); ip.Is4() {
 		return unix.AF_INET, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}
@@ -104,7 +112,8 @@ func (fd FD) Accept() (FD, netip.AddrPort, error) {
 // is under way. See shutdown(2).
 func (fd FD) ShutdownWrite() error { return unix.Shutdown(int(fd), unix.SHUT_WR) }
 
-// Shutdown ends both directions without closing the descriptor.
+// Shutdown ends both directions without closing the descriptor. A listener
+// stops listening, in every process that has it.
 func (fd FD) Shutdown() error { return unix.Shutdown(int(fd), unix.SHUT_RDWR) }
 
 // Send writes to a socket once without raising SIGPIPE.

@@ -48,7 +48,7 @@ func TestAnExclusiveWatchWakesOne(t *testing.T) {
 	enough := make(chan struct{})
 	stopR, stopW := pipe(t)
 	for i := range 2 {
-		e, err := NewEpoll()
+		e, err := NewEpoll(2)
 		if err != nil {
 			t.Fatal(err)
 		}

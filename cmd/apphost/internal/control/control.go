@@ -80,6 +80,15 @@ func Listen(configPath string) (*Server, error) {
 	if err := ownFolder(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
+	// Two starts at the same moment must not remove each other's socket.
+	lock, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock folder of control sockets: %w", err)
+	}
 	if conn, err := net.DialTimeout("unix", path, connectTimeout); err == nil {
 		_ = conn.Close()
 		return nil, ErrRunning
