@@ -48,3 +48,7 @@ examples:
 # All of CI, as it runs on a fresh machine.
 ci:
     .ci/run
+
+# measure starts and memory; nothing else should run meanwhile
+bench *ARGS:
+    go run ./bench/start {{ARGS}}

@@ -228,7 +228,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 	p.lament(ch)
 	if r := p.reload; r != nil && r.next == g {
 		p.failedProof(ch)
-	} else if g == p.serving {
+	} else if g == p.serving && !p.stopping {
 		p.replace(ch, now)
 	}
 }
