@@ -35,8 +35,9 @@
 //
 // A Read or Write that waits stops the whole guest, its other goroutines and
 // timers too. Bound it with a deadline: without one it waits for as long as
-// the client does nothing. The outside world is reached only through the connection: package net
-// can neither dial nor listen here.
+// the client does nothing, or until the listener's timeout if it has one. The
+// outside world is reached only through the connection: package net can neither
+// dial nor listen here.
 //
 // # Logging
 //
@@ -66,8 +67,9 @@ import (
 // Handle makes h the guest's connection handler. It must be called from an
 // init function, once: main does not run in a plugin.
 //
-// The server closes the connection when h returns. An error that is not, or
-// does not wrap, io.EOF is logged; the client is not told.
+// The server closes the connection when h returns. An error is logged, but for
+// those, wrapped or not, with which every connection may end: io.EOF and the
+// ones below. The client is not told.
 //
 // # Errors
 //
