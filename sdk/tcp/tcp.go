@@ -27,9 +27,10 @@
 //
 // Each connection has an instance of its own, in the state that the init
 // functions and the function given to [Init] leave it in: what the handler
-// changes in memory is gone for the next one. Today they run for each
-// connection; do not rely on that, because a server may run them once in each
-// child and start every connection from an image of the memory.
+// changes in memory is gone for the next one. They run for each instance, so
+// what takes them long makes the client wait. A server may prepare an instance
+// before it has a connection for it, and prepare some that it never uses: what
+// init functions do should be about the configuration only.
 //
 // # Blocking
 //
@@ -83,12 +84,13 @@ import (
 func Handle(h func(c net.Conn) error) { connguest.Register(h) }
 
 // Init makes f the function that prepares the guest, for example from its
-// configuration. It runs before any connection, after all init functions, and
-// today again for each connection. It must be called from an init
-// function, at most once.
+// configuration. It runs in each instance, after all init functions and before
+// the instance has a connection. It must be called from an init function, at
+// most once.
 //
-// An error is logged and makes the plugin unusable: the server does not start
-// with it, and a reload keeps what it had.
+// An error is logged and makes the plugin unusable: the server tries it out
+// first, does not start with it, and a reload keeps what it had. One that comes
+// up later ends the connection that the instance was for.
 func Init(f func() error) { connguest.RegisterInit(f) }
 
 // Config is a value of the plugin's configuration, the section

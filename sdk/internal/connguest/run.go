@@ -27,7 +27,7 @@ func Register(h func(net.Conn) error) {
 	handler = h
 }
 
-// RegisterInit sets the function that prepares the child.
+// RegisterInit sets the function that prepares the instance.
 func RegisterInit(f func() error) {
 	if f == nil {
 		panic("BUG: tcp.Init: the function is nil")
@@ -38,7 +38,7 @@ func RegisterInit(f func() error) {
 	prepare = f
 }
 
-// Init prepares the child: what the export child_init runs.
+// Init prepares the instance: what the export child_init runs.
 func Init() error {
 	if handler == nil {
 		return errors.New("no handler: call tcp.Handle from an init function; main does not run")
