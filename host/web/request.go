@@ -57,7 +57,7 @@ func parseHeader(b *block, raw []byte, http11 bool) (framing, error) {
 			return f, errTooManyFields
 		}
 		name, value := slices.Clip(line[:colon]), bytes.Trim(line[colon+1:], " \t")
-		b.fields = append(b.fields, field{name, slices.Clip(value)})
+		b.take(name, slices.Clip(value))
 		switch len(name) {
 		case 10:
 			f.close = f.close || isName(name, "connection") && hasToken(value, "close")
