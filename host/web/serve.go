@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -47,8 +46,7 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 
 	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
 	if x.uri[0] == '/' {
-		x.pathBuffer = slices.Grow(x.pathBuffer[:0], len(x.uri))
-		path = cleanPath(x.pathBuffer, x.uri)
+		path = cleanPath(&x.pathBuffer, x.uri)
 	}
 	h, location := s.routes.find(path)
 	switch {
