@@ -207,6 +207,26 @@ func TestManyNamesComeOnce(t *testing.T) {
 	}
 }
 
+func TestAuthority(t *testing.T) {
+	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+		_, _ = x.Write(x.URI())
+		x.Header(exchange.Request).Values([]byte("host"), func(value []byte) bool {
+			_, _ = x.Write(append([]byte(" "), value...))
+			return true
+		})
+		return nil
+	}))
+	c := f.dial()
+	for target, want := range map[string]string{
+		"/c": "/c a.example:80", "http://b": "/ b", "HTTPS://b:8443/c?d": "/c?d b:8443",
+		"http://b?d": "/?d b", "http://[::1]:80/": "/ [::1]:80", "http://b_1.x-y:/c": "/c b_1.x-y:",
+	} {
+		if r, got := c.send("GET " + target + " HTTP/1.1\r\nHost: a.example:80\r\n\r\n").response("GET"); got != want {
+			t.Errorf("%s: got %d %q, want %q", target, r.StatusCode, got, want)
+		}
+	}
+}
+
 func TestLengthOfHeldResponse(t *testing.T) {
 	for _, tc := range []struct {
 		name, method, body, declared string

@@ -42,7 +42,10 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	x.body.open(&ctx.Request, known, s.config.BodyBytesMax, &x.requestTrailers)
-	x.setTarget(request.Method(), request.RequestURI())
+	if err := x.setTarget(request.Method(), request.RequestURI()); err != nil {
+		s.refuseRequest(x, refusalStatus(err), err)
+		return
+	}
 
 	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
 	if x.uri[0] == '/' {
