@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 )
 
@@ -16,6 +17,11 @@ type framing struct {
 	length  bool // Content-Length
 	chunked bool // Transfer-Encoding: chunked
 	close   bool // Connection: close
+	// bytes is the value of Content-Length, or a huge number in place of one
+	// that is larger.
+	bytes int64
+	// awaited means Expect: 100-continue.
+	awaited bool
 }
 
 // The reasons to refuse a request that the library would take. All but the
@@ -32,8 +38,9 @@ var (
 
 // Two more, about what a request asks for.
 var (
-	errAuthority = errors.New("the host is not valid")           // RFC 9112, section 3.2
-	errTarget    = errors.New("the request target is not valid") // section 3.2.2
+	errAuthority   = errors.New("the host is not valid")              // RFC 9112, section 3.2
+	errTarget      = errors.New("the request target is not valid")    // section 3.2.2
+	errExpectation = errors.New("an expectation is not 100-continue") // RFC 9110, section 10.1.1
 )
 
 // parseHeader splits raw, the header of a request as received, which the
@@ -63,7 +70,7 @@ func parseHeader(b *block, raw []byte, http11 bool) (framing, error) {
 		}
 		name, value := slices.Clip(line[:colon]), bytes.Trim(line[colon+1:], " \t")
 		b.take(name, slices.Clip(value))
-		if err := f.note(name, value); err != nil {
+		if err := f.note(name, value, http11); err != nil {
 			return f, err
 		}
 	}
@@ -77,16 +84,29 @@ func parseHeader(b *block, raw []byte, http11 bool) (framing, error) {
 }
 
 // note takes what a field says about the framing.
-func (f *framing) note(name, value []byte) error {
+func (f *framing) note(name, value []byte, http11 bool) error {
 	switch len(name) {
 	case 4:
 		if isName(name, "host") && len(value) > 0 && !validAuthority(value) {
 			return errAuthority
 		}
+	case 6:
+		// One of a client of HTTP/1.0 does not count.
+		if http11 && isName(name, "expect") {
+			if !isName(value, "100-continue") {
+				return errExpectation
+			}
+			f.awaited = true
+		}
 	case 10:
 		f.close = f.close || isName(name, "connection") && hasToken(value, "close")
 	case 14:
-		f.length = f.length || isName(name, "content-length")
+		if isName(name, "content-length") {
+			f.length = true
+			if f.bytes = parseLength(value); f.bytes < 0 {
+				f.bytes = math.MaxInt64 // digits, as the library has seen, but too many
+			}
+		}
 	case 17:
 		if isName(name, "transfer-encoding") {
 			if f.chunked || !isName(value, "chunked") {

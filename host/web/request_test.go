@@ -105,12 +105,13 @@ func TestBrokenBodiesEndTheConnection(t *testing.T) {
 		{"LF in extension", "3;a\nb\r\nabc\r\n0\r\n\r\n"},
 		{"no CR LF after chunk", "3\r\nabcd0\r\n\r\n"},
 		{"bare LF after chunk", "3\r\nabc\n0\r\n\r\n"},
+		{"negative size", "-3\r\nabc\r\n0\r\n\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := mount(t, echo(t))
 			c := f.dial().send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + tc.body + next)
 			_ = c.CloseWrite()
-			if r, _ := c.response("POST"); r.StatusCode != 500 || !r.Close {
+			if r, _ := c.response("POST"); r.StatusCode != 400 || !r.Close {
 				t.Errorf("got %d, %v", r.StatusCode, r.Header)
 			}
 			if got := c.rest(); got != "" {
@@ -261,7 +262,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	if err := <-failed; !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
-	if r, _ := c.response("POST"); r.StatusCode != 500 || !r.Close {
+	if r, _ := c.response("POST"); r.StatusCode != 400 || !r.Close {
 		t.Errorf("got %d", r.StatusCode)
 	}
 }

@@ -47,6 +47,10 @@ func (x *exchangeState) startStream(length int64) {
 	h := &x.http.Response.Header
 	switch {
 	case x.stream.silent:
+		// The length that a GET would have got, unless the handler knows better.
+		if length >= 0 && x.http.IsHead() && x.declaredLength() < 0 && x.status != fasthttp.StatusNoContent && x.status != fasthttp.StatusNotModified {
+			h.SetContentLength(int(length))
+		}
 	case length >= 0:
 		x.stream.left = length
 		h.SetContentLength(int(length))
@@ -101,7 +105,7 @@ func (x *exchangeState) endStream(err error) {
 	s := &x.stream
 	short := s.left != unlimited && s.left > 0
 	if err != nil || short {
-		x.c.cut()
+		x.c.cut(x.body.failure())
 		return
 	}
 	if s.chunked {
