@@ -95,7 +95,11 @@ func announce(log *slog.Logger, s prefork.Status) {
 			log.Info("listening", "listener", socket.Name, "address", address, "plugin", l.Plugin)
 		}
 	}
-	log.Info("serving", "generation", s.Generation, "children", s.Children, "pid", os.Getpid())
+	args := []any{"generation", s.Generation, "children", s.Children, "pid", os.Getpid()}
+	if s.Older > 0 {
+		args = append(args, "children_of_older_generations", s.Older)
+	}
+	log.Info("serving", args...)
 }
 
 // checkConfig tries out a configuration as a start or reload would.
@@ -112,8 +116,8 @@ func checkConfig(configPath, shown string, stdout io.Writer) error {
 	for _, p := range plugins {
 		fmt.Fprintf(stdout, "plugin %s: ABI %s, %s\n", p.Name, p.ABI, sizeText(p.Bytes))
 	}
-	fmt.Fprintf(stdout, "%s is good\n", shown)
-	return nil
+	_, err = fmt.Fprintf(stdout, "%s is good\n", shown)
+	return err
 }
 
 // reload asks the running server to reload and says how it went.
@@ -133,8 +137,8 @@ func reload(configPath string, stdout io.Writer) error {
 		}
 		return errors.Join(lines...)
 	}
-	fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
-	return nil
+	_, err = fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
+	return err
 }
 
 func printWarnings(w io.Writer, lines []string) {

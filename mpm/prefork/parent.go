@@ -30,7 +30,9 @@ type Status struct {
 	Sockets    []Socket
 	Notes      []string
 	Warnings   []string
-	Children   int
+	// Children is how many it has, Older how many of older generations still
+	// serve a connection each.
+	Children, Older int
 }
 
 // Parent is the master's state. It belongs to one goroutine.

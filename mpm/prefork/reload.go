@@ -230,6 +230,9 @@ func (p *Parent) prove(r *reload, now time.Time) {
 	}
 	if r.hard {
 		for _, old := range p.retired {
+			if n := p.busy(old); n > 0 {
+				p.log.Warn("ending children that still serve", "generation", old.number, "children", n)
+			}
 			p.endAll(old, now)
 		}
 	}
@@ -260,7 +263,7 @@ func (p *Parent) finish(r *reload) {
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
 			Generation: g.number, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, Children: g.children,
+			Warnings: r.warnings, Children: g.children, Older: len(p.byPID) - g.children,
 		})
 	}
 	r.answer(Result{Generation: g.number})
@@ -318,7 +321,7 @@ func (p *Parent) bound(now time.Time, next *wakeUp) {
 	kept := p.retired[:0]
 	for _, g := range p.retired {
 		if g.children == 0 {
-			p.log.Debug("generation ended", "generation", g.number)
+			p.log.Info("generation ended", "generation", g.number)
 			g.release()
 			continue
 		}
