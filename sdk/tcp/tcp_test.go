@@ -66,7 +66,7 @@ func obey(c net.Conn) error {
 		}
 		_, err := c.Write([]byte("x"))
 		if _, isOp := errors.AsType[*net.OpError](err); !errors.Is(err, net.ErrClosed) || !isOp {
-			return fmt.Errorf("write after close: got %#v", err)
+			return fmt.Errorf("write after close: got %T: %w", err, errAsked)
 		}
 		return err
 	case "wait":
@@ -103,7 +103,7 @@ func TestAClientThatGoesAwayIsNoFault(t *testing.T) {
 	s := tcptest.Start(t, tcptest.Options{})
 	c := s.Dial()
 	fmt.Fprintln(c, "wait")
-	c.(*net.TCPConn).SetLinger(0) // a reset
+	_ = c.(*net.TCPConn).SetLinger(0) // a reset
 	c.Close()
 	if err := s.Wait(); err != nil {
 		t.Errorf("got %v", err)
