@@ -62,7 +62,8 @@ func (x *exchangeState) startStream(length int64) {
 		// section 6.3).
 		x.close = true
 	}
-	x.close = x.close || x.c.Stopping()
+	// From here on nobody can ask for a body, which then comes or does not.
+	x.close = x.close || x.c.Stopping() || x.body.awaited
 	if x.close {
 		h.SetConnectionClose()
 	} else if !http11 {
