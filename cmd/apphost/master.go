@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 
+	"golang.org/x/term"
+
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
 	"github.com/apphost/apphost/host"
@@ -29,13 +31,11 @@ func runMaster(configPath string, stderr io.Writer) error {
 	first := true
 	master := prefork.NewMaster(prefork.Config{
 		ConfigPath: configPath, Environment: os.Environ(),
-		Logger: slog.New(log),
-		Opened: func(img *image.Image) {
-			if settings, err := decodeLog(img); err == nil {
-				log.use(settings)
-			}
-		},
+		Logger:   slog.New(log),
+		Hangup:   hangup(term.IsTerminal(stdinFD)),
+		Starting: log.useImage,
 		Serving: func(s prefork.Status) {
+			log.useImage(s.Image)
 			announce(slog.New(log), s)
 			if first {
 				first = false
@@ -74,6 +74,27 @@ type masterLog struct {
 
 func (l *masterLog) use(settings config.Log) {
 	l.Handler = newLogger(l.w, settings).Handler()
+}
+
+// useImage takes over a generation's settings.
+func (l *masterLog) useImage(img *image.Image) {
+	if settings, err := decodeLog(img); err == nil {
+		l.use(settings)
+	}
+}
+
+// stdinFD is the descriptor that tells whether a person started the server.
+const stdinFD = 0
+
+// hangup tells a closed terminal, which sends SIGHUP to what ran in it, from an
+// operator who sends SIGHUP: the first takes the terminal away.
+func hangup(hadTerminal bool) func() prefork.Request {
+	return func() prefork.Request {
+		if hadTerminal && !term.IsTerminal(stdinFD) {
+			return prefork.Stop
+		}
+		return prefork.Restart
+	}
 }
 
 // announce says what serves where.
