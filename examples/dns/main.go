@@ -15,7 +15,7 @@ import (
 // query. RFC 7766, section 6.2.3, asks for a few seconds.
 const idleTimeoutDefault = 10 * time.Second
 
-// running is what this instance serves. tcp.Init sets it before the first
+// running is what this instance serves. tcp.Init sets it before the
 // connection; the server's calls carry no state, so it lives in the package.
 var running server
 

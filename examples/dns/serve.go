@@ -41,7 +41,7 @@ func (s server) serve(c net.Conn) error {
 		}
 		answer := s.zone.answer(query)
 		if answer == nil {
-			return nil // not a query at all: there is nothing to reply to
+			return out.Flush() // not a query at all: there is nothing to reply to
 		}
 		// An error sticks to the writer: Flush returns it.
 		_, _ = out.Write(binary.BigEndian.AppendUint16(nil, uint16(len(answer))))

@@ -95,6 +95,25 @@ func TestSeveralQueriesOnAConnection(t *testing.T) {
 	}
 }
 
+// What is no query ends the connection, but not before the queries that came
+// with it are answered.
+func TestJunkBehindAQuery(t *testing.T) {
+	for _, junk := range []string{"\x00\x00", "\x00\x03abc"} {
+		s := start(t, "1m")
+		c := s.Dial()
+		send(t, c, append(message(t, 1, "web.example.org."), junk...))
+		if id, answers := readReply(t, c); id != 1 || answers != 2 {
+			t.Errorf("%q: got reply %d with %d answers", junk, id, answers)
+		}
+		if rest, err := io.ReadAll(c); err != nil || len(rest) != 0 {
+			t.Errorf("%q: then %q, %v", junk, rest, err)
+		}
+		if err := s.Wait(); err != nil {
+			t.Errorf("%q: %v", junk, err)
+		}
+	}
+}
+
 func TestIdleConnectionIsClosed(t *testing.T) {
 	s := start(t, "1ms")
 	c := s.Dial()

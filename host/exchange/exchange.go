@@ -24,7 +24,8 @@ const (
 // Handler answers requests. Serve is called by many goroutines at a time.
 type Handler interface {
 	// Serve answers x. An error means that the handler failed: the response
-	// becomes 500 without details if none of it was sent yet, else the
+	// becomes 500 without details if none of it was sent yet, or says what
+	// was wrong with the request's body if that could not be read, else the
 	// stream is cut off. Serve has logged the cause.
 	Serve(ctx context.Context, x Exchange) error
 }

@@ -3,7 +3,9 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -48,9 +50,12 @@ type conn struct {
 	x      exchangeState
 
 	phase       phase
-	headerStart time.Time // of the header being read; zero before its first read
-	heard       bool      // anything of the current request arrived
-	readArmed   time.Time // the deadlines that are set
+	headerStart time.Time     // of the header being read; zero before its first read
+	heard       bool          // anything of the current request arrived
+	readErr     error         // of the last read for the current request's body
+	bodyTime    time.Duration // how much longer all of that body may keep us waiting
+	bodyRate    int64         // how many bytes of it buy another second
+	readArmed   time.Time     // the deadlines that are set
 	writeArmed  time.Time
 
 	out   []byte
@@ -71,7 +76,7 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.Conn, c.ctx = m, ctx
 	c.phase, c.headerStart, c.heard = inHeader, time.Time{}, false
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
-	c.muted, c.err, c.refused = false, nil, false
+	c.muted, c.err, c.readErr, c.refused = false, nil, nil, false
 	c.remote = ""
 }
 
@@ -117,6 +122,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		limit = config.IdleTimeout
 		deadline = now.Add(limit)
 	case inBody:
+		if limit = min(limit, c.bodyTime); limit <= 0 {
+			c.readErr = os.ErrDeadlineExceeded
+			return 0, c.readErr
+		}
 		deadline = now.Add(limit)
 	}
 	if stale(c.readArmed, deadline, limit) {
@@ -131,7 +140,26 @@ func (c *conn) Read(p []byte) (int, error) {
 	} else if err != nil && !c.heard {
 		c.muted = true // no request: no response either, such as 408
 	}
+	if c.phase == inBody {
+		c.readErr = err
+		c.bodyTime -= time.Since(now)
+		if c.bodyRate > 0 {
+			c.bodyTime += time.Duration(n) * time.Second / time.Duration(c.bodyRate)
+		}
+	}
 	return n, err
+}
+
+// startBody begins a request's body. Only the time that reads wait counts, so
+// that a client does not pay for a slow handler.
+func (c *conn) startBody() {
+	c.phase, c.readErr = inBody, nil
+	c.bodyTime, c.bodyRate = c.server.config.BodyGrace, c.server.config.BodyRateMin
+}
+
+// limitBody gives the rest of the body a time that no bytes make longer.
+func (c *conn) limitBody(d time.Duration) {
+	c.bodyTime, c.bodyRate = min(c.bodyTime, d), 0
 }
 
 // stale reports whether a deadline that is set, armed, is too far from the
@@ -218,10 +246,14 @@ func (c *conn) writePiece(p []byte) error {
 }
 
 // cut makes what was sent so far the end of the connection: the client sees
-// a response that breaks off.
-func (c *conn) cut() {
+// a response that breaks off. The reason may be nil: the handler has logged
+// its own.
+func (c *conn) cut(reason error) {
 	if err := c.flush(); err == nil {
 		c.err = errCut
+		if reason != nil {
+			c.err = fmt.Errorf("%w: %w", errCut, reason)
+		}
 	}
 }
 

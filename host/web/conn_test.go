@@ -128,8 +128,11 @@ func TestTimeouts(t *testing.T) {
 	}{
 		{"nothing comes", "", short, long, long, ""},
 		{"slow header", "GET / HTTP/1.1\r\nHo", short, long, long, "408"},
-		{"slow body start", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc", short, long, long, "408"},
-		{"slow body", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", long, short, long, "500"},
+		{"slow body start", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", long, short, long, "408"},
+		{"slow short body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc", long, short, long, "408"},
+		{"slow body", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", long, short, long, "408"},
+		{"slow chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc", long, short, long, "408"},
+		{"slow trailer", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", long, short, long, "408"},
 		{"idle", get("/"), long, long, short, "200"},
 		{"slow header after idle", get("/") + "GET / HT", short, long, long, "200 408"},
 	} {

@@ -10,8 +10,14 @@
 //     visibly cut off, never one that looks complete;
 //   - a request whose end two parsers could see in different places is
 //     refused, and nothing after it on the connection is read;
+//   - a request is judged by its header: its handler runs, or its refusal is
+//     sent, before any of its body came, and a client that asks before it sends
+//     the body (RFC 9110, section 10.1.1) is told to when the handler reads;
 //   - ServeConn starts no goroutine that outlives it. (The HTTP library keeps
 //     one for the whole process, which renders the Date header each second.)
+//
+// A request line may end in a bare LF, and empty lines may come before it: the
+// library takes them, as RFC 9112, section 2.2, allows. A header line must not.
 //
 // Parsing, keep-alive and plain responses are the library's,
 // github.com/valyala/fasthttp. Streaming is ours: see stream.go for why.

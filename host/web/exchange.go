@@ -56,18 +56,21 @@ func (x *exchangeState) release() {
 
 // setTarget sets the request line. A target in absolute form names the host
 // too, and then the Host header does not count (RFC 9112, section 3.2.2).
-func (x *exchangeState) setTarget(method, target []byte) {
-	uri, authority := splitTarget(target)
+func (x *exchangeState) setTarget(method, target []byte) error {
+	uri, authority, err := splitTarget(target)
+	if err != nil {
+		return err
+	}
 	x.SetMethod(method)
 	if len(uri) == 0 || uri[0] == '?' {
 		x.uri = append(x.uri[:0], '/')
 		uri = append(x.uri, uri...)
 	}
 	x.SetURI(uri)
-	if authority != nil {
-		// The library has found it valid.
-		_ = x.request.set([]byte("Host"), authority)
+	if authority == nil {
+		return nil
 	}
+	return x.request.set([]byte("Host"), authority)
 }
 
 func (x *exchangeState) Method() []byte          { return x.method }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,7 +129,7 @@ func TestHeaderMemoryIsBounded(t *testing.T) {
 	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
 		value := []byte(strings.Repeat("v", 1000))
 		for range 1000 {
-			if err := x.Header(exchange.Response).Set([]byte("X"), value); err != nil {
+			if err := x.Header(exchange.Response).Add([]byte("X"), value); err != nil {
 				return err
 			}
 		}
@@ -136,6 +137,93 @@ func TestHeaderMemoryIsBounded(t *testing.T) {
 	}))
 	if r, _ := f.dial().send(get("/")).response("GET"); r.StatusCode != 500 {
 		t.Errorf("got %d", r.StatusCode)
+	}
+}
+
+func TestHeaderSetAgainAndAgain(t *testing.T) {
+	var b block
+	for i := range 1000 {
+		for _, err := range []error{
+			b.set([]byte("X-Same"), []byte(strings.Repeat("v", 900+i%200))),
+			b.add([]byte("X-Gone"), []byte(strings.Repeat("v", 1000))),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i < 999 {
+			b.remove([]byte("x-gone"))
+		}
+	}
+	if cap(b.arena) > 20<<10 {
+		t.Errorf("%d bytes are held", cap(b.arena))
+	}
+	var got []string
+	b.Names(func(name []byte) bool {
+		b.Values(name, func(value []byte) bool {
+			got = append(got, string(name)+"="+string(value))
+			return true
+		})
+		return true
+	})
+	want := []string{"X-Same=" + strings.Repeat("v", 900+199), "X-Gone=" + strings.Repeat("v", 1000)}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %.60q", got)
+	}
+	// All that counts is what is there.
+	b.reset()
+	large := []byte(strings.Repeat("v", blockBytesMax-100))
+	for range 3 {
+		if err := b.set([]byte("X"), large); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.add([]byte("Y"), large); err == nil {
+		t.Error("twice the limit was taken")
+	}
+}
+
+func TestManyNamesComeOnce(t *testing.T) {
+	var b block
+	var want []string
+	for i := range 3 * fewFields {
+		name := "X-" + decimal(i)
+		want = append(want, name)
+		for _, n := range []string{name, "x-0", strings.ToLower(name)} {
+			if err := b.add([]byte(n), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var got []string
+	b.Names(func(name []byte) bool { got = append(got, string(name)); return true })
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	n := 0
+	b.Names(func([]byte) bool { n++; return n < 2 })
+	if n != 2 {
+		t.Errorf("went on: %d", n)
+	}
+}
+
+func TestAuthority(t *testing.T) {
+	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+		_, _ = x.Write(x.URI())
+		x.Header(exchange.Request).Values([]byte("host"), func(value []byte) bool {
+			_, _ = x.Write(append([]byte(" "), value...))
+			return true
+		})
+		return nil
+	}))
+	c := f.dial()
+	for target, want := range map[string]string{
+		"/c": "/c a.example:80", "http://b": "/ b", "HTTPS://b:8443/c?d": "/c?d b:8443",
+		"http://b?d": "/?d b", "http://[::1]:80/": "/ [::1]:80", "http://b_1.x-y:/c": "/c b_1.x-y:",
+	} {
+		if r, got := c.send("GET " + target + " HTTP/1.1\r\nHost: a.example:80\r\n\r\n").response("GET"); got != want {
+			t.Errorf("%s: got %d %q, want %q", target, r.StatusCode, got, want)
+		}
 	}
 }
 

@@ -76,12 +76,17 @@ func serve(t *testing.T, config Config) *fixture {
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	return serveBy(t, New(config))
+}
+
+func serveBy(t *testing.T, s *Server) *fixture {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fixture{
-		t: t, server: New(config), addr: l.Addr().String(),
+		t: t, server: s, addr: l.Addr().String(),
 		conns: make(chan *modelConn, 100), done: make(chan *modelConn, 100),
 	}
 	var all sync.WaitGroup

@@ -14,25 +14,53 @@ const blockBytesMax = 256 << 10
 // field is one header line.
 type field struct{ name, value []byte }
 
+func (f *field) size() int { return len(f.name) + len(f.value) + fieldBytes }
+
 // block is a header block: fields in order, and the memory of those that
 // were set here.
 type block struct {
 	fields []field
-	arena  []byte
+	arena  []byte // also has what was replaced since; compact drops it
+	live   int    // bytes of names and values in fields
 }
+
+// fieldBytes is what a field counts for besides its bytes.
+const fieldBytes = 32
+
+// fewFields is up to how many it is quicker to compare each name with each.
+const fewFields = 32
 
 func (b *block) reset() {
 	clear(b.fields)
 	b.fields = b.fields[:0]
 	b.arena = reuse(b.arena)
+	b.live = 0
 }
 
 // Names calls yield for each name once, in order of first appearance.
 func (b *block) Names(yield func(name []byte) bool) {
+	if len(b.fields) > fewFields {
+		b.manyNames(yield)
+		return
+	}
 	for i := range b.fields {
 		if b.index(b.fields[i].name) == i && !yield(b.fields[i].name) {
 			return
 		}
+	}
+}
+
+// manyNames is Names in a time that does not grow with the square of their
+// number, of which a guest decides.
+func (b *block) manyNames(yield func(name []byte) bool) {
+	seen := make(map[string]struct{}, len(b.fields))
+	for i := range b.fields {
+		name := b.fields[i].name
+		key := string(bytes.ToLower(name))
+		if _, twice := seen[key]; !twice && !yield(name) {
+			return
+		}
+		seen[key] = struct{}{}
 	}
 }
 
@@ -56,28 +84,25 @@ func (b *block) index(name []byte) int {
 }
 
 func (b *block) set(name, value []byte) error {
-	value, err := b.check(name, value)
+	i, freed := b.index(name), 0
+	if i >= 0 {
+		freed = b.fields[i].size()
+	}
+	value, err := b.check(name, value, freed)
 	if err != nil {
 		return err
 	}
-	i := b.index(name)
 	if i < 0 {
 		return b.append(name, value)
 	}
-	value = b.keep(value)
-	b.fields[i].value = value
-	kept := b.fields[:i+1]
-	for _, f := range b.fields[i+1:] {
-		if !sameName(f.name, name) {
-			kept = append(kept, f)
-		}
-	}
-	b.cutTo(kept)
+	b.live += len(value) - len(b.fields[i].value)
+	b.fields[i].value = b.keep(value)
+	b.cutFrom(i+1, name)
 	return nil
 }
 
 func (b *block) add(name, value []byte) error {
-	value, err := b.check(name, value)
+	value, err := b.check(name, value, 0)
 	if err != nil {
 		return err
 	}
@@ -85,34 +110,41 @@ func (b *block) add(name, value []byte) error {
 }
 
 func (b *block) append(name, value []byte) error {
-	b.fields = append(b.fields, field{b.keep(name), b.keep(value)})
+	b.take(b.keep(name), b.keep(value))
 	return nil
 }
 
-func (b *block) remove(name []byte) {
-	kept := b.fields[:0]
-	for _, f := range b.fields {
-		if !sameName(f.name, name) {
+// take adds a field whose memory is not ours.
+func (b *block) take(name, value []byte) {
+	b.fields = append(b.fields, field{name, value})
+	b.live += len(name) + len(value)
+}
+
+func (b *block) remove(name []byte) { b.cutFrom(0, name) }
+
+// cutFrom removes the fields of that name from the i-th on.
+func (b *block) cutFrom(i int, name []byte) {
+	kept := b.fields[:i]
+	for _, f := range b.fields[i:] {
+		if sameName(f.name, name) {
+			b.live -= len(f.name) + len(f.value)
+		} else {
 			kept = append(kept, f)
 		}
 	}
-	b.cutTo(kept)
-}
-
-func (b *block) cutTo(kept []field) {
 	clear(b.fields[len(kept):])
 	b.fields = kept
 }
 
 // check returns the value without the white space around it, or why the
-// field must not be added.
-func (b *block) check(name, value []byte) ([]byte, error) {
+// field must not be added in place of one that took freed bytes.
+func (b *block) check(name, value []byte, freed int) ([]byte, error) {
 	if !validName(name) || !validValue(value) {
 		return nil, exchange.ErrInvalid
 	}
 	// The size of a field is also counted for one without bytes.
-	size := len(b.arena) + len(name) + len(value) + 32*len(b.fields)
-	if size > blockBytesMax {
+	size := b.live + len(name) + len(value) + fieldBytes*len(b.fields)
+	if size-freed > blockBytesMax {
 		return nil, fmt.Errorf("set header %q: more than %d bytes of headers", name, blockBytesMax)
 	}
 	return bytes.Trim(value, " \t"), nil
@@ -121,9 +153,26 @@ func (b *block) check(name, value []byte) ([]byte, error) {
 // keep copies p into memory of the block. What was kept earlier stays where
 // it is when the arena grows.
 func (b *block) keep(p []byte) []byte {
+	if len(b.arena)+len(p) > 2*b.live+4<<10 {
+		b.compact()
+	}
+	return b.copy(p)
+}
+
+func (b *block) copy(p []byte) []byte {
 	start := len(b.arena)
 	b.arena = append(b.arena, p...)
 	return b.arena[start:len(b.arena):len(b.arena)]
+}
+
+// compact moves the fields to new memory, without what was replaced since:
+// whoever sets one field again and again must not fill ours with it.
+func (b *block) compact() {
+	b.arena = make([]byte, 0, 2*b.live+4<<10)
+	for i := range b.fields {
+		f := &b.fields[i]
+		f.name, f.value = b.copy(f.name), b.copy(f.value)
+	}
 }
 
 // sameName compares header names, of which the case does not matter.

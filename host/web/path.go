@@ -7,16 +7,17 @@ import "bytes"
 // sections 2.1 and 5.2.4), so that no spelling of it escapes a prefix. It
 // begins with "/", and ends in "/" if the last segment was one of those. The
 // result is part of uri where nothing had to change, which is nearly always,
-// else it is in buf.
+// else it is in *buf, which grows as needed.
 //
 // The library has such a function too, but takes what follows a leading "//"
 // for a host when there is a "://" anywhere behind it.
-func cleanPath(buf, uri []byte) []byte {
+func cleanPath(buf *[]byte, uri []byte) []byte {
 	path, _, _ := bytes.Cut(uri, []byte{'?'})
 	if bytes.IndexByte(path, '%') < 0 && !bytes.Contains(path, []byte("//")) && !bytes.Contains(path, []byte("/.")) {
 		return path
 	}
-	path = decode(buf[:0], path)
+	path = decode((*buf)[:0], path)
+	*buf = path
 	// The cleaned path grows over the one that is read: it is never longer.
 	clean := path[:0]
 	rest, more := path[1:], true

@@ -62,6 +62,20 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 		{"no host", "GET / HTTP/1.1\r\n\r\n"},
 		{"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
 		{"no version", "GET /\r\nHost: a\r\n\r\n"},
+		{"empty authority", "GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"authority is a port", "GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"user in authority", "GET http://u@b/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"user and password in authority", "GET http://u:p@b/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"fragment after authority", "GET http://b#c/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"fragment after path", "GET http://b/c#d HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"port of authority", "GET http://b:8x/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"backslash in authority", "GET http://b\\c/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"escape in authority", "GET http://b%0g/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"bracket in authority", "GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"other scheme", "GET ftp://b/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"user in host", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n"},
+		{"path in host", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"},
+		{"list of hosts", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n"},
 		{"space in target", "GET / a HTTP/1.1\r\nHost: a\r\n\r\n"},
 		{"not HTTP", "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"},
 	} {
@@ -91,12 +105,13 @@ func TestBrokenBodiesEndTheConnection(t *testing.T) {
 		{"LF in extension", "3;a\nb\r\nabc\r\n0\r\n\r\n"},
 		{"no CR LF after chunk", "3\r\nabcd0\r\n\r\n"},
 		{"bare LF after chunk", "3\r\nabc\n0\r\n\r\n"},
+		{"negative size", "-3\r\nabc\r\n0\r\n\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := mount(t, echo(t))
 			c := f.dial().send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + tc.body + next)
 			_ = c.CloseWrite()
-			if r, _ := c.response("POST"); r.StatusCode != 500 || !r.Close {
+			if r, _ := c.response("POST"); r.StatusCode != 400 || !r.Close {
 				t.Errorf("got %d, %v", r.StatusCode, r.Header)
 			}
 			if got := c.rest(); got != "" {
@@ -247,7 +262,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	if err := <-failed; !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
-	if r, _ := c.response("POST"); r.StatusCode != 500 || !r.Close {
+	if r, _ := c.response("POST"); r.StatusCode != 400 || !r.Close {
 		t.Errorf("got %d", r.StatusCode)
 	}
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"io"
 
 	"github.com/valyala/fasthttp"
@@ -141,27 +140,29 @@ func (x *exchangeState) bodyAllowed() bool {
 func (x *exchangeState) finish(err error) {
 	if err != nil && !x.stream.on {
 		x.plain(fasthttp.StatusInternalServerError)
-		if errors.Is(x.body.err, errBodyTooLarge) {
-			x.plain(fasthttp.StatusRequestEntityTooLarge)
+		if failure := x.body.failure(); failure != nil {
+			x.refused(refusalStatus(failure), failure) // the client's fault
 		}
+		err = nil
 	}
+	x.close = x.close || x.c.Stopping() || x.body.err != io.EOF && !x.body.drainable()
 	switch {
-	case x.stream.on || !x.bodyAllowed():
-	case len(x.responseTrailers.fields) > 0 && x.http.Request.Header.IsHTTP11():
+	case x.stream.on:
+	case x.bodyAllowed() && len(x.responseTrailers.fields) > 0 && x.http.Request.Header.IsHTTP11():
 		x.streamHeld(-1) // trailers need chunks
-	case len(x.held) == 1:
-		// The library's writer would keep a single byte back (passThrough).
-		x.streamHeld(1)
+	case x.bodyAllowed() && len(x.held) == 1, x.body.err != io.EOF && !x.close:
+		// The library's writer would keep a single byte back (passThrough),
+		// and all of it until the rest of the request's body was drained.
+		x.streamHeld(int64(len(x.held)))
 	}
 	if x.stream.on {
 		x.endStream(err)
 		// A closed connection is all that can still be said.
-		if !x.drainBody() {
+		if x.close || !x.drainBody() {
 			x.http.Response.SetConnectionClose()
 		}
 		return
 	}
-	x.close = x.close || x.c.Stopping() || !x.drainBody()
 	x.render()
 }
 

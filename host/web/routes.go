@@ -80,7 +80,7 @@ func validateMounts(mounts []Mount) error {
 		case m.Handler == nil:
 			fault = "there is no handler"
 		// Escaped, so that a "%" or "?" of the path is not taken for more.
-		case string(cleanPath(nil, []byte(url.PathEscape(m.Path)))) != m.Path:
+		case string(cleanPath(new([]byte), []byte(url.PathEscape(m.Path)))) != m.Path:
 			fault = "path matches nothing: it is not in its shortest form"
 		}
 		if fault != "" {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -12,11 +11,25 @@ import (
 	"github.com/apphost/apphost/mpm"
 )
 
+// headerReceived is called by the library between a request's header and its
+// body. It hides both that there is a body of known length and that it has to
+// be asked for: the library would wait for the start of the body before it
+// calls serveRequest, and ask for it before anybody has judged the header.
+func headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if h.ContentLength() > 0 {
+		h.SetContentLength(0) // body.open tells the truth
+	}
+	if len(h.Peek(fasthttp.HeaderExpect)) > 0 {
+		h.Del(fasthttp.HeaderExpect)
+	}
+	return fasthttp.RequestConfig{}
+}
+
 // serveRequest answers one request. The library has read its header and
 // calls it on the goroutine of ServeConn.
 func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	c := ctx.Conn().(*conn)
-	c.phase = inBody
+	c.startBody()
 	c.SetState(mpm.StateWriting)
 	x := &c.x
 	request := &ctx.Request.Header
@@ -27,7 +40,7 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	if !bytes.HasPrefix(request.Protocol(), []byte("HTTP/1.")) {
-		s.refuseRequest(x, fasthttp.StatusHTTPVersionNotSupported, errVersion)
+		s.refuseRequest(x, refusalStatus(errVersion), errVersion)
 		return
 	}
 	x.close = f.close || request.ConnectionClose()
@@ -36,24 +49,30 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	case f.chunked:
 		known = -1
 	case f.length:
-		known = int64(request.ContentLength())
+		known = f.bytes
 	}
 	if known > s.config.BodyBytesMax {
-		s.refuseRequest(x, fasthttp.StatusRequestEntityTooLarge, errBodyTooLarge)
+		s.refuseRequest(x, refusalStatus(errBodyTooLarge), errBodyTooLarge)
 		return
 	}
-	x.body.open(&ctx.Request, known, s.config.BodyBytesMax, &x.requestTrailers)
-	x.setTarget(request.Method(), request.RequestURI())
+	if err := x.setTarget(request.Method(), request.RequestURI()); err != nil {
+		s.refuseRequest(x, refusalStatus(err), err)
+		return
+	}
+	x.body.open(x, known, s.config.BodyBytesMax, f.awaited)
+	s.answer(x)
+}
 
+// answer has the request answered by the handler at its path.
+func (s *Server) answer(x *exchangeState) {
 	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
 	if x.uri[0] == '/' {
-		x.pathBuffer = slices.Grow(x.pathBuffer[:0], len(x.uri))
-		path = cleanPath(x.pathBuffer, x.uri)
+		path = cleanPath(&x.pathBuffer, x.uri)
 	}
 	h, location := s.routes.find(path)
 	switch {
 	case h != nil:
-		x.finish(h.Serve(c.ctx, x))
+		x.finish(h.Serve(x.c.ctx, x))
 	case location != "":
 		x.redirect(location)
 		x.finish(nil)
@@ -89,13 +108,19 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 // refuseRequest answers a request that is not served, and ends the
 // connection.
 func (s *Server) refuseRequest(x *exchangeState, status int, err error) {
-	if !x.c.muted {
-		s.config.Logger.Debug("request refused", "connection", x.c.ID(), "remote", x.c.remoteAddr(), "status", status, "error", err)
+	x.refused(status, err)
+	x.render()
+}
+
+// refused makes the response one that refuses the request for err.
+func (x *exchangeState) refused(status int, err error) {
+	c := x.c
+	if !c.muted {
+		c.server.config.Logger.Debug("request refused", "connection", c.ID(), "remote", c.remoteAddr(), "status", status, "error", err)
 	}
-	x.c.refused = true
+	c.refused = true
 	x.plain(status)
 	x.close = true
-	x.render()
 }
 
 // refusalStatus is the status for a request that could not be read.
@@ -107,6 +132,12 @@ func refusalStatus(err error) int {
 		return fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &network) && network.Timeout():
 		return fasthttp.StatusRequestTimeout
+	case errors.Is(err, errBodyTooLarge):
+		return fasthttp.StatusRequestEntityTooLarge
+	case errors.Is(err, errExpectation):
+		return fasthttp.StatusExpectationFailed
+	case errors.Is(err, errVersion):
+		return fasthttp.StatusHTTPVersionNotSupported
 	}
 	return fasthttp.StatusBadRequest
 }

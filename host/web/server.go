@@ -51,12 +51,18 @@ type Config struct {
 	// second at most: it saves most of the cost of arming them.
 
 	// HeaderTimeout is the time from a request's first byte (the first
-	// request's: from the start of the connection) to the end of its header
-	// and of the first 8 KiB of its body. Default 20s.
+	// request's: from the start of the connection) to the end of its header.
+	// Default 20s.
 	HeaderTimeout time.Duration
 	// BodyTimeout is the longest wait for a next piece of a request's body.
 	// Default 30s.
 	BodyTimeout time.Duration
+	// BodyGrace and BodyRateMin bound the time for a whole body: reads of it
+	// wait for BodyGrace altogether, and for one second more with each
+	// BodyRateMin bytes. A slower client is answered 408. Defaults 20s and
+	// 500 bytes per second.
+	BodyGrace   time.Duration
+	BodyRateMin int64
 	// IdleTimeout is the longest wait for the next request of a connection.
 	// Default 15s.
 	IdleTimeout time.Duration
@@ -71,6 +77,8 @@ const (
 	DefaultBodyBytesMax   = 64 << 20
 	DefaultHeaderTimeout  = 20 * time.Second
 	DefaultBodyTimeout    = 30 * time.Second
+	DefaultBodyGrace      = 20 * time.Second
+	DefaultBodyRateMin    = 500
 	DefaultIdleTimeout    = 15 * time.Second
 	DefaultWriteTimeout   = 30 * time.Second
 )
@@ -83,6 +91,8 @@ type Server struct {
 	page   []byte
 	http   *fasthttp.Server
 	conns  sync.Pool // of *conn
+	// drainTimeout is the constant; shorter in tests.
+	drainTimeout time.Duration
 }
 
 // New returns a server for config, which Validate must have found right.
@@ -91,10 +101,11 @@ func New(config Config) *Server {
 		panic(fmt.Sprintf("BUG: %v", err))
 	}
 	config.setDefaults()
-	s := &Server{config: config, routes: newRoutes(config.Mounts), page: renderPage(config.Mounts)}
+	s := &Server{config: config, routes: newRoutes(config.Mounts), page: renderPage(config.Mounts), drainTimeout: drainTimeout}
 	s.conns.New = func() any { return newConn(s) }
 	s.http = &fasthttp.Server{
 		Handler:         s.serveRequest,
+		HeaderReceived:  headerReceived,
 		ErrorHandler:    s.refuse,
 		ConnState:       func(c net.Conn, state fasthttp.ConnState) { c.(*conn).onState(state) },
 		Logger:          debugLogger{config.Logger},
@@ -102,8 +113,9 @@ func New(config Config) *Server {
 		ReadBufferSize:  config.HeaderBytesMax,
 		WriteBufferSize: passThrough,
 
-		StreamRequestBody:  true,
-		MaxRequestBodySize: int(min(config.BodyBytesMax, math.MaxInt)),
+		// With headerReceived it reads nothing of a body by itself, so that
+		// its MaxRequestBodySize does not come into play.
+		StreamRequestBody: true,
 		// Without this the library stores uploads in files of its own.
 		DisablePreParseMultipartForm: true,
 
@@ -130,6 +142,8 @@ func (c *Config) Validate() error {
 		{"BodyBytesMax", c.BodyBytesMax},
 		{"HeaderTimeout", int64(c.HeaderTimeout)},
 		{"BodyTimeout", int64(c.BodyTimeout)},
+		{"BodyGrace", int64(c.BodyGrace)},
+		{"BodyRateMin", c.BodyRateMin},
 		{"IdleTimeout", int64(c.IdleTimeout)},
 		{"WriteTimeout", int64(c.WriteTimeout)},
 	}
@@ -149,6 +163,8 @@ func (c *Config) setDefaults() {
 	orDefault(&c.BodyBytesMax, DefaultBodyBytesMax)
 	orDefault(&c.HeaderTimeout, DefaultHeaderTimeout)
 	orDefault(&c.BodyTimeout, DefaultBodyTimeout)
+	orDefault(&c.BodyGrace, DefaultBodyGrace)
+	orDefault(&c.BodyRateMin, DefaultBodyRateMin)
 	orDefault(&c.IdleTimeout, DefaultIdleTimeout)
 	orDefault(&c.WriteTimeout, DefaultWriteTimeout)
 }

@@ -47,6 +47,10 @@ func (x *exchangeState) startStream(length int64) {
 	h := &x.http.Response.Header
 	switch {
 	case x.stream.silent:
+		// The length that a GET would have got, unless the handler knows better.
+		if length >= 0 && x.http.IsHead() && x.declaredLength() < 0 && x.status != fasthttp.StatusNoContent && x.status != fasthttp.StatusNotModified {
+			h.SetContentLength(int(length))
+		}
 	case length >= 0:
 		x.stream.left = length
 		h.SetContentLength(int(length))
@@ -58,7 +62,8 @@ func (x *exchangeState) startStream(length int64) {
 		// section 6.3).
 		x.close = true
 	}
-	x.close = x.close || x.c.Stopping()
+	// From here on nobody can ask for a body, which then comes or does not.
+	x.close = x.close || x.c.Stopping() || x.body.awaited
 	if x.close {
 		h.SetConnectionClose()
 	} else if !http11 {
@@ -101,7 +106,7 @@ func (x *exchangeState) endStream(err error) {
 	s := &x.stream
 	short := s.left != unlimited && s.left > 0
 	if err != nil || short {
-		x.c.cut()
+		x.c.cut(x.body.failure())
 		return
 	}
 	if s.chunked {

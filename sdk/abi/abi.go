@@ -33,9 +33,9 @@ const (
 	// done, anything else is logged as the handler's error. The host closes
 	// the connection afterwards. Required.
 	ProcessConnection = "process_connection"
-	// ChildInit prepares a fresh instance: () → i32. The host calls it right
-	// after [Initialize] and before the child takes connections; every
-	// connection sees an instance as child_init left it. There is no
+	// ChildInit prepares a fresh instance: () → i32. The host calls it in each,
+	// right after [Initialize]; every connection has an instance of its own, as
+	// child_init left it. There is no
 	// connection yet: the conn_ functions return -ENOTCONN. Non-zero makes
 	// the plugin unusable. Optional.
 	ChildInit = "child_init"

@@ -103,20 +103,20 @@ func TestGuest(t *testing.T) {
 		{"unusable", abi.ChildInit, guestHost{config: map[string]string{"unusable": "1"}}, "1\n2 told to be unusable\n"},
 		{"echo", abi.ProcessConnection, guestHost{input: []any{"echo"}}, "0\nwrite echo\n"},
 		{"end of stream", abi.ProcessConnection, guestHost{}, "0\n"},
-		{
-			"reset", abi.ProcessConnection,
-			guestHost{input: []any{abi.ECONNRESET}},
-			"1\n2 reset true, timeout false: read tcp 192.0.2.1:99: Connection reset by peer\n",
-		},
-		{
-			"timeout", abi.ProcessConnection,
-			guestHost{input: []any{abi.ETIMEDOUT}},
-			"1\n2 reset false, timeout true: read tcp 192.0.2.1:99: i/o timeout\n",
-		},
+		{"reset", abi.ProcessConnection, guestHost{input: []any{abi.ECONNRESET}}, "0\n"},
+		{"broken pipe", abi.ProcessConnection, guestHost{input: []any{abi.EPIPE}}, "0\n"},
+		{"timeout", abi.ProcessConnection, guestHost{input: []any{abi.ETIMEDOUT}}, "0\n"},
 		{
 			"deadline", abi.ProcessConnection,
 			guestHost{input: []any{"deadline", abi.ETIMEDOUT}},
-			"1\ntimeout 1 of 60 minutes\n2 read tcp 192.0.2.1:99: i/o timeout\n",
+			"0\ntimeout 1 of 60 minutes\n",
+		},
+		{
+			"names of errors", abi.ProcessConnection,
+			guestHost{input: []any{"errors", abi.ECONNRESET, abi.ETIMEDOUT, abi.EIO}},
+			"0\n0 reset true, timeout false: read tcp 192.0.2.1:99: Connection reset by peer\n" +
+				"0 reset false, timeout true: read tcp 192.0.2.1:99: i/o timeout\n" +
+				"2 read tcp 192.0.2.1:99: I/O error\n",
 		},
 		{
 			"log", abi.ProcessConnection,

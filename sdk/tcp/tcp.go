@@ -27,16 +27,18 @@
 //
 // Each connection has an instance of its own, in the state that the init
 // functions and the function given to [Init] leave it in: what the handler
-// changes in memory is gone for the next one. Today they run for each
-// connection; do not rely on that, because a server may run them once in each
-// child and start every connection from an image of the memory.
+// changes in memory is gone for the next one. They run for each instance, so
+// what takes them long makes the client wait. A server may prepare an instance
+// before it has a connection for it, and prepare some that it never uses: what
+// init functions do should be about the configuration only.
 //
 // # Blocking
 //
 // A Read or Write that waits stops the whole guest, its other goroutines and
 // timers too. Bound it with a deadline: without one it waits for as long as
-// the client does nothing. The outside world is reached only through the connection: package net
-// can neither dial nor listen here.
+// the client does nothing, or until the listener's timeout if it has one. The
+// outside world is reached only through the connection: package net can neither
+// dial nor listen here.
 //
 // # Logging
 //
@@ -66,8 +68,9 @@ import (
 // Handle makes h the guest's connection handler. It must be called from an
 // init function, once: main does not run in a plugin.
 //
-// The server closes the connection when h returns. An error that is not, or
-// does not wrap, io.EOF is logged; the client is not told.
+// The server closes the connection when h returns. An error is logged, but for
+// those, wrapped or not, with which every connection may end: io.EOF and the
+// ones below. The client is not told.
 //
 // # Errors
 //
@@ -81,12 +84,13 @@ import (
 func Handle(h func(c net.Conn) error) { connguest.Register(h) }
 
 // Init makes f the function that prepares the guest, for example from its
-// configuration. It runs before any connection, after all init functions, and
-// today again for each connection. It must be called from an init
-// function, at most once.
+// configuration. It runs in each instance, after all init functions and before
+// the instance has a connection. It must be called from an init function, at
+// most once.
 //
-// An error is logged and makes the plugin unusable: the server does not start
-// with it, and a reload keeps what it had.
+// An error is logged and makes the plugin unusable: the server tries it out
+// first, does not start with it, and a reload keeps what it had. One that comes
+// up later ends the connection that the instance was for.
 func Init(f func() error) { connguest.RegisterInit(f) }
 
 // Config is a value of the plugin's configuration, the section

@@ -29,9 +29,9 @@
 //
 // Each request has an instance of its own, in the state that the init
 // functions leave it in: what the handler changes in memory is gone for the
-// next one. Today they run for each request; do not rely on that, because a
-// server may run them once in each child and start every request from an image
-// of the memory.
+// next one. They run for each instance, so what takes them long makes the client
+// wait. A server may prepare an instance before it has a request for it, and
+// prepare some that it never uses.
 //
 // # Logging
 //

@@ -8,22 +8,22 @@ import (
 //go:wasmexport child_init
 func childInit() int32 {
 	defer trapOnPanic()
-	return result(Init())
+	if err := Init(); err != nil {
+		sink.Log(abi.LevelError, err.Error())
+		return 1
+	}
+	return 0
 }
 
 //go:wasmexport process_connection
 func processConnection() int32 {
 	defer trapOnPanic()
-	return result(Serve(NewConn()))
-}
-
-// result logs an error and turns it into an export's result.
-func result(err error) int32 {
-	if err == nil {
-		return 0
+	if err := Serve(NewConn()); err != nil {
+		sink.Log(abi.LevelError, err.Error())
 	}
-	sink.Log(abi.LevelError, err.Error())
-	return 1
+	// For another result the server would log a line of its own, which can
+	// only say that there was an error.
+	return 0
 }
 
 // trapOnPanic is deferred by the exports: a panic is logged and ends the

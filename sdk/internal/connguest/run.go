@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"syscall"
 )
 
 // What the guest registered. The host calls exports without a handle, so the
@@ -25,7 +27,7 @@ func Register(h func(net.Conn) error) {
 	handler = h
 }
 
-// RegisterInit sets the function that prepares the child.
+// RegisterInit sets the function that prepares the instance.
 func RegisterInit(f func() error) {
 	if f == nil {
 		panic("BUG: tcp.Init: the function is nil")
@@ -36,7 +38,7 @@ func RegisterInit(f func() error) {
 	prepare = f
 }
 
-// Init prepares the child: what the export child_init runs.
+// Init prepares the instance: what the export child_init runs.
 func Init() error {
 	if handler == nil {
 		return errors.New("no handler: call tcp.Handle from an init function; main does not run")
@@ -47,11 +49,18 @@ func Init() error {
 	return prepare()
 }
 
-// Serve serves one connection: what the export process_connection runs. The
-// end of the stream is a client that is done, not a fault.
+// Serve serves one connection: what the export process_connection runs. That
+// the client is done, gone or idle for too long is no fault of the handler's.
 func Serve(c net.Conn) error {
-	if err := handler(c); err != nil && !errors.Is(err, io.EOF) {
-		return err
+	err := handler(c)
+	for _, end := range ends {
+		if errors.Is(err, end) {
+			return nil
+		}
 	}
-	return nil
+	return err
 }
+
+// ends are the errors with which every connection may end. net.ErrClosed is
+// the handler's own Close.
+var ends = []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE, os.ErrDeadlineExceeded, net.ErrClosed}

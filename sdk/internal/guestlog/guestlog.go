@@ -49,14 +49,17 @@ func (s Sink) Panicked(value any) {
 
 // split takes the level off a line: "WARN disk full used=97%" is
 // (LevelWarn, "disk full used=97%"). A line without one is at level info.
-// Levels between slog's names, such as INFO+2, count as the named one.
+// Levels between slog's names, such as INFO+2, count as the named one, and so
+// do those below, such as DEBUG-4.
 func split(line []byte) (level int32, message []byte) {
 	word, rest, found := bytes.Cut(line, []byte(" "))
 	if !found {
 		return abi.LevelInfo, line
 	}
-	name, _, _ := bytes.Cut(word, []byte("+"))
-	switch string(name) {
+	if sign := bytes.IndexAny(word, "+-"); sign >= 0 {
+		word = word[:sign]
+	}
+	switch string(word) {
 	case "DEBUG":
 		return abi.LevelDebug, rest
 	case "INFO":

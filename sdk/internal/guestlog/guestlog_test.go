@@ -21,9 +21,10 @@ func TestInstall(t *testing.T) {
 		Enabled: func(level int32) bool { return level > abi.LevelDebug },
 		Log:     func(level int32, message string) { fmt.Fprintf(&got, "%d|%s\n", level, message) },
 	})
-	defer slog.SetLogLoggerLevel(slog.SetLogLoggerLevel(slog.LevelDebug))
+	defer slog.SetLogLoggerLevel(slog.SetLogLoggerLevel(slog.LevelDebug - 4))
 
 	slog.Debug("dropped")
+	slog.Log(t.Context(), slog.LevelDebug-4, "dropped")
 	slog.Info("hello", "name", "a b", "n", 3)
 	slog.Warn("careful")
 	slog.Error("broken", slog.Group("g", "k", 1))

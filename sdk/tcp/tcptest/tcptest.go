@@ -112,8 +112,8 @@ func (s *Server) Dial() net.Conn {
 	return client
 }
 
-// Wait waits until the handler returns and gives its error; io.EOF counts as
-// none, as in the server.
+// Wait waits until the handler returns and gives its error; those that the
+// plugin does not log count as none: see tcp.Handle.
 func (s *Server) Wait() error {
 	s.t.Helper()
 	if s.done == nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"os"
@@ -30,8 +31,7 @@ func serve(c net.Conn) error {
 	buf := make([]byte, 64)
 	n, err := c.Read(buf)
 	if err != nil {
-		return fmt.Errorf("reset %t, timeout %t: %w",
-			errors.Is(err, syscall.ECONNRESET), errors.Is(err, os.ErrDeadlineExceeded), err)
+		return fmt.Errorf("read what to do: %w", err)
 	}
 	switch string(buf[:n]) {
 	case "echo":
@@ -40,6 +40,14 @@ func serve(c net.Conn) error {
 	case "deadline":
 		if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 			return err
+		}
+		_, err = c.Read(buf)
+		return err
+	case "errors":
+		for range 2 {
+			_, err = c.Read(buf)
+			log.Printf("reset %t, timeout %t: %v",
+				errors.Is(err, syscall.ECONNRESET), errors.Is(err, os.ErrDeadlineExceeded), err)
 		}
 		_, err = c.Read(buf)
 		return err
