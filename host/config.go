@@ -10,7 +10,8 @@ type Config struct {
 	Routes    []Route
 
 	// CacheDir keeps compiled code between processes. It must be writable
-	// by nobody else: its content is run as machine code.
+	// by nobody else: its content is run as machine code. A candidate makes
+	// it and fails if it cannot be used; a child then goes on without.
 	CacheDir string
 
 	// Slot and Generation say which child this is, for logs and connection

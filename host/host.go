@@ -68,18 +68,21 @@ func Inspect(ctx context.Context, name string, wasm []byte) *guest.Inspection {
 //
 // All faults are joined; each is one line. There is no host then.
 //
-//   - the code cache cannot be used
+//   - in a candidate: the code cache cannot be used
 //   - a plugin is not valid, speaks no ABI, or needs too much memory
 //   - a plugin's child_init or its language runtime fails
 //   - a listener or a route names a plugin of the wrong kind, or a path that
 //     cannot match
 func New(ctx context.Context, config Config) (*Host, error) {
-	runtime, err := guest.NewRuntime(ctx, guest.Options{CacheDir: config.CacheDir, ABIs: abis()})
+	log := config.Logger.With("generation", config.Generation, "slot", config.Slot)
+	runtime, err := guest.NewRuntime(ctx, guest.Options{
+		CacheDir: config.CacheDir, KeepCache: config.Slot < 0, ABIs: abis(), Logger: log,
+	})
 	if err != nil {
 		return nil, err
 	}
 	h := &Host{
-		log:     config.Logger.With("generation", config.Generation, "slot", config.Slot),
+		log:     log,
 		runtime: runtime, slot: config.Slot, generation: config.Generation,
 	}
 	err = h.loadAll(ctx, &config)

@@ -1,9 +1,6 @@
 package guest_test
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,62 +43,6 @@ func TestAModuleThatNeedsMoreThanItsLimitIsRefused(t *testing.T) {
 	_, err = newRuntime(t, "").Load(t.Context(), guest.Source{Name: "large", Wasm: wasm(t, "large"), MemoryLimitBytes: 128 << 20})
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// A damaged entry of the code cache costs a compilation, and is good again
-// afterwards.
-func TestADamagedCacheEntryIsMadeAnew(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "cache")
-	load := func() {
-		t.Helper()
-		m, err := newRuntime(t, dir).Load(t.Context(), source(t, "run"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pool, s := guest.NewPool(m, initialize), newSession(t)
-		i := get(t, pool, s)
-		if err := i.Call(s, "count", []uint64{0}); err != nil {
-			t.Error(err)
-		}
-		pool.Put(i, guest.Returned)
-	}
-	load()
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Fatalf("cache directory: %v, %v", info, err)
-	}
-	entries, err := filepath.Glob(filepath.Join(dir, "*", "*[0-9a-f]"))
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("entries %v, %v", entries, err)
-	}
-	good, err := os.ReadFile(entries[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, damaged := range map[string][]byte{
-		"empty":     {},
-		"truncated": good[:len(good)/2],
-		"last byte": append(bytes.Clone(good[:len(good)-1]), ^good[len(good)-1]),
-		"garbage":   bytes.Repeat([]byte{0xff}, 100),
-	} {
-		if err := os.WriteFile(entries[0], damaged, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		load()
-		if now, err := os.ReadFile(entries[0]); err != nil || !bytes.Equal(now, good) {
-			t.Errorf("%s: the entry was not repaired (%v)", name, err)
-		}
-	}
-}
-
-func TestACacheThatOthersMayWriteIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	_, err := guest.NewRuntime(t.Context(), guest.Options{CacheDir: dir, ABIs: abis()})
-	if err == nil || !strings.Contains(err.Error(), "may be written by others (mode 0777)") {
-		t.Fatalf("error %v", err)
 	}
 }
 

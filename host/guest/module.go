@@ -64,13 +64,13 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := checkTables(declared); err != nil {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	code, err := r.compile(ctx, wasmbin.LimitTables(src.Wasm, declared, tableElementsMax))
+	engine, code, err := r.compile(ctx, src.Name, wasmbin.LimitTables(src.Wasm, declared, tableElementsMax), speaks)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
-		engine: r.engine, code: code, memory: memory,
+		engine: engine, code: code, memory: memory,
 		config: wasiConfig(src.Name), funcs: map[string]bool{},
 	}
 	for _, exp := range declared.Exports {
