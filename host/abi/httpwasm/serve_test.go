@@ -44,6 +44,7 @@ func TestNextIsNotFoundAndHandleResponseSeesIt(t *testing.T) {
 		{"/b", "got: not found\n", 200, ""},
 		{"/s", "not found\n", 404, noNext},
 		{"/w", "/", 200, errAnsweredTwice.Error()},
+		{"/e", "not found\n", 404, noNext}, // enables buffering when it is too late
 	} {
 		x := newFake(test.uri, "")
 		err := newPlugin(t, "next", Settings{}).Serve(t.Context(), x)
