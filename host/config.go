@@ -1,6 +1,9 @@
 package host
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
 // Config is what New builds a host from. It is already validated: names are
 // unique, and every plugin a listener or route names is in Plugins.
@@ -51,6 +54,10 @@ type Listener struct {
 	Protocol Protocol
 	// Plugin handles the connections of a Protocol TCP listener.
 	Plugin string
+	// ReadTimeout and WriteTimeout bound each read and write on a connection
+	// of a Protocol TCP listener, where the plugin sets no timeout of its own;
+	// 0 means none.
+	ReadTimeout, WriteTimeout time.Duration
 }
 
 // Protocol is what a listener speaks.
