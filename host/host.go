@@ -124,7 +124,7 @@ func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	case l.conn != nil:
 		l.conn.ServeConn(ctx, c, l.timeouts, id)
 	case l.web != nil:
-		l.web.ServeConn(httpwasm.WithConnection(ctx, id.String()), c)
+		l.web.ServeConn(httpwasm.WithConnection(ctx, id), c)
 	default:
 		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id.String())
 	}

@@ -2,6 +2,7 @@ package httpwasm
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -60,14 +61,14 @@ type connectionKey struct{}
 
 // WithConnection adds the connection's id to a context, for the logs of what
 // is served with it.
-func WithConnection(ctx context.Context, id string) context.Context {
+func WithConnection(ctx context.Context, id fmt.Stringer) context.Context {
 	return context.WithValue(ctx, connectionKey{}, id)
 }
 
 // log is the plugin's logger, with the connection if there is one.
 func (s *session) log() *slog.Logger {
-	if id, ok := s.Value(connectionKey{}).(string); ok {
-		return s.plugin.log.With("connection", id)
+	if id, ok := s.Value(connectionKey{}).(fmt.Stringer); ok {
+		return s.plugin.log.With("connection", id.String())
 	}
 	return s.plugin.log
 }
