@@ -62,7 +62,7 @@ var edges = []edge{
 	{from: "./examples/...", to: "./...", but: []string{"./examples/...", "./sdk/..."}, why: "an example is what a handler's author could have written"},
 
 	{from: "./...", except: []string{"./cmd/..."}, to: "./cmd/...", why: "cmd is wiring; nothing builds on it"},
-	{from: "./...", except: []string{"./cmd/..."}, to: "flag", why: "only cmd has flags"},
+	{from: "./...", except: []string{"./cmd/...", "./bench/..."}, to: "flag", why: "only commands have flags"},
 	{from: "./...", except: []string{"./cmd/..."}, to: "github.com/spf13/cobra", why: "only cmd has flags"},
 	{from: "./...", except: []string{"./cmd/..."}, to: "github.com/spf13/pflag", why: "only cmd has flags"},
 	{from: "./...", except: []string{"./cmd/..."}, to: "github.com/lmittmann/tint", why: "only cmd chooses how logs look; others take a *slog.Logger"},
@@ -85,8 +85,8 @@ var names = []struct {
 }{
 	{
 		name:   regexp.MustCompile(`^os\.(Exit|Args|Getenv|LookupEnv|Environ|Setenv|Unsetenv|Clearenv|ExpandEnv)$`),
-		except: []string{"./cmd/..."},
-		why:    "only cmd reads flags and the environment and ends the process",
+		except: []string{"./cmd/...", "./bench/..."},
+		why:    "only cmd reads flags and the environment and ends the process; a benchmark is a command, too",
 	},
 	{
 		name:   regexp.MustCompile(`^log\.`),

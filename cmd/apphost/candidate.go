@@ -46,7 +46,8 @@ func tryOut(c *prefork.Candidate) error {
 
 	hostConfig := settings.Host
 	hostConfig.Slot = candidateSlot
-	hostConfig.Logger = slog.New(&reporter{warn: c.Warn})
+	said := &reporter{warn: c.Warn}
+	hostConfig.Logger = slog.New(reportHandler{to: said})
 	hostConfig.Progress = c.Step
 	c.Step("resolve the listeners' addresses")
 	if err := resolve(settings.MPM.Listeners); err != nil {
@@ -54,7 +55,7 @@ func tryOut(c *prefork.Candidate) error {
 	}
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
-		return err
+		return said.explain(err)
 	}
 	for _, p := range h.Plugins() {
 		c.Note(note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())

@@ -72,14 +72,14 @@ Put NAME.wasm into the plugin folder and start the server:
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case showVersion:
-				fmt.Fprintln(stdout, versionText())
-				return nil
+				_, err := fmt.Fprintln(stdout, versionText())
+				return err
 			case configPath == "":
 				return usageError{errors.New("no configuration file is named; use -c FILE")}
 			}
-			path, err := filepath.Abs(configPath)
+			path, err := realPath(configPath)
 			if err != nil {
-				return fmt.Errorf("find configuration file: %w", err)
+				return err
 			}
 			if check {
 				return checkConfig(path, configPath, stdout)
@@ -110,13 +110,27 @@ it cannot (exit status 1); then the server goes on as before.`,
 			if *configPath == "" {
 				return usageError{errors.New("no configuration file is named; use -c FILE")}
 			}
-			path, err := filepath.Abs(*configPath)
+			path, err := realPath(*configPath)
 			if err != nil {
-				return fmt.Errorf("find configuration file: %w", err)
+				return err
 			}
 			return reload(path, stdout)
 		},
 	}
+}
+
+// realPath is the one absolute name of a file, whichever link leads to it, so
+// that server and commands mean the same file.
+func realPath(path string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find configuration file: %w", err)
+	}
+	real, err := filepath.EvalSymlinks(absolute)
+	if err != nil {
+		return "", fmt.Errorf("find configuration file: %w", err)
+	}
+	return real, nil
 }
 
 func inspectCommand(stdout io.Writer) *cobra.Command {
@@ -135,9 +149,13 @@ func inspectCommand(stdout io.Writer) *cobra.Command {
 	}
 }
 
-func noArgs(cmd *cobra.Command, args []string) error {
+func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Errorf("%s: unknown command or argument %q", cmd.Name(), args[0])}
+		hint := ""
+		if strings.HasSuffix(args[0], ".toml") {
+			hint = "; did you mean -c " + args[0] + "?"
+		}
+		return usageError{fmt.Errorf("unknown command or argument %q%s", args[0], hint)}
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func badInputs(t *testing.T) []badInput {
 		{"wrong type", replaceConfig("[mpm]", "[mpm]\nstart_servers = \"three\""), []string{"config.toml:", "mpm.start_servers"}},
 		{"out of range", replaceConfig("[mpm]", "[mpm]\nmin_spare_servers = 0"), []string{"config.toml:", "mpm.min_spare_servers", "at least 1"}},
 		{"not TOML", appendConfig("\n[[["), []string{"config.toml:"}},
-		{"port in use", appendConfig(fmt.Sprintf("\n[[listen]]\nname=\"x\"\naddress=%q\n", taken.Addr())), []string{taken.Addr().String(), "another program listens there"}},
+		{"port in use", appendConfig(fmt.Sprintf("\n[[listen]]\nname=\"x\"\naddress=%q\n", taken.Addr())), []string{taken.Addr().String(), "another program or listener has it"}},
 		{"address of nobody", appendConfig("\n[[listen]]\nname=\"x\"\naddress=\"192.0.2.1:8080\"\n"), []string{"192.0.2.1:8080", "no interface"}},
 		{"missing plugin", replaceConfig(`plugin = "echo"`, `plugin = "nosuch"`), []string{"config.toml:", "nosuch", "echo"}},
 		{"wrong kind of plugin", replaceConfig(`plugin = "echo"`, `plugin = "hello"`), []string{"hello", "tcp"}},

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -224,16 +225,23 @@ func TestE2EAHundredReloadsLeaveNothingBehind(t *testing.T) {
 // childrenOf are the pids whose parent is pid, zombies included.
 func childrenOf(t *testing.T, pid int) []int {
 	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
+	// Each thread lists the children that it has started.
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil || len(threads) == 0 {
 		t.Skipf("the kernel does not list children: %v", err)
 	}
 	var pids []int
-	for _, word := range strings.Fields(string(raw)) {
-		var child int
-		if _, err := fmt.Sscan(word, &child); err == nil {
-			pids = append(pids, child)
+	for _, thread := range threads {
+		raw, _ := os.ReadFile(thread) // a thread may end
+		for _, word := range strings.Fields(string(raw)) {
+			var child int
+			if _, err := fmt.Sscan(word, &child); err == nil {
+				pids = append(pids, child)
+			}
 		}
+	}
+	if len(pids) == 0 {
+		t.Error("the master has no children")
 	}
 	return pids
 }

@@ -11,12 +11,13 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/host"
 )
 
 // inspect prints what a module is, and fails if it is no plugin.
 func inspect(ctx context.Context, path string, w io.Writer) error {
-	wasm, err := os.ReadFile(path)
+	wasm, err := readModule(path)
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
 	}
@@ -55,6 +56,21 @@ func nameText(name string) string {
 		return quoted
 	}
 	return name
+}
+
+// readModule reads a file that a plugin folder would take: a regular one of
+// bounded size.
+func readModule(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > config.WasmBytesMax:
+		return nil, fmt.Errorf("%s is larger than %s, the most a plugin may have", path, sizeText(config.WasmBytesMax))
+	}
+	return os.ReadFile(path)
 }
 
 func pagesText(pages uint64) string {

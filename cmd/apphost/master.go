@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 
+	"golang.org/x/term"
+
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
 	"github.com/apphost/apphost/host"
@@ -29,13 +31,11 @@ func runMaster(configPath string, stderr io.Writer) error {
 	first := true
 	master := prefork.NewMaster(prefork.Config{
 		ConfigPath: configPath, Environment: os.Environ(),
-		Logger: slog.New(log),
-		Opened: func(img *image.Image) {
-			if settings, err := decodeLog(img); err == nil {
-				log.use(settings)
-			}
-		},
+		Logger:   slog.New(log),
+		Hangup:   hangup(term.IsTerminal(stdinFD)),
+		Starting: log.useImage,
 		Serving: func(s prefork.Status) {
+			log.useImage(s.Image)
 			announce(slog.New(log), s)
 			if first {
 				first = false
@@ -76,6 +76,27 @@ func (l *masterLog) use(settings config.Log) {
 	l.Handler = newLogger(l.w, settings).Handler()
 }
 
+// useImage takes over a generation's settings.
+func (l *masterLog) useImage(img *image.Image) {
+	if settings, err := decodeLog(img); err == nil {
+		l.use(settings)
+	}
+}
+
+// stdinFD is the descriptor that tells whether a person started the server.
+const stdinFD = 0
+
+// hangup tells a closed terminal, which sends SIGHUP to what ran in it, from an
+// operator who sends SIGHUP: the first takes the terminal away.
+func hangup(hadTerminal bool) func() prefork.Request {
+	return func() prefork.Request {
+		if hadTerminal && !term.IsTerminal(stdinFD) {
+			return prefork.Stop
+		}
+		return prefork.Restart
+	}
+}
+
 // announce says what serves where.
 func announce(log *slog.Logger, s prefork.Status) {
 	for _, w := range s.Warnings {
@@ -95,7 +116,11 @@ func announce(log *slog.Logger, s prefork.Status) {
 			log.Info("listening", "listener", socket.Name, "address", address, "plugin", l.Plugin)
 		}
 	}
-	log.Info("serving", "generation", s.Generation, "children", s.Children, "pid", os.Getpid())
+	args := []any{"generation", s.Generation, "children", s.Children, "pid", os.Getpid()}
+	if s.Older > 0 {
+		args = append(args, "children_of_older_generations", s.Older)
+	}
+	log.Info("serving", args...)
 }
 
 // checkConfig tries out a configuration as a start or reload would.
@@ -112,8 +137,8 @@ func checkConfig(configPath, shown string, stdout io.Writer) error {
 	for _, p := range plugins {
 		fmt.Fprintf(stdout, "plugin %s: ABI %s, %s\n", p.Name, p.ABI, sizeText(p.Bytes))
 	}
-	fmt.Fprintf(stdout, "%s is good\n", shown)
-	return nil
+	_, err = fmt.Fprintf(stdout, "%s is good\n", shown)
+	return err
 }
 
 // reload asks the running server to reload and says how it went.
@@ -133,8 +158,8 @@ func reload(configPath string, stdout io.Writer) error {
 		}
 		return errors.Join(lines...)
 	}
-	fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
-	return nil
+	_, err = fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
+	return err
 }
 
 func printWarnings(w io.Writer, lines []string) {

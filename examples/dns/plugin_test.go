@@ -49,8 +49,8 @@ func TestServed(t *testing.T) {
 // A zone with two faults, and what is said of it.
 const (
 	faultyZone = head + "web A 192.0.2\nx MX mail\n"
-	refusal    = `apphost: warning: plugin "dns": config: zone line 3: A: want an IPv4 address, got "192.0.2"
-apphost: warning: plugin "dns": zone line 4: MX: want 2 values, got 1
+	refusal    = `apphost: plugin "dns": config: zone line 3: A: want an IPv4 address, got "192.0.2"
+apphost: plugin "dns": zone line 4: MX: want 2 values, got 1
 apphost: plugin "dns": child_init returned 1
 `
 )

@@ -146,7 +146,7 @@ func Resolve(address string) (netip.AddrPort, error) {
 func explain(err error, port uint16) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("another program listens there; stop it or choose another address: %w", err)
+		return fmt.Errorf("another program or listener has it; stop that or choose another address: %w", err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("port %d needs root or CAP_NET_BIND_SERVICE; choose a port from 1024 up: %w", port, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

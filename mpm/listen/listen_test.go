@@ -99,7 +99,7 @@ func TestAcquireIsAllOrNothingAndNamesEveryFault(t *testing.T) {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("error %v does not say that the address is in use", err)
 	}
-	for _, want := range []string{taken.Addr().String(), "another program listens there", "localhost:80"} {
+	for _, want := range []string{taken.Addr().String(), "another program or listener has it", "localhost:80"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %q", err, want)
 		}

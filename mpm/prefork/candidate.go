@@ -32,6 +32,8 @@ const (
 	reportLineBytes = 16 << 10
 	// reportLinesMax bounds the lines of a kind that the master keeps.
 	reportLinesMax = 1000
+	// timeoutMax bounds how long a candidate may let a step take.
+	timeoutMax = time.Hour
 	// optionsBytesMax bounds the options a candidate may leave behind.
 	optionsBytesMax = 1 << 20
 )
@@ -64,6 +66,10 @@ func OpenCandidate(args []string, getenv func(string) string) (*Candidate, error
 	}
 	if !c.report.IsPipe() {
 		return nil, errors.New("start candidate: the inherited descriptors are not what they should be")
+	}
+	// Nobody else writes to it, and a report that does not fit has to wait.
+	if err := c.report.SetBlock(); err != nil {
+		return nil, fmt.Errorf("start candidate: %w", err)
 	}
 	return c, nil
 }
@@ -157,6 +163,8 @@ type trial struct {
 	deadline time.Time
 
 	errors, warnings, notes []string
+	steps                   int
+	late                    bool // it was found overdue once
 
 	done, closed, exited bool
 	status               string // how it ended, when not with done
@@ -166,12 +174,15 @@ type trial struct {
 func (t *trial) hear(kind, text string, now time.Time) {
 	switch kind {
 	case sayStep:
-		t.step = text
+		if t.steps++; t.steps > reportLinesMax {
+			return // steps without end are no progress
+		}
+		t.step, t.late = text, false
 		t.deadline = now.Add(t.timeout)
 	case sayTimeout:
 		if d, err := time.ParseDuration(text); err == nil && d > 0 {
-			t.timeout = d
-			t.deadline = now.Add(d)
+			t.timeout = min(d, timeoutMax)
+			t.deadline = now.Add(t.timeout)
 		}
 	case sayError:
 		t.errors = keep(t.errors, text)

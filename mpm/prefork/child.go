@@ -28,6 +28,7 @@ type Child struct {
 	pod        sys.FD
 	generation sys.FD
 	lifeline   sys.FD
+	gate       sys.FD
 	report     sys.FD
 	listeners  []childListener
 
@@ -35,7 +36,9 @@ type Child struct {
 	events []sys.Event
 	linger lingering
 	served uint64
-	turn   int // where the search for a ready listener starts
+	turn   int  // where the search for a ready listener starts
+	open   bool // the gate is: listeners are watched
+	over   bool // the generation or the master is gone: leave after this
 }
 
 type childListener struct {
@@ -64,9 +67,10 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		pod:        inherit(fdPod),
 		generation: inherit(fdGeneration),
 		lifeline:   inherit(fdLifeline),
+		gate:       inherit(fdGate),
 		report:     inherit(fdReport),
 	}
-	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.report} {
+	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.report} {
 		if !p.IsPipe() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
@@ -97,9 +101,15 @@ func (c *Child) Fail(err error) (exitCode int) {
 	return ExitFatal
 }
 
-// Serve accepts connections and hands them to h, one at a time, until the
-// child is told to leave or has served its share. It tells the master first
-// that the child is ready. An error means that the child cannot go on.
+// Serve tells the master that the child is ready, waits for the gate of its
+// generation to open, and then accepts connections and hands them to h, one at
+// a time, until the child is told to leave or has served its share.
+//
+// # Errors
+//
+// The child cannot go on: its epoll set cannot be made, the master cannot be
+// told, or a listener fails. ErrSick is among the causes if the reason is a
+// lack of resources.
 func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
 	if err := c.watch(); err != nil {
 		return fmt.Errorf("%w: %w", ErrSick, err)
@@ -110,7 +120,11 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
 	if _, err := c.report.Write([]byte{reportReady}); err != nil {
 		return fmt.Errorf("report ready: %w", err)
 	}
-	for share == 0 || c.served < share {
+	// From here on the child finishes what it serves when its master dies.
+	if err := sys.OutliveParent(); err != nil {
+		return err
+	}
+	for !c.over && (share == 0 || c.served < share) {
 		l, err := c.await()
 		if err != nil {
 			return err
@@ -147,58 +161,85 @@ func (c *Child) share() uint64 {
 	return n
 }
 
-// watch fills the epoll set. Listeners and pod wake one child each; the end of
-// the generation and of the master wake all.
+// watch makes the epoll set. The gate, the end of the generation and that of
+// the master wake all children.
 func (c *Child) watch() (err error) {
-	const pipes = 3 // pod, generation, lifeline
+	const pipes = 4 // pod, generation, lifeline, gate
 	if c.epoll, err = sys.NewEpoll(len(c.listeners) + pipes + lingerMax); err != nil {
 		return err
 	}
 	c.linger.epoll = c.epoll
+	for _, fd := range []sys.FD{c.generation, c.lifeline, c.gate} {
+		if err := c.epoll.Add(fd, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter passes the open gate: from now on listeners and pod wake this child,
+// or another one; each event wakes one.
+func (c *Child) enter() error {
+	c.open = true
+	if err := c.epoll.Remove(c.gate); err != nil {
+		return err
+	}
 	for _, l := range c.listeners {
 		if err := c.epoll.Add(l.fd, true); err != nil {
 			return err
 		}
 	}
-	if err := c.epoll.Add(c.pod, true); err != nil {
-		return err
-	}
-	if err := c.epoll.Add(c.generation, false); err != nil {
-		return err
-	}
-	return c.epoll.Add(c.lifeline, false)
+	return c.epoll.Add(c.pod, true)
 }
 
 // await waits for a listener with a connection to accept. It returns nil when
-// the child is to leave: leaving comes before accepting, so that a child whose
-// generation is over never takes another connection.
+// the child is to leave.
+//
+// It looks before it waits. One that finds its generation over by looking
+// leaves at once. One that was waiting, and is woken by that and a connection
+// together, takes the connection first: the kernel woke nobody else for it, so
+// nobody else would come.
 func (c *Child) await() (*childListener, error) {
-	for {
+	for waited := false; ; waited = true {
+		timeout := time.Duration(0)
+		if waited {
+			timeout = c.linger.next(time.Now())
+		}
 		var err error
-		c.events, err = c.epoll.Wait(c.events[:0], c.linger.next(time.Now()))
+		c.events, err = c.epoll.Wait(c.events[:0], timeout)
 		if err != nil {
 			return nil, err
 		}
-		picked := false
 		for i := range c.listeners {
 			c.listeners[i].ready = false
 		}
+		picked, gate := false, false
 		for _, ev := range c.events {
 			switch ev.FD {
 			case c.generation, c.lifeline:
-				return nil, nil
+				c.over = true
 			case c.pod:
 				picked = true
+			case c.gate:
+				gate = true
 			default:
 				c.arrived(ev)
 			}
 		}
 		c.linger.expire(time.Now())
+		if c.over && !waited {
+			return nil, nil
+		}
 		if l := c.nextListener(); l != nil {
 			return l, nil
 		}
-		if picked && c.takePodByte() {
+		if c.over || (picked && c.takePodByte()) {
 			return nil, nil
+		}
+		if gate && !c.open {
+			if err := c.enter(); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrSick, err)
+			}
 		}
 	}
 }
@@ -242,7 +283,11 @@ func (c *Child) stopping() bool {
 
 func (c *Child) leave() {
 	c.board.SetState(mpm.StateGraceful)
-	c.linger.finish()
+	patience := lingerIdle
+	if sys.Closed(c.lifeline) {
+		patience = lingerOrphan
+	}
+	c.linger.finish(time.Now().Add(patience))
 	_ = c.epoll.Close()
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,6 +32,8 @@ type conn struct {
 	idle   bool // between two requests
 	ended  bool // the peer has sent all it will
 	broken bool // a read or write failed
+
+	mu     sync.Mutex // so that Close never meets another connection's descriptor
 	closed atomic.Bool
 }
 
@@ -43,6 +46,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	for {
 		if c.closed.Load() {
 			return 0, net.ErrClosed
+		}
+		if passed(c.readDeadline) {
+			return 0, c.fail("read", os.ErrDeadlineExceeded)
 		}
 		n, err := c.fd.Read(p)
 		switch {
@@ -88,6 +94,9 @@ func (c *conn) Write(p []byte) (written int, err error) {
 		if c.closed.Load() {
 			return written, net.ErrClosed
 		}
+		if passed(c.writeDeadline) {
+			return written, c.fail("write", os.ErrDeadlineExceeded)
+		}
 		n, err := c.fd.Send(p)
 		if errors.Is(err, syscall.EAGAIN) {
 			if err := c.awaitWrite(); err != nil {
@@ -116,6 +125,12 @@ func (c *conn) awaitWrite() error {
 	return nil
 }
 
+// passed reports whether a deadline is over. A peer that always has something
+// ready would otherwise outlive it.
+func passed(deadline time.Time) bool {
+	return !deadline.IsZero() && !time.Now().Before(deadline)
+}
+
 // fail gives errors the shape that net's connections give them.
 func (c *conn) fail(op string, err error) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.remote, Err: err}
@@ -124,10 +139,20 @@ func (c *conn) fail(op string, err error) error {
 // Close ends the connection for both sides. The descriptor itself is the
 // child's to close, once the handler has returned.
 func (c *conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closed.Swap(true) {
 		return nil
 	}
 	return c.fd.Shutdown()
+}
+
+// retire takes the connection from its handler. It reports whether it was
+// closed already.
+func (c *conn) retire() (wasClosed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed.Swap(true)
 }
 
 func (c *conn) CloseWrite() error {

@@ -60,12 +60,14 @@ func (p *fakeProcess) result() (*image.Image, *mpm.Options, error) {
 }
 
 type fakeFiles struct {
+	opened     bool
 	retiredOne int
 	retired    bool
 	released   bool
 }
 
 func (f *fakeFiles) sockets() []Socket { return nil }
+func (f *fakeFiles) open()             { f.opened = true }
 func (f *fakeFiles) retireOne() error  { f.retiredOne++; return nil }
 func (f *fakeFiles) retire()           { f.retired = true }
 func (f *fakeFiles) release()          { f.released = true }

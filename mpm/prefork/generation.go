@@ -21,7 +21,8 @@ type generation struct {
 	// Of the serving generation.
 	rate        int       // of the last maintenance cycle
 	maintenance time.Time // when the next one is due
-	failures    int       // children in a row that died before they were ready
+	failures    int       // children that died young, with no long pause between
+	failed      time.Time // the last of them
 	notBefore   time.Time // no spawn until then, after failures
 	leaving     time.Time // an idle child was asked to leave; until then no other is
 	full        bool      // the limit was reported and still stands
@@ -33,6 +34,17 @@ type generation struct {
 // podPatience is how long to wait for the child that was asked to leave
 // before another one is asked.
 const podPatience = 5 * time.Second
+
+// Children that die within youth of their spawn, or say themselves that they
+// cannot serve, count as failures; calm without one forgets them.
+const (
+	youth = time.Second
+	calm  = 10 * time.Second
+)
+
+// reportPatience is how long a dead process's report is waited for. Its pipe
+// closes with it, unless it handed the pipe on.
+const reportPatience = time.Second
 
 // release gives back what a generation holds, after its last child.
 func (g *generation) release() {
@@ -50,10 +62,12 @@ type child struct {
 	generation *generation
 
 	ready   bool
-	ending  bool      // it was sent a signal to end, so its death is no news
-	reason  string    // why it cannot serve, in its own words
+	ending  bool   // it was sent a signal to end, so its death is no news
+	reason  string // why it cannot serve, in its own words
+	spawned time.Time
 	startBy time.Time // ready until then, or it is ended
 	killAt  time.Time // killed then; zero means never
+	closeBy time.Time // given up listening to then, once reaped
 
 	// A child is gone when it was reaped and its report pipe is closed, in
 	// either order.

@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "1"
+const handshakeVersion = "2"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -23,14 +23,15 @@ const (
 
 // The descriptors a child starts with.
 const (
-	fdLog        = 2 // standard error: the log
-	fdImage      = 3 // memfd, sealed: what the generation runs from
-	fdSlot       = 4 // memfd: the child's page of the scoreboard
-	fdPod        = 5 // pipe, read: one byte retires one idle child
-	fdGeneration = 6 // pipe, read: closed when the generation is over
-	fdLifeline   = 7 // pipe, read: closed when the master is gone
-	fdReport     = 8 // pipe, write: ready, or why not
-	fdListeners  = 9 // the listening sockets, in the order of the options
+	fdLog        = 2  // standard error: the log
+	fdImage      = 3  // memfd, sealed: what the generation runs from
+	fdSlot       = 4  // memfd: the child's page of the scoreboard
+	fdPod        = 5  // pipe, read: one byte retires one idle child
+	fdGeneration = 6  // pipe, read: closed when the generation is over
+	fdLifeline   = 7  // pipe, read: closed when the master is gone
+	fdGate       = 8  // pipe, read: closed when the generation may accept
+	fdReport     = 9  // pipe, write: ready, or why not
+	fdListeners  = 10 // the listening sockets, in the order of the options
 )
 
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,
@@ -39,14 +40,15 @@ const fdCandidateReport = 4
 
 // What a child writes to its report pipe.
 const (
-	reportReady = 'R' // it accepts connections from now on
+	reportReady = 'R' // it can accept connections
 	reportFail  = 'F' // it cannot serve; the reason follows
 )
 
 // reportBytesMax bounds what the master listens to.
 const reportBytesMax = 4096
 
-// Exit codes of a child. 2 is left to the Go runtime, which exits with it
+// Exit codes of a child. The master spawns more slowly after either of the
+// last two. 2 is left to the Go runtime, which exits with it
 // after a panic.
 const (
 	ExitOK    = 0  // told to leave, or served its share

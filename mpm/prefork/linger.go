@@ -14,10 +14,10 @@ import (
 // closes too. That happens beside the next connection, not before it: a slow
 // peer does not keep the child.
 const (
-	lingerMax   = 64              // connections at a time; more are closed at once
-	lingerIdle  = 2 * time.Second // without anything from the peer
-	lingerTotal = 30 * time.Second
-	lingerLeave = 500 * time.Millisecond // for all of them, when the child leaves
+	lingerMax    = 64              // connections at a time; more are closed at once
+	lingerIdle   = 2 * time.Second // without anything from the peer
+	lingerTotal  = 30 * time.Second
+	lingerOrphan = 500 * time.Millisecond // for all of them, when the master is gone
 )
 
 // lingering are the connections that wait for their peer to close.
@@ -34,7 +34,7 @@ type lingerer struct {
 
 // finish closes a connection whose handler has returned.
 func (c *Child) finish(conn *conn) {
-	if conn.ended || conn.broken || conn.closed.Load() {
+	if conn.retire() || conn.ended || conn.broken {
 		_ = conn.fd.Close()
 		return
 	}
@@ -111,17 +111,36 @@ func (l *lingering) expire(now time.Time) {
 	}
 }
 
-// finish gives the peers a last moment, and closes all connections.
-func (l *lingering) finish() {
-	deadline := time.Now().Add(lingerLeave)
-	for i := len(l.conns) - 1; i >= 0; i-- {
-		for time.Now().Before(deadline) {
-			wake, err := sys.WaitSocket(l.conns[i].fd, sys.Readable, deadline)
-			if err != nil || wake == sys.WakeTimeout || discard(l.conns[i].fd) {
-				break
-			}
+// finish gives all peers until the deadline, and closes all connections. It
+// watches them in a set of their own, where no listener is.
+func (l *lingering) finish(deadline time.Time) {
+	defer func() {
+		for len(l.conns) > 0 {
+			l.drop(0)
 		}
-		l.drop(i)
+	}()
+	if len(l.conns) == 0 {
+		return
+	}
+	epoll, err := sys.NewEpoll(len(l.conns))
+	if err != nil {
+		return
+	}
+	defer func() { _ = epoll.Close() }()
+	for _, c := range l.conns {
+		if epoll.Add(c.fd, false) != nil {
+			return
+		}
+	}
+	var events []sys.Event
+	for now := time.Now(); len(l.conns) > 0 && now.Before(deadline); now = time.Now() {
+		if events, err = epoll.Wait(events[:0], min(l.next(now), deadline.Sub(now))); err != nil {
+			return
+		}
+		for _, ev := range events {
+			l.drain(ev.FD)
+		}
+		l.expire(time.Now())
 	}
 }
 

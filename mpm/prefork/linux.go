@@ -39,6 +39,9 @@ type linux struct {
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
+	if err := sys.KeepFromChildren(); err != nil {
+		return nil, err
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
@@ -128,16 +131,18 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	}
 	l.board[slot].Reset()
 	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.podR, g.generationR, l.lifelineR, sys.None}
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pod.r, g.generation.r, l.lifelineR, g.gate.r, sys.None}
 	for _, s := range g.socks {
 		fds = append(fds, s.FD())
 	}
-	proc, report, err := l.start(sys.Command{Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack}, fds...)
+	proc, report, err := l.start(sys.Command{
+		Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
+	}, fds...)
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
 	go l.listenToChild(proc.PID, report)
-	return linuxProcess{proc}, nil
+	return linuxProcess{proc, report}, nil
 }
 
 // listenToChild turns a child's report into events. A child says R or F and a
@@ -176,7 +181,7 @@ func (l *linux) startCandidate() (candidate, error) {
 		return nil, fmt.Errorf("start candidate: %w", err)
 	}
 	go l.listenToCandidate(proc.PID, report)
-	return &linuxCandidate{linuxProcess: linuxProcess{proc}, image: img}, nil
+	return &linuxCandidate{linuxProcess: linuxProcess{proc, report}, image: img}, nil
 }
 
 // listenToCandidate turns a candidate's report into events.
@@ -197,15 +202,11 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		return nil, err
 	}
 	g := &linuxGeneration{system: l, image: img, socks: socks}
-	if g.podR, g.podW, err = sys.Pipe(); err != nil {
-		l.table.Release(socks)
-		return nil, err
-	}
-	if g.generationR, g.generationW, err = sys.Pipe(); err != nil {
-		_ = g.podR.Close()
-		_ = g.podW.Close()
-		l.table.Release(socks)
-		return nil, err
+	for _, p := range []*pipe{&g.pod, &g.generation, &g.gate} {
+		if p.r, p.w, err = sys.Pipe(); err != nil {
+			g.release()
+			return nil, err
+		}
 	}
 	return g, nil
 }
@@ -214,14 +215,33 @@ func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
 func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
 
-// linuxGeneration are a generation's descriptors.
+// linuxGeneration are a generation's descriptors. The children have the read
+// end of each pipe, the master the write end.
 type linuxGeneration struct {
 	system *linux
 	image  *image.Image
 	socks  []*listen.Socket
 
-	podR, podW               sys.FD
-	generationR, generationW sys.FD
+	pod, generation, gate pipe
+}
+
+// pipe is a pair of descriptors; the zero value has none.
+type pipe struct{ r, w sys.FD }
+
+// closeWriter tells every reader.
+func (p *pipe) closeWriter() {
+	if p.w != 0 {
+		_ = p.w.Close()
+		p.w = 0
+	}
+}
+
+func (p *pipe) close() {
+	p.closeWriter()
+	if p.r != 0 {
+		_ = p.r.Close()
+		p.r = 0
+	}
 }
 
 func (g *linuxGeneration) sockets() []Socket {
@@ -232,34 +252,43 @@ func (g *linuxGeneration) sockets() []Socket {
 	return list
 }
 
+func (g *linuxGeneration) open() { g.gate.closeWriter() }
+
 func (g *linuxGeneration) retireOne() error {
-	if _, err := g.podW.Write([]byte{'!'}); err != nil {
+	if _, err := g.pod.w.Write([]byte{'!'}); err != nil {
 		return fmt.Errorf("write to pod: %w", err)
 	}
 	return nil
 }
 
 func (g *linuxGeneration) retire() {
-	_ = g.generationW.Close()
-	g.generationW = sys.None
+	g.generation.closeWriter()
 	g.system.table.Release(g.socks)
 	g.socks = nil
 }
 
 func (g *linuxGeneration) release() {
-	for _, fd := range []sys.FD{g.podR, g.podW, g.generationR, g.generationW} {
-		_ = fd.Close()
+	for _, p := range []*pipe{&g.pod, &g.generation, &g.gate} {
+		p.close()
 	}
 	g.system.table.Release(g.socks)
 	g.socks = nil
 }
 
 // linuxProcess is a process known by its pidfd.
-type linuxProcess struct{ sys.Process }
+type linuxProcess struct {
+	sys.Process
+	report *os.File // our end of its report pipe
+}
 
 func (p linuxProcess) pid() int                        { return p.PID }
 func (p linuxProcess) signal(sig syscall.Signal) error { return p.Signal(sig) }
-func (p linuxProcess) release()                        { _ = p.Close() }
+
+func (p linuxProcess) release() {
+	_ = p.Close()
+	// Should anyone else hold the other end, nobody listens any longer.
+	_ = p.report.Close()
+}
 
 // linuxCandidate is a candidate and the memfd it fills.
 type linuxCandidate struct {

@@ -1,10 +1,12 @@
 package prefork
 
 import (
+	"errors"
 	"log/slog"
 	"syscall"
 	"time"
 
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 )
 
@@ -17,20 +19,25 @@ type Config struct {
 	Environment []string
 	// Logger receives what the master has to say.
 	Logger *slog.Logger
-	// Opened, if set, is called before the first child of a generation is
-	// spawned, Serving when the generation serves and the one before it
-	// accepts no more. Both run on the master's goroutine and must not block.
-	Opened  func(*image.Image)
-	Serving func(Status)
+	// Hangup, if set, says what SIGHUP asks for: Restart, which is the
+	// default, or Stop when a terminal was closed.
+	Hangup func() Request
+	// Starting, if set, is called before the first child of the first
+	// generation is spawned.
+	Starting func(*image.Image)
+	Serving  func(Status)
 }
 
 // Status describes the serving generation.
 type Status struct {
 	Generation uint64
+	Image      *image.Image
 	Sockets    []Socket
 	Notes      []string
 	Warnings   []string
-	Children   int
+	// Children is how many it has, Older how many of older generations still
+	// serve a connection each.
+	Children, Older int
 }
 
 // Parent is the master's state. It belongs to one goroutine.
@@ -49,6 +56,7 @@ type Parent struct {
 	queued *reload // the one that follows it
 
 	stopping bool
+	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
 	failed   *Result // why the start failed
 }
@@ -99,6 +107,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 			p.enforce(ch, now)
 			next.at(ch.startBy)
 			next.at(ch.killAt)
+			next.at(ch.closeBy)
 		}
 	}
 	p.bound(now, &next)
@@ -107,12 +116,17 @@ func (p *Parent) advance(now time.Time) time.Time {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
 	}
+	next.at(p.giveUpAt)
 	return next.time
 }
 
-// done reports whether the master has nothing left to do.
-func (p *Parent) done() bool {
-	return p.stopping && len(p.byPID) == 0 && (p.reload == nil || p.reload.trial == nil)
+// done reports whether the master has nothing left to do, or nothing that it
+// can do.
+func (p *Parent) done(now time.Time) bool {
+	if !p.stopping {
+		return false
+	}
+	return len(p.byPID) == 0 && (p.reload == nil || p.reload.trial == nil) || due(p.giveUpAt, now)
 }
 
 // wakeUp is the earliest of some times.
@@ -126,7 +140,16 @@ func (w *wakeUp) at(t time.Time) {
 
 // enforce ends a child that is past one of its deadlines.
 func (p *Parent) enforce(ch *child, now time.Time) {
+	if due(ch.closeBy, now) {
+		ch.closed = true
+		p.bury(ch, now)
+		return
+	}
 	if due(ch.startBy, now) {
+		if p.sys.slotState(ch.slot) != mpm.StateStarting {
+			ch.startBy = now.Add(reportPatience) // it is ready; we have not read so yet
+			return
+		}
 		p.log.Error("child is not ready in time", "slot", ch.slot, "pid", ch.proc.pid(),
 			"generation", ch.generation.number, "start_timeout", ch.generation.options.StartTimeout)
 		ch.reason = "it was not ready within " + ch.generation.options.StartTimeout.String() + " (mpm.start_timeout)"
@@ -165,11 +188,13 @@ func (p *Parent) reap(now time.Time) {
 		if ch := p.byPID[pid]; ch != nil {
 			ch.reaped, ch.status = true, exitStatus(status)
 			ch.startBy, ch.killAt = time.Time{}, time.Time{}
+			ch.closeBy = now.Add(reportPatience)
 			p.bury(ch, now)
 			continue
 		}
 		if t := p.trialOf(pid); t != nil {
 			t.exited, t.status = true, exitStatus(status).String()
+			t.deadline = now.Add(reportPatience)
 			continue
 		}
 		// An orphan that fell to us as process 1, or a candidate given up.
@@ -187,7 +212,6 @@ func (p *Parent) childSaid(ch *child, ev childSaid) {
 		return
 	}
 	ch.ready, ch.startBy = true, time.Time{}
-	ch.generation.failures = 0
 	p.log.Debug("child is ready", "slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number)
 }
 
@@ -223,7 +247,7 @@ func (p *Parent) lament(ch *child) {
 }
 
 // replace sees to it that a dead child of the serving generation is made up
-// for: at once, unless children keep dying before they are ready.
+// for: at once, unless children keep dying young.
 func (p *Parent) replace(ch *child, now time.Time) {
 	g := ch.generation
 	g.maintenance = now
@@ -231,15 +255,25 @@ func (p *Parent) replace(ch *child, now time.Time) {
 		g.leaving = time.Time{}
 		return
 	}
-	if ch.ready {
+	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
+	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
 		return
 	}
+	p.slowDown(g, now)
+	if g.failures == 3 {
+		p.log.Warn("children die young; spawning more and more slowly until they live", "generation", g.number)
+	}
+}
+
+// slowDown notes a failure of g, and puts off its next spawn.
+func (p *Parent) slowDown(g *generation, now time.Time) {
+	if now.Sub(g.failed) > calm+backoff(g.failures) {
+		g.failures = 0
+	}
 	g.failures++
+	g.failed = now
 	g.rate = 1
 	g.notBefore = now.Add(backoff(g.failures))
-	if g.failures == 3 {
-		p.log.Warn("children die before they are ready; spawning more slowly until one is", "generation", g.number)
-	}
 }
 
 // maintain keeps the number of idle children in bounds.
@@ -253,7 +287,7 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 	}
 	d := plan(p.census(g, now), g.options)
 	g.rate, g.maintenance = d.rate, now.Add(d.next)
-	if g.failures > 0 {
+	if g.failures > 2 && now.Sub(g.failed) <= calm {
 		g.rate = 1 // the next one has to show first that it can live
 	}
 	if d.full && !g.full {
@@ -268,31 +302,31 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 		g.leaving = now.Add(podPatience)
 	}
 	for range d.spawn {
-		if !p.spawn(g, now) {
+		if err := p.spawn(g, now); err != nil {
+			p.log.Error("cannot spawn child", "generation", g.number, "err", err)
+			p.slowDown(g, now)
+			g.notBefore = now.Add(max(backoff(g.failures), time.Second))
 			return
 		}
 	}
 }
 
 // spawn starts a child of g in the lowest free slot.
-func (p *Parent) spawn(g *generation, now time.Time) bool {
+func (p *Parent) spawn(g *generation, now time.Time) error {
 	slot := p.freeSlot()
 	if slot < 0 {
-		return false
+		return errors.New("no slot is free")
 	}
 	proc, err := p.sys.spawn(slot, g.number, g.files)
 	if err != nil {
-		g.failures++
-		g.notBefore = now.Add(max(backoff(g.failures), time.Second))
-		p.log.Error("cannot spawn child", "slot", slot, "generation", g.number, "err", err)
-		return false
+		return err
 	}
-	ch := &child{slot: slot, proc: proc, generation: g, startBy: now.Add(g.options.StartTimeout)}
+	ch := &child{slot: slot, proc: proc, generation: g, spawned: now, startBy: now.Add(g.options.StartTimeout)}
 	p.slots[slot] = ch
 	p.byPID[proc.pid()] = ch
 	g.children++
 	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
-	return true
+	return nil
 }
 
 func (p *Parent) freeSlot() int {

@@ -253,11 +253,11 @@ func TestStopEndsEverything(t *testing.T) {
 		deaf := w.children(1)[1]
 		deaf.deaf = true
 		w.ask(Stop)
-		if w.parent.done() {
+		if w.parent.done(w.now) {
 			t.Fatal("done while a child lives")
 		}
 		w.pass(6 * time.Second)
-		if !w.parent.done() || !deaf.dead {
+		if !w.parent.done(w.now) || !deaf.dead {
 			t.Error("the deaf child was not killed")
 		}
 		w.parent.release()
@@ -269,7 +269,7 @@ func TestStopEndsEverything(t *testing.T) {
 		w.candidateDone()
 		stop := w.ask(Stop)
 		w.settle()
-		if !w.parent.done() {
+		if !w.parent.done(w.now) {
 			t.Fatal("not done")
 		}
 		w.parent.release()
@@ -286,7 +286,7 @@ func TestStopEndsEverything(t *testing.T) {
 		w := newWorld(t)
 		w.parent.begin(w.now)
 		w.ask(Stop)
-		if !w.parent.done() || !w.candidates[0].dead {
+		if !w.parent.done(w.now) || !w.candidates[0].dead {
 			t.Error("the candidate was not killed")
 		}
 	})
@@ -301,7 +301,7 @@ func TestAFailedStartEndsTheMaster(t *testing.T) {
 		w.exit(c, exited(ExitFatal))
 	}
 	w.settle()
-	if !w.parent.done() || w.parent.failed == nil {
+	if !w.parent.done(w.now) || w.parent.failed == nil {
 		t.Fatal("the master goes on without a generation")
 	}
 	if got := w.parent.failed.Errors; len(got) != 1 || !strings.Contains(got[0], "it is broken") {

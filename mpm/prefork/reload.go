@@ -16,9 +16,14 @@ const (
 	// proofTries is how many children of a new generation may be killed by a
 	// signal before the generation counts as the cause.
 	proofTries = 3
+	// lateness is how much later a candidate is found overdue than it is.
+	lateness = 200 * time.Millisecond
 	// handoverTimeout bounds the wait for the idle children of the old
 	// generation to leave; they need microseconds.
 	handoverTimeout = 2 * time.Second
+	// spawnBatch is how many children are spawned before the master looks
+	// for events again.
+	spawnBatch = 8
 	// handoverPoll is how often to look whether they have.
 	handoverPoll = 2 * time.Millisecond
 )
@@ -101,6 +106,9 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		if r.trial != nil {
 			next.at(r.trial.deadline)
 		}
+		if r.next != nil && r.next.children < r.want {
+			next.at(now)
+		}
 		if r.old != nil {
 			next.at(now.Add(handoverPoll))
 		}
@@ -133,7 +141,14 @@ func (p *Parent) trialOf(pid int) *trial {
 // judge ends the trial once the candidate has ended or is overdue.
 func (p *Parent) judge(r *reload, now time.Time) {
 	t := r.trial
-	if due(t.deadline, now) {
+	switch {
+	case !due(t.deadline, now):
+	case t.exited:
+		t.closed = true // whoever holds its report pipe, it is not the candidate
+	case !t.late:
+		// If it was us who were late, what it said is on its way to us.
+		t.late, t.deadline = true, now.Add(lateness)
+	default:
 		t.overdue()
 		if err := t.proc.signal(syscall.SIGKILL); err != nil {
 			p.log.Error("cannot kill candidate", "pid", t.proc.pid(), "err", err)
@@ -170,14 +185,14 @@ func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []strin
 	}
 	free := p.freeSlots()
 	if free == 0 {
-		return fmt.Errorf("all %d slots are taken by older generations that still serve; raise mpm.server_limit or set mpm.graceful_timeout", len(p.slots))
+		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))
 	}
 	files, err := p.sys.openGeneration(img, o)
 	if err != nil {
 		return err
 	}
-	if p.cfg.Opened != nil {
-		p.cfg.Opened(img)
+	if p.cfg.Starting != nil && p.serving == nil {
+		p.cfg.Starting(img)
 	}
 	p.number++
 	g := &generation{number: p.number, image: img, options: o, files: files, notes: notes, rate: 1}
@@ -196,11 +211,10 @@ func (p *Parent) failedProof(ch *child) {
 	switch {
 	case ch.reason != "":
 		r.faults = append(r.faults, "a child of the new generation cannot serve: "+ch.reason)
-	case ch.status.clean() && ch.ready: // it has served its share already
 	case ch.status.signal() != 0 && r.deaths < proofTries:
 		r.deaths++ // anyone can be killed; prove spawns another
 	default:
-		r.faults = append(r.faults, "a child of the new generation died before it was ready: "+ch.status.String())
+		r.faults = append(r.faults, "a child of the new generation died before it could serve: "+ch.status.String())
 	}
 }
 
@@ -208,13 +222,19 @@ func (p *Parent) failedProof(ch *child) {
 // ready, and lets it serve; or gives it up.
 func (p *Parent) prove(r *reload, now time.Time) {
 	g := r.next
-	for len(r.faults) == 0 && g.children < r.want {
-		if !p.spawn(g, now) {
-			r.faults = append(r.faults, "a child could not be spawned; the log says why")
+	for range min(spawnBatch, r.want-g.children) {
+		if len(r.faults) > 0 {
+			break
+		}
+		if err := p.spawn(g, now); err != nil {
+			r.faults = append(r.faults, err.Error())
 		}
 	}
 	if len(r.faults) > 0 {
 		p.giveUp(r, now)
+		return
+	}
+	if g.children < r.want {
 		return
 	}
 	for _, ch := range p.slots {
@@ -225,11 +245,15 @@ func (p *Parent) prove(r *reload, now time.Time) {
 	r.next, r.old = nil, p.serving
 	p.serving = g
 	g.maintenance = now
+	g.files.open() // before the old one stops: at no time does nobody accept
 	if r.old != nil {
 		p.retire(r.old, now)
 	}
 	if r.hard {
 		for _, old := range p.retired {
+			if n := p.busy(old); n > 0 {
+				p.log.Warn("ending children that still serve", "generation", old.number, "children", n)
+			}
 			p.endAll(old, now)
 		}
 	}
@@ -245,8 +269,11 @@ func (p *Parent) prove(r *reload, now time.Time) {
 func (p *Parent) handOver(r *reload, now time.Time) {
 	for slot, ch := range p.slots {
 		if ch != nil && ch.generation == r.old && !ch.reaped &&
-			p.sys.slotState(slot) == mpm.StateReady && now.Before(r.handover) {
-			return
+			p.sys.slotState(slot) == mpm.StateReady {
+			if now.Before(r.handover) {
+				return
+			}
+			p.log.Warn("an idle child of the old generation does not leave", "slot", slot, "pid", ch.proc.pid())
 		}
 	}
 	p.finish(r)
@@ -259,8 +286,8 @@ func (p *Parent) finish(r *reload) {
 	p.log.Debug("generation serves", "generation", g.number)
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
-			Generation: g.number, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, Children: g.children,
+			Generation: g.number, Image: g.image, Sockets: g.files.sockets(), Notes: g.notes,
+			Warnings: r.warnings, Children: g.children, Older: len(p.byPID) - g.children,
 		})
 	}
 	r.answer(Result{Generation: g.number})
@@ -318,7 +345,7 @@ func (p *Parent) bound(now time.Time, next *wakeUp) {
 	kept := p.retired[:0]
 	for _, g := range p.retired {
 		if g.children == 0 {
-			p.log.Debug("generation ended", "generation", g.number)
+			p.log.Info("generation ended", "generation", g.number)
 			g.release()
 			continue
 		}

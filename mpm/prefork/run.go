@@ -3,8 +3,6 @@ package prefork
 import (
 	"context"
 	"errors"
-	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -60,20 +58,15 @@ func (m *Master) Run() error {
 	defer sys.release()
 	p := newParent(m.cfg, sys)
 
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGPIPE)
-	defer signal.Stop(signals)
-	// A place of its own, so that no flood of other signals can push it out.
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGCHLD)
-	defer signal.Stop(ended)
+	signals := notify(m.cfg.Hangup)
+	defer signals.stop()
 
 	p.begin(time.Now())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		next := p.advance(time.Now())
-		if p.done() {
+		if p.done(time.Now()) {
 			break
 		}
 		if next.IsZero() {
@@ -84,14 +77,14 @@ func (m *Master) Run() error {
 		select {
 		case ev := <-m.events:
 			p.handle(ev, time.Now())
-		case <-ended:
-			p.handle(childrenEnded{}, time.Now())
-		case sig := <-signals:
-			if ev := signalEvent(sig); ev != nil {
-				p.handle(ev, time.Now())
-			}
+		case ev := <-signals.events:
+			p.handle(ev, time.Now())
 		case <-timer.C:
 		}
+		m.catchUp(p)
+	}
+	if err := p.leftover(); err != nil {
+		return err
 	}
 	p.release()
 	if p.failed != nil {
@@ -100,22 +93,27 @@ func (m *Master) Run() error {
 	return nil
 }
 
-// signalEvent says what a signal to the master asks for.
-func signalEvent(sig os.Signal) event {
-	switch sig {
-	case syscall.SIGTERM, syscall.SIGINT:
-		return requested{what: Stop}
-	case syscall.SIGHUP:
-		return requested{what: Restart}
-	case syscall.SIGUSR1:
-		return requested{what: Reload}
+// catchUp takes in what has happened already, before deadlines are looked at:
+// a master that was stopped for a while must not punish others for it.
+func (m *Master) catchUp(p *Parent) {
+	for range cap(m.events) {
+		select {
+		case ev := <-m.events:
+			p.handle(ev, time.Now())
+		default:
+			return
+		}
 	}
-	return nil // SIGPIPE: a write to a closed standard error must not end us
 }
 
 // TryOut runs a candidate without a server around it, for checking a
 // configuration. It returns what the candidate has to say; a candidate that
-// does not end within each step's time is killed.
+// does not end within each step's time is killed. Like Run it owns the
+// process's children and signals meanwhile.
+//
+// # Errors
+//
+// A *StartError has the reasons against the configuration.
 func TryOut(cfg Config) (notes, warnings []string, err error) {
 	events := make(chan event, 64)
 	sys, err := newLinux(cfg, events)
@@ -124,9 +122,8 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 	}
 	defer sys.release()
 	p := newParent(cfg, sys)
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGCHLD)
-	defer signal.Stop(ended)
+	signals := notify(nil)
+	defer signals.stop()
 
 	p.begin(time.Now())
 	r := p.reload
@@ -143,9 +140,19 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 		select {
 		case ev := <-events:
 			p.handle(ev, time.Now())
-		case <-ended:
-			p.handle(childrenEnded{}, time.Now())
+		case ev := <-signals.events:
+			if _, asked := ev.(requested); asked {
+				t.errors = append(t.errors, "interrupted")
+				t.deadline = time.Time{}
+				err = errors.Join(err, t.proc.signal(syscall.SIGKILL))
+				continue
+			}
+			p.handle(ev, time.Now())
 		case <-overdue:
+			if t.exited {
+				t.closed = true
+				continue
+			}
 			t.overdue()
 			err = errors.Join(err, t.proc.signal(syscall.SIGKILL))
 		}

@@ -2,11 +2,16 @@ package prefork
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
+
+// unkillable is how long after its kill a process may take to end; one that
+// takes longer hangs in the kernel.
+const unkillable = 10 * time.Second
 
 // stop ends everything: children get SIGTERM now and SIGKILL after their kill
 // timeout, a candidate is killed, and what waits for a reload is told.
@@ -15,11 +20,14 @@ func (p *Parent) stop(now time.Time) {
 		return
 	}
 	p.stopping = true
+	longest := firstStepTimeout
 	for _, ch := range p.slots {
 		if ch != nil {
 			p.end(ch, syscall.SIGTERM, now)
+			longest = max(longest, ch.generation.options.KillTimeout)
 		}
 	}
+	p.giveUpAt = now.Add(longest + unkillable)
 	refusal := p.stoppingResult()
 	if p.queued != nil {
 		p.queued.answer(refusal)
@@ -55,6 +63,17 @@ func (p *Parent) abandon() {
 	}
 	r.trial.proc.release()
 	r.trial = nil
+}
+
+// leftover are the processes that a stop could not end.
+func (p *Parent) leftover() error {
+	var errs []error
+	for _, ch := range p.slots {
+		if ch != nil {
+			errs = append(errs, fmt.Errorf("end child %d in slot %d: it does not end, even though it was killed", ch.proc.pid(), ch.slot))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // release gives back what the master holds, after the last process.

@@ -28,7 +28,8 @@ type system interface {
 type process interface {
 	pid() int
 	signal(sig syscall.Signal) error
-	// release forgets the process, after it was reaped.
+	// release forgets the process, after it was reaped, and what it may still
+	// have to report.
 	release()
 }
 
@@ -43,6 +44,8 @@ type candidate interface {
 // share.
 type generationFiles interface {
 	sockets() []Socket
+	// open lets the children accept, those that are ready and those to come.
+	open()
 	// retireOne makes one idle child leave.
 	retireOne() error
 	// retire makes every child leave once it is idle.

@@ -33,6 +33,11 @@ func (fd FD) SetNonblock() error {
 	return unix.SetNonblock(int(fd), true)
 }
 
+// SetBlock clears O_NONBLOCK; see SetNonblock.
+func (fd FD) SetBlock() error {
+	return unix.SetNonblock(int(fd), false)
+}
+
 // Read reads once. It returns 0 and no error at the end of the stream, and
 // unix.EAGAIN where a non-blocking descriptor has nothing.
 func (fd FD) Read(p []byte) (int, error) {

@@ -3,6 +3,7 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"syscall"
@@ -10,6 +11,24 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// OutliveParent undoes Command.DieWithParent, in the process itself.
+func OutliveParent() error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("clear parent-death signal: %w", err)
+	}
+	return nil
+}
+
+// KeepFromChildren marks every descriptor that this process was started with,
+// but for the standard ones, to be closed on exec, so that Command.Files is
+// all that a process gets. See close_range(2).
+func KeepFromChildren() error {
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close inherited descriptors on exec: %w", err)
+	}
+	return nil
+}
 
 // Self is this program's own image, held by the kernel: it stays what it was
 // when the file on disk is replaced or deleted.

@@ -46,9 +46,11 @@ const (
 	memoryLimitMin     = 64 << 10 // one wasm page
 	memoryLimitMax     = 4 << 30  // what 32 bits address
 
-	fileBytesMax = 1 << 20   // a configuration file
-	depthMax     = 64        // tables and lists in each other: paths grow with it
-	wasmBytesMax = 256 << 20 // a plugin
+	fileBytesMax = 1 << 20 // a configuration file
+	depthMax     = 64      // tables and lists in each other: paths grow with it
+
+	// WasmBytesMax is the most a plugin's file may have.
+	WasmBytesMax = 256 << 20
 )
 
 // Default returns the value of every setting that the file leaves out. It has

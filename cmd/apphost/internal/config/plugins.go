@@ -97,7 +97,7 @@ func (d *decoder) plugin(files fs.FS, name string) {
 		return
 	}
 	d.plugins.names = append(d.plugins.names, name)
-	wasm, err := readRegular(files, file, wasmBytesMax)
+	wasm, err := readRegular(files, file, WasmBytesMax)
 	if err != nil {
 		fault.problem = "cannot be read: " + cause(err)
 		d.faults = append(d.faults, fault)

@@ -78,7 +78,7 @@ func Listen(configPath string) (*Server, error) {
 		return nil, fmt.Errorf("open control socket: its path %s is longer than %d bytes; set XDG_RUNTIME_DIR to a shorter folder", path, pathBytes)
 	}
 	if err := ownFolder(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("open control socket: %w", err)
+		return nil, fmt.Errorf("open control socket: %w; set XDG_RUNTIME_DIR to a folder of this user", err)
 	}
 	// Two starts at the same moment must not remove each other's socket.
 	lock, err := os.Open(filepath.Dir(path))
@@ -119,7 +119,7 @@ func ownFolder(dir string) error {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.IsDir() || int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%s is not a folder of this user alone; remove it or set XDG_RUNTIME_DIR", dir)
+		return fmt.Errorf("%s is not a folder of this user alone", dir)
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func Reload(ctx context.Context, configPath string) (prefork.Result, error) {
 	conn, err := dialer.DialContext(ctx, "unix", Path(configPath))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-			return result, fmt.Errorf("no server with the configuration file %s runs for this user", configPath)
+			return result, fmt.Errorf("no server with the configuration file %s answers at %s; it is started with 'apphost -c', by the same user and with the same XDG_RUNTIME_DIR", configPath, Path(configPath))
 		}
 		return result, fmt.Errorf("reach server: %w", err)
 	}
