@@ -142,7 +142,7 @@ func TestE2EBadInputOnReloadChangesNothing(t *testing.T) {
 			s.Write("config.toml", good)
 			_ = os.Remove(s.Dir + "/plugins/bad.wasm")
 			s.Reload()
-			l.wantNone()
+			l.wantNone(100)
 		})
 	}
 }

@@ -30,7 +30,7 @@ func TestE2EReloadsUnderLoadLoseNothing(t *testing.T) {
 			}
 		}
 	}
-	l.wantNone()
+	l.wantNone(400)
 }
 
 func TestE2EAKilledChildLosesAtMostItsOwnConnection(t *testing.T) {

@@ -27,6 +27,9 @@ type Server struct {
 	Dir string
 	// PID is the master's.
 	PID int
+	// ExtraFiles are what the master is started with beside the standard
+	// files.
+	ExtraFiles []*os.File
 
 	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
 	t       testing.TB
@@ -97,7 +100,7 @@ func Start(t testing.TB, toml string, plugins map[string]string) *Server {
 // Start starts the server and waits until it serves.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.cmd = s.command("-c", "config.toml")
+	s.cmd = s.Command("-c", "config.toml")
 	s.log = newLogReader()
 	// A pipe of our own: with one of package exec's, Wait would wait for the
 	// children too, who write to the same log and may outlive the master.
@@ -105,7 +108,7 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd.Stderr = w
+	s.cmd.Stderr, s.cmd.ExtraFiles = w, s.ExtraFiles
 	err = s.cmd.Start()
 	w.Close()
 	if err != nil {
@@ -193,8 +196,8 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
-// command is a run of the binary in the server's folder.
-func (s *Server) command(args ...string) *exec.Cmd {
+// Command is a run of the binary in the server's folder.
+func (s *Server) Command(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.Command(build(s.t).binary, args...)
 	cmd.Dir = s.Dir
@@ -206,7 +209,7 @@ func (s *Server) command(args ...string) *exec.Cmd {
 // returns what it printed and its exit code.
 func (s *Server) Run(args ...string) (output string, exitCode int) {
 	s.t.Helper()
-	cmd := s.command(args...)
+	cmd := s.Command(args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

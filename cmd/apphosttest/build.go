@@ -42,7 +42,8 @@ func makeShared() built {
 		return built{err: err}
 	}
 	b := built{binary: filepath.Join(dir, "apphost"), cache: filepath.Join(dir, "cache")}
-	b.err = run(exec.Command("go", "build", "-o", b.binary, "github.com/apphost/apphost/cmd/apphost"))
+	args := append([]string{"build", "-o", b.binary}, buildFlags...)
+	b.err = run(exec.Command("go", append(args, "github.com/apphost/apphost/cmd/apphost")...))
 	return b
 }
 

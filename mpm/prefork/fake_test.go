@@ -39,6 +39,7 @@ type fakeProcess struct {
 	dead    bool
 	signals []syscall.Signal
 	deaf    bool // does not end on SIGTERM
+	stuck   bool // does not even end on SIGKILL
 }
 
 func (p *fakeProcess) pid() int { return p.number }
@@ -48,7 +49,7 @@ func (p *fakeProcess) signal(sig syscall.Signal) error {
 		p.w.t.Errorf("signal %v to process %d, which is dead", sig, p.number)
 	}
 	p.signals = append(p.signals, sig)
-	if sig == syscall.SIGKILL || !p.deaf {
+	if !p.stuck && (sig == syscall.SIGKILL || !p.deaf) {
 		p.w.exit(p, syscall.WaitStatus(sig))
 	}
 	return nil

@@ -15,34 +15,8 @@ import (
 
 func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 	s := startServer(t, nil)
-	const clients, reloads = 8, 10
-	stop := make(chan struct{})
-	var group sync.WaitGroup
-	for range clients {
-		group.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				conn, _, _, err := s.dial()
-				if err != nil {
-					t.Errorf("lost a connection: %v", err)
-					return
-				}
-				_, _ = conn.Write([]byte("ping"))
-				if _, err := io.ReadFull(conn, make([]byte, 4)); err != nil {
-					// Told to leave between two messages: an end of stream
-					// is what the protocol of greeter allows, a reset is not.
-					if err != io.EOF {
-						t.Errorf("lost a message: %v", err)
-					}
-				}
-				_ = conn.Close()
-			}
-		})
-	}
+	const reloads = 10
+	stop, clients := s.clients(8, "")
 	for i := range reloads {
 		s.cfg.Greeting = fmt.Sprintf("generation-%d", i+2)
 		s.write()
@@ -59,7 +33,7 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 		}
 	}
 	close(stop)
-	group.Wait()
+	clients.Wait()
 }
 
 func TestAHeldConnectionOutlivesItsGeneration(t *testing.T) {
@@ -210,5 +184,47 @@ func TestAChildLeavesAfterItsShareOfConnections(t *testing.T) {
 		if n > 3 {
 			t.Errorf("child %d served %d connections, its share is 3", pid, n)
 		}
+	}
+}
+
+// Each child serves one connection and leaves: a reload must not wait for a
+// moment in which all the new ones happen to be there.
+func TestAReloadEndsWithChildrenThatServeOneConnectionEach(t *testing.T) {
+	s := startServer(t, func(c *testConfig) {
+		c.Options.MaxConnectionsPerChild, c.Options.StartServers = 1, 10
+	})
+	stop, clients := s.clients(8, "")
+	for range 3 {
+		if r := s.ask(Reload); len(r.Errors) > 0 {
+			t.Fatalf("reload: %+v", r)
+		}
+	}
+	close(stop)
+	clients.Wait()
+}
+
+// Some children of the new generation become ready and one refuses: not one
+// client may have been served by it.
+func TestAGenerationThatFailsHasServedNobody(t *testing.T) {
+	s := startServer(t, func(c *testConfig) { c.Options.StartServers = 6 })
+	stop, clients := s.clients(4, "one")
+	s.cfg.Greeting = "refuse in one slot"
+	s.write()
+	for range 5 {
+		if r := s.ask(Reload); len(r.Errors) == 0 || r.Generation != 1 {
+			t.Fatalf("reload: %+v", r)
+		}
+	}
+	close(stop)
+	clients.Wait()
+}
+
+// More than a pipe holds at once.
+func TestEveryErrorOfACandidateArrives(t *testing.T) {
+	s := startServer(t, nil)
+	s.cfg.Greeting = "flood"
+	s.write()
+	if r := s.ask(Reload); len(r.Errors) != floodLines {
+		t.Errorf("%d errors arrived, want %d", len(r.Errors), floodLines)
 	}
 }

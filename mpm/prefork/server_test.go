@@ -3,13 +3,16 @@ package prefork
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +39,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// floodLines of 200 bytes are more than a pipe holds.
+const floodLines = 900
+
 type testConfig struct {
 	Options  mpm.Options
 	Greeting string
@@ -56,6 +62,10 @@ func candidateMain() int {
 		c.Fail(err)
 		return 1
 	}
+	if cfg.Greeting == "flood" {
+		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
+		return 1
+	}
 	if err := c.Done(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
 		c.Fail(err)
 		return 1
@@ -70,7 +80,7 @@ func childMain() int {
 		return ExitFatal
 	}
 	greeting, _ := c.Image.Section("greeting")
-	if string(greeting) == "refuse" {
+	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
 	if err := c.Serve(context.Background(), greeter(greeting)); err != nil {
@@ -199,4 +209,44 @@ func (s *server) dial() (conn net.Conn, greeting string, pid int, err error) {
 	greeting, number, _ := strings.Cut(string(line), " ")
 	pid, err = strconv.Atoi(number)
 	return conn, greeting, pid, err
+}
+
+// clients connect, send a message and want it back, again and again until stop
+// is closed. If greeting is given, they want no other.
+func (s *server) clients(n int, greeting string) (stop chan struct{}, group *sync.WaitGroup) {
+	stop, group = make(chan struct{}), new(sync.WaitGroup)
+	for range n {
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := s.ping(greeting); err != nil {
+					s.Errorf("lost a connection: %v", err)
+					return
+				}
+			}
+		})
+	}
+	return stop, group
+}
+
+func (s *server) ping(greeting string) error {
+	conn, got, _, err := s.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if greeting != "" && got != greeting {
+		return fmt.Errorf("greeted with %q, want %q", got, greeting)
+	}
+	_, _ = conn.Write([]byte("ping"))
+	// Told to leave between two messages: an end of stream is what the
+	// protocol of greeter allows, a reset is not.
+	if _, err := io.ReadFull(conn, make([]byte, 4)); err != nil && err != io.EOF {
+		return err
+	}
+	return nil
 }

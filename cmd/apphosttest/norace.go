@@ -1,0 +1,6 @@
+//go:build !race
+
+package apphosttest
+
+// buildFlags build the server as a user does.
+var buildFlags []string

@@ -1,0 +1,6 @@
+//go:build race
+
+package apphosttest
+
+// buildFlags build the server with the race detector when the tests have it.
+var buildFlags = []string{"-race"}
