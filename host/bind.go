@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/apphost/apphost/host/abi/conn"
 	"github.com/apphost/apphost/host/web"
 	"github.com/apphost/apphost/mpm"
 )
@@ -41,7 +42,7 @@ func (h *Host) bind(config *Config) (map[string]listener, error) {
 				errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
 				continue
 			}
-			out[l.Name] = listener{conn: p.conn}
+			out[l.Name] = listener{conn: p.conn, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
 		default:
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
 		}

@@ -1,6 +1,9 @@
 package host
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
 // Config is what New builds a host from. It is already validated: names are
 // unique, and every plugin a listener or route names is in Plugins.
@@ -10,7 +13,8 @@ type Config struct {
 	Routes    []Route
 
 	// CacheDir keeps compiled code between processes. It must be writable
-	// by nobody else: its content is run as machine code.
+	// by nobody else: its content is run as machine code. A candidate makes
+	// it and fails if it cannot be used; a child then goes on without.
 	CacheDir string
 
 	// Slot and Generation say which child this is, for logs and connection
@@ -50,6 +54,10 @@ type Listener struct {
 	Protocol Protocol
 	// Plugin handles the connections of a Protocol TCP listener.
 	Plugin string
+	// ReadTimeout and WriteTimeout bound each read and write on a connection
+	// of a Protocol TCP listener, where the plugin sets no timeout of its own;
+	// 0 means none.
+	ReadTimeout, WriteTimeout time.Duration
 }
 
 // Protocol is what a listener speaks.

@@ -39,8 +39,9 @@ type plugin struct {
 
 // listener is what serves the connections of one: a plugin or the web server.
 type listener struct {
-	conn *conn.Plugin
-	web  webServer
+	conn     *conn.Plugin
+	timeouts conn.Timeouts // of its connections
+	web      webServer
 }
 
 // PluginInfo describes a loaded plugin.
@@ -68,18 +69,21 @@ func Inspect(ctx context.Context, name string, wasm []byte) *guest.Inspection {
 //
 // All faults are joined; each is one line. There is no host then.
 //
-//   - the code cache cannot be used
+//   - in a candidate: the code cache cannot be used
 //   - a plugin is not valid, speaks no ABI, or needs too much memory
 //   - a plugin's child_init or its language runtime fails
 //   - a listener or a route names a plugin of the wrong kind, or a path that
 //     cannot match
 func New(ctx context.Context, config Config) (*Host, error) {
-	runtime, err := guest.NewRuntime(ctx, guest.Options{CacheDir: config.CacheDir, ABIs: abis()})
+	log := config.Logger.With("generation", config.Generation, "slot", config.Slot)
+	runtime, err := guest.NewRuntime(ctx, guest.Options{
+		CacheDir: config.CacheDir, KeepCache: config.Slot < 0, ABIs: abis(), Logger: log,
+	})
 	if err != nil {
 		return nil, err
 	}
 	h := &Host{
-		log:     config.Logger.With("generation", config.Generation, "slot", config.Slot),
+		log:     log,
 		runtime: runtime, slot: config.Slot, generation: config.Generation,
 	}
 	err = h.loadAll(ctx, &config)
@@ -114,16 +118,29 @@ func (h *Host) Plugins() []PluginInfo {
 // ServeConn serves c with what its listener is bound to. It implements
 // mpm.ConnHandler.
 func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
-	id := fmt.Sprintf("g%d-s%d-%d", h.generation, h.slot, c.ID())
+	id := connID{h.generation, h.slot, c.ID()}
 	l := h.listeners[c.Listener()]
 	switch {
 	case l.conn != nil:
-		l.conn.ServeConn(ctx, c, id)
+		l.conn.ServeConn(ctx, c, l.timeouts, id)
 	case l.web != nil:
 		l.web.ServeConn(httpwasm.WithConnection(ctx, id), c)
 	default:
-		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id)
+		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id.String())
 	}
+}
+
+// connID names a connection in logs and to the guest. Most are never asked
+// for their name.
+type connID struct {
+	generation uint64
+	slot       int
+	number     uint64
+}
+
+// String is such as g7-s3-42.
+func (id connID) String() string {
+	return fmt.Sprintf("g%d-s%d-%d", id.generation, id.slot, id.number)
 }
 
 func (h *Host) loadAll(ctx context.Context, config *Config) error {

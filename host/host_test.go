@@ -38,7 +38,7 @@ func TestNewServesEachListenerWithItsPlugin(t *testing.T) {
 			{Name: "web", Protocol: host.HTTP},
 		},
 		Routes:     []host.Route{{Path: "/shop/", Plugin: "hello"}},
-		CacheDir:   filepath.Join(t.TempDir(), "cache"),
+		CacheDir:   t.TempDir(),
 		Slot:       3,
 		Generation: 7,
 		Logger:     logger,
@@ -55,7 +55,7 @@ func TestNewServesEachListenerWithItsPlugin(t *testing.T) {
 		}
 	}()
 	wantSteps := []string{
-		`plugin "probe": compile`, `plugin "probe": instantiate`, `plugin "probe": child_init`,
+		`plugin "probe": compile`, `plugin "probe": instantiate`, `plugin "probe": _initialize`, `plugin "probe": child_init`,
 		`plugin "hello": compile`, `plugin "hello": instantiate`,
 	}
 	if !slices.Equal(steps, wantSteps) {

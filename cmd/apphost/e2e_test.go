@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -260,9 +261,33 @@ func TestE2EATrapCostsItsOwnRequest(t *testing.T) {
 	}
 }
 
+// A client that says nothing loses its connection, and its child serves on.
+func TestE2EASilentClientIsDisconnected(t *testing.T) {
+	config := strings.NewReplacer("[mpm]", "[mpm]\nstart_servers = 1\nmin_spare_servers = 1\nmax_spare_servers = 2\nmax_request_workers = 1",
+		`plugin = "echo"`, "plugin = \"echo\"\nread_timeout = \"200ms\"").Replace(plain)
+	s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	children := s.Children()
+	conn, err := net.Dial("tcp", s.Addr("echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the silent client reads %d bytes, %v, want the end", n, err)
+	}
+	if err := echo(s.Addr("echo"), "ping"); err != nil {
+		t.Errorf("the next connection: %v", err)
+	}
+	if now := s.Children(); !slices.Equal(now, children) {
+		t.Errorf("children %v became %v", children, now)
+	}
+}
+
 func TestE2ECommandLine(t *testing.T) {
 	s := apphosttest.New(t, plain, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	s.Write("text.wasm", []byte("hello"))
+	s.Write("odd.wasm", []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x02\x0a\x01\x01\x07\x04\x1b[2J\x00\x00"))
 	for _, tc := range []struct {
 		args string
 		code int
@@ -282,6 +307,7 @@ func TestE2ECommandLine(t *testing.T) {
 		{"inspect plugins/hello.wasm", 0, []string{"ABI http-wasm", "http_handler.", "handle_request"}},
 		{"inspect plugins", 1, []string{"not a regular file"}},
 		{"inspect text.wasm", 1, []string{"text.wasm", "not a WebAssembly module"}},
+		{"inspect odd.wasm", 1, []string{`import  func  "\a"."\x1b[2J"`}},
 		{"inspect missing.wasm", 1, []string{"missing.wasm", "no such file"}},
 	} {
 		t.Run(strings.TrimSpace("apphost "+tc.args), func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -33,10 +34,10 @@ func inspect(ctx context.Context, path string, w io.Writer) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, i := range in.Imports {
-		fmt.Fprintf(table, "import\t%s\t%s.%s\t%s\n", i.Kind, i.Module, i.Name, i.Signature)
+		fmt.Fprintf(table, "import\t%s\t%s.%s\t%s\n", i.Kind, nameText(i.Module), nameText(i.Name), i.Signature)
 	}
 	for _, e := range in.Exports {
-		fmt.Fprintf(table, "export\t%s\t%s\t%s\n", e.Kind, e.Name, e.Signature)
+		fmt.Fprintf(table, "export\t%s\t%s\t%s\n", e.Kind, nameText(e.Name), e.Signature)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -46,6 +47,15 @@ func inspect(ctx context.Context, path string, w io.Writer) error {
 		problems = append(problems, fmt.Errorf("%s %s", path, p))
 	}
 	return errors.Join(problems...)
+}
+
+// nameText quotes a name that would not show as what it is: a module may call
+// things whatever it likes, and a terminal obeys some of it.
+func nameText(name string) string {
+	if quoted := strconv.Quote(name); name == "" || quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }
 
 // readModule reads a file that a plugin folder would take: a regular one of

@@ -136,10 +136,10 @@ func (a *ABI) problems(m *wasmbin.Module) []string {
 // importProblem says why the host cannot satisfy imp, or "".
 func (a *ABI) importProblem(imp wasmbin.Import) string {
 	if imp.Module != wasiModule && imp.Module != a.ImportModule {
-		return fmt.Sprintf("imports %q.%s, which the %s ABI does not have", imp.Module, imp.Name, a.Name)
+		return fmt.Sprintf("imports %q.%s, which the %s ABI does not have", imp.Module, nameText(imp.Name), a.Name)
 	}
 	if imp.Kind != wasmbin.KindFunc {
-		return fmt.Sprintf("imports %q.%s as a %s; the host offers functions only", imp.Module, imp.Name, imp.Kind)
+		return fmt.Sprintf("imports %q.%s as a %s; the host offers functions only", imp.Module, nameText(imp.Name), imp.Kind)
 	}
 	if imp.Module == wasiModule {
 		return "" // checked against what the engine offers, see wasiProblems
@@ -154,7 +154,7 @@ func (a *ABI) importProblem(imp wasmbin.Import) string {
 		}
 		return ""
 	}
-	return fmt.Sprintf("imports %q.%s, which the %s ABI does not have", imp.Module, imp.Name, a.Name)
+	return fmt.Sprintf("imports %q.%s, which the %s ABI does not have", imp.Module, nameText(imp.Name), a.Name)
 }
 
 func exported(m *wasmbin.Module, name string) (wasmbin.Export, bool) {

@@ -1,91 +1,192 @@
 package guest
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 )
 
-// The engine checks the machine code of a cache entry, but not the lengths
-// and offsets around it: a damaged one can end the process. So each entry has
-// a seal next to it, a file with the entry's checksum, and an entry without
-// its right seal is removed before the engine looks. This is against a bad
-// disk or a full one; whoever may write there can forge both.
+// cache is the directory of compiled code. Each module has a folder in it,
+// named by what the code is made from:
+//
+//	KEY/wazero-…/…   the engine's own file
+//	KEY/seal         the checksum of all of that
+//	compile-….tmp/   code under way, of one process
+//
+// The engine checks the machine code of a file, but not the lengths and
+// offsets around it: a damaged one can end the process. So what has not its
+// right seal is not shown to the engine. This is against a bad disk or a full
+// one; whoever may write there can forge both.
+//
+// A folder is filled and sealed under its temporary name, appears by a
+// rename, and is never changed: other processes see all of it or nothing.
+// Only the keeper, of which there is one at a time in a server, takes away
+// what is damaged or was not used for long.
+type cache struct {
+	dir    string
+	keeper bool
+}
 
-const sealSuffix = ".seal"
+const (
+	sealName   = "seal"
+	tempPrefix = "compile-"
+	tempSuffix = ".tmp"
+)
 
-// openCache makes the directory if needed and removes damaged entries.
-func openCache(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make code cache: %w", err)
+// openCache opens the directory. The keeper makes it if it is missing.
+func openCache(dir string, keeper bool) (*cache, error) {
+	if keeper {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make code cache: %w", err)
+		}
 	}
-	info, err := os.Stat(dir)
+	if err := checkOwned(dir); err != nil {
+		return nil, fmt.Errorf("open code cache: %w", err)
+	}
+	return &cache{dir, keeper}, nil
+}
+
+// checkOwned fails unless path is a directory that nobody but this user and
+// root can write to, and that can be read.
+func checkOwned(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("open code cache: %w", err)
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", path)
 	}
 	const writableByOthers = 0o022
 	if info.Mode().Perm()&writableByOthers != 0 {
-		return fmt.Errorf("open code cache: %s may be written by others (mode %#o); it must be 0700", dir, info.Mode().Perm())
+		return fmt.Errorf("%s may be written by others (mode %#o); it must be 0700", path, info.Mode().Perm())
 	}
-	for _, entry := range cacheEntries(dir) {
-		want, err := os.ReadFile(entry + sealSuffix)
-		sealed := err == nil
-		sum, err := checksum(entry)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // another process was faster
-		}
-		if err == nil && sealed && string(want) == string(sum) {
-			continue
-		}
-		err = os.Remove(entry)
-		// One without a seal may be about to get it from another process.
-		if err != nil && sealed && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove a damaged entry of the code cache: %w", err)
-		}
-		_ = os.Remove(entry + sealSuffix) // a new entry may have another checksum
+	if uid, ok := ownerOf(info); ok && uid != 0 && uid != os.Geteuid() {
+		return fmt.Errorf("%s belongs to user %d; it must belong to user %d, which runs this, or to root", path, uid, os.Geteuid())
+	}
+	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
 	return nil
 }
 
-// sealCache seals the entries that have no seal. They were written just now:
-// openCache left none. What cannot be sealed is compiled again next time.
-func sealCache(dir string) {
-	for _, entry := range cacheEntries(dir) {
-		if _, err := os.Stat(entry + sealSuffix); err == nil {
-			continue
-		}
-		if sum, err := checksum(entry); err == nil {
-			// A seal that is itself cut short only costs a compilation.
-			_ = os.WriteFile(entry+sealSuffix, sum, 0o600)
-		}
-	}
+// keyOf names the code of a module: the engine makes other code in another
+// version and on another machine.
+func keyOf(wasm []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s %s\n", engineVersion(), runtime.GOARCH, runtime.GOOS)
+	h.Write(wasm)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
-// cacheEntries are the engine's finished files, in its directories by version.
-func cacheEntries(dir string) []string {
-	files, err := fs.Glob(os.DirFS(dir), "wazero-*/*")
+// engineVersion is the engine's, as far as the build knows it.
+func engineVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == "github.com/tetratelabs/wazero" {
+			return cmp.Or(dep.Replace, dep).Version
+		}
+	}
+	return ""
+}
+
+// errDamaged means that a folder is not as its seal says.
+var errDamaged = errors.New("it is damaged")
+
+// find returns the folder of the module, seen to be whole. It fails with
+// fs.ErrNotExist if there is none.
+func (c *cache) find(key string) (string, error) {
+	folder := filepath.Join(c.dir, key)
+	if err := checkOwned(folder); err != nil {
+		return "", err
+	}
+	want, err := os.ReadFile(filepath.Join(folder, sealName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	sum, err := checksum(folder)
 	if err != nil {
-		panic("BUG: bad pattern: " + err.Error())
+		return "", err
 	}
-	var entries []string
-	for _, f := range files {
-		if !strings.HasSuffix(f, sealSuffix) && !strings.HasSuffix(f, ".tmp") {
-			entries = append(entries, filepath.Join(dir, f))
-		}
+	if string(sum) != string(want) {
+		return "", errDamaged
 	}
-	return entries
+	return folder, nil
 }
 
-func checksum(file string) ([]byte, error) {
-	b, err := os.ReadFile(file)
+// temp makes a folder to compile into. Whoever calls it removes it, unless
+// publish has.
+func (c *cache) temp() (string, error) {
+	return os.MkdirTemp(c.dir, tempPrefix+"*"+tempSuffix)
+}
+
+// publish seals the folder that temp made and gives it its name. If another
+// process was faster, its folder stays.
+func (c *cache) publish(temp, key string) error {
+	sum, err := checksum(temp)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(temp, sealName), sum, 0o600); err != nil {
+		return err
+	}
+	err = os.Rename(temp, filepath.Join(c.dir, key))
+	if errors.Is(err, fs.ErrExist) { // also of a folder that is not empty
+		return nil
+	}
+	return err
+}
+
+// checksum covers the names and contents of all files in folder but the seal.
+func checksum(folder string) ([]byte, error) {
+	sum, files := crc32.New(crc32.MakeTable(crc32.Castagnoli)), 0
+	// The walk is in the order of names.
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(path, folder)
+		if entry.IsDir() {
+			if name == "" {
+				return nil
+			}
+			return checkOwned(path)
+		}
+		if name == string(filepath.Separator)+sealName {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(sum, "%s %d\n", name, len(b))
+		_, _ = sum.Write(b) // a hash never fails
+		files++
+		return nil
+	})
+	if err == nil && files == 0 { // as when the engine could not write
+		err = errors.New("it holds no code")
+	}
 	if err != nil {
 		return nil, err
 	}
-	sum := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
-	return binary.BigEndian.AppendUint32(nil, sum), nil
+	return binary.BigEndian.AppendUint32(nil, sum.Sum32()), nil
 }

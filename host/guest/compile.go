@@ -2,24 +2,91 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/tetratelabs/wazero"
 )
 
 // compile makes machine code of a module, or takes it from the cache, and
-// adds what is new in the cache to those that were seen whole.
-func (r *Runtime) compile(ctx context.Context, wasm []byte) (wazero.CompiledModule, error) {
+// returns the engine that has it. A fault of the cache is logged, and costs
+// the time to compile in each process.
+func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, abi *ABI) (wazero.Runtime, wazero.CompiledModule, error) {
+	if r.cache != nil {
+		engine, code, err := r.compileCached(ctx, wasm, abi)
+		var invalid *invalidError
+		switch {
+		case err == nil:
+			return engine, code, nil
+		case errors.As(err, &invalid):
+			return nil, nil, invalid.error
+		}
+		r.log.WarnContext(ctx, "compiled without the code cache", "plugin", name, "cache", r.cache.dir, "error", err)
+	}
 	code, err := compileModule(ctx, r.engine, wasm)
-	if err != nil && r.cacheDir != "" {
-		// The engine fails when it may not write to the cache, although by
+	return r.engine, code, err
+}
+
+// invalidError is a fault of the module, not of the cache.
+type invalidError struct{ error }
+
+// compileCached compiles with the module's folder in the cache, or makes that.
+func (r *Runtime) compileCached(ctx context.Context, wasm []byte, abi *ABI) (wazero.Runtime, wazero.CompiledModule, error) {
+	key := keyOf(wasm)
+	folder, err := r.cache.find(key)
+	if err == nil {
+		r.cache.used(folder)
+		return r.compileIn(ctx, folder, wasm, abi)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		if !r.cache.keeper {
+			return nil, nil, err
+		}
+		if err := r.cache.discard(key); err != nil {
+			return nil, nil, fmt.Errorf("remove a damaged entry: %w", err)
+		}
+	}
+	temp, err := r.cache.temp()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(temp) //nolint:errcheck // published, it is not there; else the keeper removes it one day
+	engine, code, err := r.compileIn(ctx, temp, wasm, abi)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.cache.publish(temp, key); err != nil { // the code is here, the next process misses it
+		r.log.WarnContext(ctx, "compiled code is not kept", "cache", r.cache.dir, "error", err)
+	}
+	return engine, code, nil
+}
+
+// compileIn compiles with an engine whose cache is folder: an engine has one
+// cache for as long as it lives, so each module gets an engine of its own.
+func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, abi *ABI) (wazero.Runtime, wazero.CompiledModule, error) {
+	cache, err := wazero.NewCompilationCacheWithDir(folder)
+	if err != nil {
+		return nil, nil, err
+	}
+	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))
+	r.mu.Lock()
+	r.cached = append(r.cached, engine, cache)
+	r.mu.Unlock()
+	code, err := compileModule(ctx, engine, wasm)
+	if err != nil {
+		// The engine also fails when it may not write to its cache, although by
 		// then it has the code in memory.
-		code, err = compileModule(ctx, r.engine, wasm)
+		code, err = compileModule(ctx, engine, wasm)
 	}
-	if err == nil && r.cacheDir != "" {
-		sealCache(r.cacheDir)
+	if err != nil {
+		return nil, nil, &invalidError{err}
 	}
-	return code, err
+	if err := provide(ctx, engine, *abi); err != nil {
+		return nil, nil, err
+	}
+	return engine, code, nil
 }
 
 // compileModule is the engine's CompileModule, a panic of the compiler made

@@ -72,6 +72,26 @@ const (
 	recoveredMark = " (recovered by wazero)"
 )
 
+// A record of a failure should fit a pipe's buffer, which the kernel writes
+// whole, and the names in it are the guest's.
+const (
+	causeBytesMax = 512
+	stackBytesMax = 2 << 10
+)
+
+// shorten cuts what is too long for a log: of the stack, its outer frames.
+func (f *Failure) shorten() {
+	f.Cause = cutText([]byte(f.Cause), causeBytesMax)
+	if len(f.Stack) > stackBytesMax {
+		whole := f.Stack[:stackBytesMax]
+		if end := strings.LastIndexByte(whole, '\n'); end > 0 {
+			f.Stack = whole[:end] + "\n…"
+		} else {
+			f.Stack = cutText([]byte(whole), stackBytesMax-1)
+		}
+	}
+}
+
 // classify turns what the engine returned from a run of fn into a Failure.
 func classify(fn string, err error) *Failure {
 	f := &Failure{Kind: Trapped, Func: fn}
@@ -79,6 +99,7 @@ func classify(fn string, err error) *Failure {
 		f.Kind, f.ExitCode, f.Cause = Exited, exit.ExitCode(), "proc_exit"
 		return f
 	}
+	defer f.shorten()
 	text, hostStack, inHost := strings.Cut(err.Error(), hostStackMark)
 	cause, stack, _ := strings.Cut(text, stackMark)
 	cause, recovered := strings.CutSuffix(cause, recoveredMark)

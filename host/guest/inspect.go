@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/apphost/apphost/host/internal/wasmbin"
@@ -101,6 +102,14 @@ func signatureText(k wasmbin.Kind, t Type) string {
 		return ""
 	}
 	return t.String()
+}
+
+// nameText quotes a name that holds more than printable signs.
+func nameText(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }
 
 func oneLine(err error) string {

@@ -86,21 +86,29 @@ func (i *Instance) function(name string) api.Function {
 	return fn
 }
 
-// Initialize runs the guest's language runtime up: _initialize of a reactor,
-// or _start of a command, for which to exit with code 0 is to succeed. A
-// module that has both is a reactor.
-func (i *Instance) Initialize(s Session) error {
-	switch {
-	case i.Exports(abi.Initialize):
-		return i.Call(s, abi.Initialize, nil)
-	case i.Exports(abi.Start):
-		err := i.Call(s, abi.Start, nil)
-		if f, ok := errors.AsType[*Failure](err); ok && f.Kind == Exited && f.ExitCode == 0 {
-			return nil
+// Starter is the function that Initialize runs, or "": _initialize of a
+// reactor, or _start of a command. A module that has both is a reactor.
+func (i *Instance) Starter() string {
+	for _, fn := range [...]string{abi.Initialize, abi.Start} {
+		if i.Exports(fn) {
+			return fn
 		}
-		return err
 	}
-	return nil
+	return ""
+}
+
+// Initialize runs the guest's language runtime up. For a command, to exit with
+// code 0 is to succeed.
+func (i *Instance) Initialize(s Session) error {
+	fn := i.Starter()
+	if fn == "" {
+		return nil
+	}
+	err := i.Call(s, fn, nil)
+	if f, ok := errors.AsType[*Failure](err); ok && fn == abi.Start && f.Kind == Exited && f.ExitCode == 0 {
+		return nil
+	}
+	return err
 }
 
 // Memory is the guest's memory, for those who look at an instance from

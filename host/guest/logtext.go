@@ -28,10 +28,12 @@ func LogLevel(level int32) (slog.Level, bool) {
 // LogText makes bytes of a guest fit for a log: no longer than
 // abi.LogBytesMax, with "…" where it was cut, and valid UTF-8, with U+FFFD
 // for what is not.
-func LogText(p []byte) string {
-	cut := len(p) > abi.LogBytesMax
+func LogText(p []byte) string { return cutText(p, abi.LogBytesMax) }
+
+func cutText(p []byte, most int) string {
+	cut := len(p) > most
 	if cut {
-		p = p[:abi.LogBytesMax]
+		p = p[:most]
 	}
 	text := strings.ToValidUTF8(string(p), "\uFFFD")
 	if cut {

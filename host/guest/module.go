@@ -9,9 +9,13 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// tableElementsMax bounds each table of a guest, at 8 bytes an element. Tables
-// are on the Go heap, and table.grow would get around the memory limit.
-const tableElementsMax = 1 << 20
+// Tables are on the Go heap, at 8 bytes an element, and would get around the
+// memory limit. So all tables of a guest together are bounded, and so is their
+// number, for an empty one takes space too.
+const (
+	tableElementsMax = 1 << 20
+	tablesMax        = 100
+)
 
 // Source is a plugin to load.
 type Source struct {
@@ -44,7 +48,7 @@ type Module struct {
 //
 //   - the bytes are not a valid module
 //   - it speaks no known ABI, or departs from the one it speaks
-//   - it needs more memory than its limit, or a huge table
+//   - it needs more memory than its limit, or too many or too large tables
 func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, r.abis)
 	if err := in.Error(); err != nil {
@@ -57,18 +61,16 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 			src.Name, sizeText(memory.Min*pageBytes), sizeText(limit*pageBytes))
 	}
 	memory.Max = min(memory.Max, limit)
-	for _, table := range declared.Tables {
-		if table.Min > tableElementsMax {
-			return nil, fmt.Errorf("plugin %q needs a table of %d elements, %d is the most", src.Name, table.Min, tableElementsMax)
-		}
+	if err := checkTables(declared); err != nil {
+		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	code, err := r.compile(ctx, wasmbin.LimitTables(src.Wasm, tableElementsMax))
+	engine, code, err := r.compile(ctx, src.Name, wasmbin.LimitTables(src.Wasm, declared, tableElementsMax), speaks)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
-		engine: r.engine, code: code, memory: memory,
+		engine: engine, code: code, memory: memory,
 		config: wasiConfig(src.Name), funcs: map[string]bool{},
 	}
 	for _, exp := range declared.Exports {
@@ -77,6 +79,24 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 		}
 	}
 	return m, nil
+}
+
+// checkTables says why a module has more of tables than it may.
+func checkTables(m *wasmbin.Module) error {
+	if n := len(m.Tables); n > tablesMax {
+		return fmt.Errorf("has %d tables, %d is the most", n, tablesMax)
+	}
+	elements := uint64(0)
+	for _, table := range m.Tables {
+		if table.Min > tableElementsMax { // so that the sum cannot overflow
+			return fmt.Errorf("needs a table of %d elements, %d is the most", table.Min, tableElementsMax)
+		}
+		elements += table.Min
+	}
+	if elements > tableElementsMax {
+		return fmt.Errorf("needs tables of %d elements together, %d is the most", elements, tableElementsMax)
+	}
+	return nil
 }
 
 // wasiConfig gives a guest real clocks and randomness and its name as

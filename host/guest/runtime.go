@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -12,70 +14,86 @@ import (
 // Runtime is the engine with the host functions of its ABIs and of WASI
 // preview 1. A process has one. Its methods may be called concurrently.
 type Runtime struct {
-	engine   wazero.Runtime
-	cache    wazero.CompilationCache // nil without a directory
-	cacheDir string
-	abis     []ABI
+	engine wazero.Runtime // of modules that are not in the cache
+	cache  *cache         // nil without a directory
+	abis   []ABI
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	cached []api.Closer // the engines of modules in the cache, each before its cache
 }
 
 // Options is what NewRuntime needs.
 type Options struct {
-	// CacheDir keeps compiled code between processes; it is made with mode
-	// 0700 if missing. Empty means no cache.
+	// CacheDir keeps compiled code between processes. Empty means no cache.
 	CacheDir string
+	// KeepCache is for the one process of a server that looks after the
+	// directory: it makes it, with mode 0700, if it is missing, fails if it
+	// cannot be used, and takes away what is damaged or was not used for 30
+	// days. Any other goes on without a cache then, and removes nothing.
+	KeepCache bool
 	// ABIs are those that guests may speak.
 	ABIs []ABI
+	// Logger is told of faults of the cache; nil drops them.
+	Logger *slog.Logger
 }
 
 // NewRuntime starts an engine.
 //
 // # Errors
 //
-//   - the cache directory cannot be made, or others may write to it
+//   - with KeepCache: the cache directory cannot be made or read, belongs to
+//     someone else, or others may write to it
 func NewRuntime(ctx context.Context, o Options) (*Runtime, error) {
-	r := &Runtime{cacheDir: o.CacheDir, abis: o.ABIs}
-	config := wazero.NewRuntimeConfig()
-	if o.CacheDir != "" {
-		if err := openCache(o.CacheDir); err != nil {
-			return nil, err
-		}
-		cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
-		if err != nil {
-			return nil, fmt.Errorf("open code cache: %w", err)
-		}
-		r.cache = cache
-		config = config.WithCompilationCache(cache)
+	r := &Runtime{abis: o.ABIs, log: o.Logger}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
 	}
-	r.engine = wazero.NewRuntimeWithConfig(ctx, config)
-	if err := r.provide(ctx); err != nil {
+	if o.CacheDir != "" {
+		var err error
+		r.cache, err = openCache(o.CacheDir, o.KeepCache)
+		switch {
+		case err != nil && o.KeepCache:
+			return nil, err
+		case err != nil: // what a child needs is in the modules, and it must serve
+			r.log.WarnContext(ctx, "compiling without the code cache", "error", err)
+		}
+	}
+	r.engine = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
+	if err := provide(ctx, r.engine, r.abis...); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
 }
 
-// Close ends the engine and every instance of it. None may be running.
+// Close ends the engine and every instance of it. None may be running. It
+// also takes old code away, with KeepCache.
 func (r *Runtime) Close(ctx context.Context) error {
-	err := r.engine.Close(ctx)
-	if r.cache != nil {
-		err = errors.Join(err, r.cache.Close(ctx))
+	errs := []error{r.engine.Close(ctx)}
+	for _, c := range r.cached {
+		errs = append(errs, c.Close(ctx))
 	}
-	return err
+	r.cached = nil
+	if r.cache != nil && r.cache.keeper { // now that what is in use is noted
+		r.cache.prune()
+	}
+	return errors.Join(errs...)
 }
 
-// provide makes the host functions importable.
-func (r *Runtime) provide(ctx context.Context) error {
-	if err := provideWASI(ctx, r.engine); err != nil {
+// provide makes the host functions of WASI and of abis importable.
+func provide(ctx context.Context, engine wazero.Runtime, abis ...ABI) error {
+	if err := provideWASI(ctx, engine); err != nil {
 		return fmt.Errorf("provide %s: %w", wasiModule, err)
 	}
-	for i := range r.abis {
-		builder := r.engine.NewHostModuleBuilder(r.abis[i].ImportModule)
-		for _, f := range r.abis[i].Funcs {
+	for i := range abis {
+		builder := engine.NewHostModuleBuilder(abis[i].ImportModule)
+		for _, f := range abis[i].Funcs {
 			builder.NewFunctionBuilder().
 				WithGoModuleFunction(hostFunc(f.Call), valueTypes(f.Type.Params), valueTypes(f.Type.Results)).
 				WithName(f.Name).Export(f.Name)
 		}
 		if _, err := builder.Instantiate(ctx); err != nil {
-			return fmt.Errorf("provide %s: %w", r.abis[i].ImportModule, err)
+			return fmt.Errorf("provide %s: %w", abis[i].ImportModule, err)
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ func wasiProblems(engine wazero.Runtime, m *wasmbin.Module) []string {
 		}
 		def, ok := offered[imp.Name]
 		if !ok {
-			out = append(out, fmt.Sprintf("imports %q.%s, which WASI preview 1 does not have", imp.Module, imp.Name))
+			out = append(out, fmt.Sprintf("imports %q.%s, which WASI preview 1 does not have", imp.Module, nameText(imp.Name)))
 			continue
 		}
 		have := Type{Params: string(def.ParamTypes()), Results: string(def.ResultTypes())}

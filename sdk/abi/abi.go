@@ -64,7 +64,8 @@ const (
 	ConnInfo = "conn_info"
 	// ConnSetTimeout bounds each later read or write, each on its own:
 	// (which, ms) → 0, which is [TimeoutRead] or [TimeoutWrite]. An ms of 0
-	// goes back to the listener's default.
+	// goes back to the default, which is the listener's read_timeout or
+	// write_timeout.
 	// Errors: -EINVAL, -ENOTCONN.
 	ConnSetTimeout = "conn_set_timeout"
 	// ConfigGet is a getter for one value of the plugin's own configuration,
@@ -74,6 +75,7 @@ const (
 	ConfigGet = "config_get"
 	// Log writes a line to the error log: (level, ptr, len) → 0, level is
 	// one of the Level constants. A message over [LogBytesMax] is cut there.
+	// Of one connection or request, more than 64 KiB a minute are dropped.
 	// Errors: -EFAULT, -EINVAL (unknown level).
 	Log = "log"
 	// Stopping returns 1 once the child was told to leave, else 0: () → i32.
@@ -177,7 +179,7 @@ const (
 )
 
 // LogBytesMax is the longest log message that is kept whole.
-const LogBytesMax = 8 << 10
+const LogBytesMax = 2 << 10
 
 // Errno is an error number. The numbers are those of WASI preview 1, so that
 // a guest's libc has names and texts for them.

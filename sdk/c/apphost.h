@@ -60,8 +60,8 @@ int32_t apphost_info(uint32_t key, void *buf, uint32_t limit);
 #define APPHOST_INFO_ALPN 5            /* the negotiated protocol */
 #define APPHOST_INFO_CONN_ID 6         /* as in the server's logs */
 
-/* Bounds each later read or write in milliseconds; 0 is the listener's
- * default. */
+/* Bounds each later read or write in milliseconds; 0 is the default, which is
+ * the listener's read_timeout or write_timeout. */
 APPHOST_IMPORT("apphost_v1", "conn_set_timeout")
 int32_t apphost_set_timeout(uint32_t which, uint32_t ms);
 #define APPHOST_TIMEOUT_READ 1

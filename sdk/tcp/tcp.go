@@ -75,7 +75,8 @@ import (
 // # Errors
 //
 // The connection's methods return *net.OpError, which wraps
-// os.ErrDeadlineExceeded when the deadline or the listener's timeout passed,
+// os.ErrDeadlineExceeded when the deadline passed or, without one, the
+// listener's read_timeout or write_timeout (60 seconds unless configured),
 // syscall.ECONNRESET or syscall.EPIPE when the client is gone, and
 // net.ErrClosed after Close. The end of the stream is io.EOF, unwrapped.
 //

@@ -22,11 +22,16 @@ type forward struct {
 	i *guest.Instance
 }
 
+// name is a connection's.
+type name string
+
+func (n name) String() string { return string(n) }
+
 // newForward makes one, with a connection or nil.
 func newForward(t testing.TB, c *hosttest.Conn, set Settings) *forward {
 	t.Helper()
 	p := newPlugin(t, "forward", set)
-	s := &session{Context: t.Context(), plugin: p, id: "g7-s3-42"}
+	s := &session{Context: t.Context(), plugin: p, id: name("g7-s3-42")}
 	i, err := p.pool.Get(s)
 	if err != nil {
 		t.Fatal(err)

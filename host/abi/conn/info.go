@@ -28,7 +28,7 @@ func connInfo(c call) (uint32, abi.Errno) {
 	case abi.InfoALPN:
 		value = s.tlsState().NegotiatedProtocol
 	case abi.InfoConnID:
-		value = s.id
+		value = s.id.String()
 	default:
 		return 0, abi.EINVAL
 	}
@@ -79,7 +79,7 @@ func guestLog(c call) (uint32, abi.Errno) {
 		return 0, abi.EFAULT
 	}
 	s := c.s
-	if s.plugin.log.Enabled(s.Context, level) {
+	if s.plugin.log.Enabled(s.Context, level) && s.budget.Take(len(text)) {
 		s.log().LogAttrs(s.Context, level, "guest log", slog.String("text", guest.LogText(text)))
 	}
 	return 0, 0

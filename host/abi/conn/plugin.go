@@ -48,7 +48,9 @@ func (p *Plugin) Close() error { return p.pool.Close() }
 // such as "child_init returned 3".
 func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 	step("instantiate")
-	i, err := p.pool.Get(&session{Context: ctx, plugin: p, step: step})
+	s := &session{Context: ctx, plugin: p, step: step}
+	defer s.end()
+	i, err := p.pool.Get(s)
 	if err != nil {
 		return err
 	}
@@ -59,6 +61,9 @@ func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 // prepare brings a fresh instance into the state that every connection sees.
 func prepare(gs guest.Session, i *guest.Instance) (any, error) {
 	s := gs.(*session)
+	if start := i.Starter(); start != "" && s.step != nil {
+		s.step(start)
+	}
 	if err := i.Initialize(s); err != nil {
 		return nil, err
 	}
@@ -84,9 +89,11 @@ func run(s *session, i *guest.Instance, fn string) (int32, error) {
 
 // ServeConn runs process_connection for c and logs how it went wrong, if so.
 // id names the connection in logs and to the guest.
-func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, id string) {
-	s := &session{Context: ctx, plugin: p, conn: c, id: id}
-	i, err := p.pool.Get(&session{Context: ctx, plugin: p})
+func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
+	s := &session{Context: ctx, plugin: p, id: id, read: limit{fallback: t.Read}, write: limit{fallback: t.Write}}
+	i, err := p.pool.Get(s)
+	s.conn = c
+	defer s.end()
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
 		return

@@ -1,7 +1,9 @@
 package conn
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,19 +16,27 @@ import (
 type session struct {
 	context.Context
 	plugin *Plugin
-	conn   mpm.Conn // nil while an instance is prepared
-	id     string   // of the connection
+	conn   mpm.Conn     // nil while an instance is prepared
+	id     fmt.Stringer // of the connection
 
 	// step is told what is about to run, during a check; else nil.
 	step func(what string)
 
 	read, write limit
+	budget      guest.LogBudget
+}
+
+// Timeouts bound each read and each write on a connection, where the guest
+// sets no timeout of its own. 0 means none.
+type Timeouts struct {
+	Read, Write time.Duration
 }
 
 // limit is the timeout of one direction.
 type limit struct {
-	timeout time.Duration // 0 means none
-	armed   bool          // the connection has a deadline set
+	timeout  time.Duration // the guest's own; 0 means that it has none
+	fallback time.Duration // the listener's; 0 means none
+	armed    bool          // the connection has a deadline set
 }
 
 var _ guest.Session = (*session)(nil)
@@ -44,19 +54,24 @@ func (s *session) log() *slog.Logger {
 	if s.conn == nil {
 		return s.plugin.log
 	}
-	return s.plugin.log.With("connection", s.id)
+	return s.plugin.log.With("connection", s.id.String())
 }
 
 // GuestLine logs a line of the guest's output.
 func (s *session) GuestLine(stream string, line []byte) {
-	s.log().InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
+	if s.plugin.log.Enabled(s.Context, slog.LevelInfo) && s.budget.Take(len(line)) {
+		s.log().InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
+	}
 }
+
+// end logs what is known of a run at its end only.
+func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
 
 // deadline prepares the connection for one read or write.
 func (l *limit) deadline(set func(time.Time) error) error {
-	if l.timeout > 0 {
+	if timeout := cmp.Or(l.timeout, l.fallback); timeout > 0 {
 		l.armed = true
-		return set(time.Now().Add(l.timeout))
+		return set(time.Now().Add(timeout))
 	}
 	if l.armed {
 		l.armed = false

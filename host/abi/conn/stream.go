@@ -111,6 +111,8 @@ func (s *session) errno(op string, err error) abi.Errno {
 	case errors.Is(err, syscall.ETIMEDOUT): // the kernel gave up on the peer
 		return abi.ETIMEDOUT
 	}
-	s.log().WarnContext(s.Context, "connection failed", "op", op, "error", err)
+	if s.budget.Take(0) { // a guest may try for ever
+		s.log().WarnContext(s.Context, "connection failed", "op", op, "error", err)
+	}
 	return abi.EIO
 }

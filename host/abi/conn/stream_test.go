@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apphost/apphost/host/internal/hosttest"
 )
@@ -96,6 +97,40 @@ func TestTimeoutsApplyToEachReadAndWrite(t *testing.T) {
 	f.want(-73, "conn_write", 0, memoryEnd)
 }
 
+// The listener's timeouts hold where the guest has none: before it sets one,
+// and after it went back to the default.
+func TestTheListenersTimeoutsAreTheDefault(t *testing.T) {
+	f, _, client := newConnected(t)
+	f.s.read.fallback, f.s.write.fallback = time.Millisecond, time.Millisecond
+	f.want(-73, "conn_read", 0, 10)
+	f.want(0, "conn_set_timeout", 1, 60_000)
+	send(t, client, "x")
+	f.want(1, "conn_read", 0, 10)
+	f.want(0, "conn_set_timeout", 1, 0)
+	f.want(-73, "conn_read", 0, 10)
+	for f.call("conn_write", 0, memoryEnd) > 0 { // until nothing more fits
+	}
+	f.want(-73, "conn_write", 0, memoryEnd)
+}
+
+// A guest that logs in a loop fills no disk, and what is missing is counted.
+func TestWhatAConnectionLogsIsBounded(t *testing.T) {
+	logger, log := hosttest.Logger()
+	f := newForward(t, nil, Settings{Logger: logger})
+	for range 1000 {
+		f.want(0, "log", 0, 0, 1000)
+		f.want(0, "log", 0, 0, 0)
+	}
+	f.s.GuestLine("stdout", []byte("line"))
+	if got := log.Take(); len(got) < 32<<10 || len(got) > 1<<20 || strings.Contains(got, "line") {
+		t.Errorf("logged %d bytes", len(got))
+	}
+	f.s.end()
+	if got, want := log.Take(), "level=WARN msg=\"guest output dropped\" records=18"; !strings.HasPrefix(got, want) {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+}
+
 func TestAResetAndAClosedConnectionHaveNumbers(t *testing.T) {
 	f, c, client := newConnected(t)
 	if err := client.SetLinger(0); err != nil {
@@ -124,7 +159,7 @@ func serve(t *testing.T, p *Plugin, op string) string {
 	if err := client.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	p.ServeConn(t.Context(), c, "g7-s3-42")
+	p.ServeConn(t.Context(), c, Timeouts{}, name("g7-s3-42"))
 	_ = c.Close()
 	got, err := io.ReadAll(client)
 	if err != nil && len(got) == 0 {
@@ -169,7 +204,11 @@ func TestCheckSaysWhatChildInitDid(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}
-		if got := strings.Join(steps, " "); got != "instantiate child_init" {
+		wantSteps := "instantiate child_init"
+		if name == "probe" {
+			wantSteps = "instantiate _initialize child_init"
+		}
+		if got := strings.Join(steps, " "); got != wantSteps {
 			t.Errorf("%s: steps %q", name, got)
 		}
 	}

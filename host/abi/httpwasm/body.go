@@ -81,8 +81,11 @@ func writeBody(c call) uint64 {
 	return 0
 }
 
+// hold adds p to a buffer of the session. Its buffers have one limit, which
+// keeps a guest from filling the host's memory instead of its own.
 func (c call) hold(b *buffer, p []byte) {
-	if !b.write(p, c.s.plugin.bodyBytesMax) {
-		c.abort("the buffered body is over the memory limit")
+	if c.s.request.held()+c.s.response.held()+uint64(len(p)) > c.s.plugin.bodyBytesMax {
+		c.abort("the buffered bodies are over the memory limit")
 	}
+	b.write(p)
 }

@@ -18,7 +18,7 @@ type Plugin struct {
 	pool         guest.Pool
 	configJSON   []byte
 	log          *slog.Logger
-	bodyBytesMax uint64 // of each body held back, the plugin's memory limit
+	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
 }
 
 var _ exchange.Handler = (*Plugin)(nil)
@@ -48,7 +48,9 @@ func (p *Plugin) Close() error { return p.pool.Close() }
 // before guest code runs.
 func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 	step("instantiate")
-	i, err := p.pool.Get(&session{Context: ctx, plugin: p})
+	s := &session{Context: ctx, plugin: p, step: step}
+	defer s.end()
+	i, err := p.pool.Get(s)
 	if err != nil {
 		return err
 	}
@@ -60,19 +62,23 @@ func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 // returns the features that were enabled, a uint32.
 func prepare(gs guest.Session, i *guest.Instance) (any, error) {
 	s := gs.(*session)
+	if start := i.Starter(); start != "" && s.step != nil {
+		s.step(start)
+	}
 	err := i.Initialize(s)
 	return s.features, err
 }
 
 // Serve runs the guest for x.
 func (p *Plugin) Serve(ctx context.Context, x exchange.Exchange) error {
-	i, err := p.pool.Get(&session{Context: ctx, plugin: p})
-	s := &session{Context: ctx, plugin: p, x: x, phase: inRequest}
+	s := &session{Context: ctx, plugin: p}
+	defer s.end()
+	i, err := p.pool.Get(s)
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
 		return err
 	}
-	s.features = i.Prepared.(uint32)
+	s.x, s.phase, s.features = x, inRequest, i.Prepared.(uint32)
 	err = s.serve(i)
 	p.pool.Put(i, guest.EndOf(err))
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited && f.ExitCode == 0 {

@@ -32,7 +32,7 @@ func guestLog(c call) uint64 {
 		return 0
 	}
 	s := c.s
-	if s.plugin.log.Enabled(s.Context, level) {
+	if s.plugin.log.Enabled(s.Context, level) && s.budget.Take(len(text)) {
 		s.log().LogAttrs(s.Context, level, "guest log", slog.String("text", guest.LogText(text)))
 	}
 	return 0

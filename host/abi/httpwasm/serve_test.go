@@ -8,10 +8,15 @@ import (
 	"github.com/apphost/apphost/host/internal/hosttest"
 )
 
+// name is a connection's.
+type name string
+
+func (n name) String() string { return string(n) }
+
 func TestEachRequestHasAFreshGuest(t *testing.T) {
 	logger, log := hosttest.Logger()
 	p := newPlugin(t, "hello", Settings{Logger: logger.With("plugin", "hello")})
-	ctx := WithConnection(t.Context(), "g7-s3-42")
+	ctx := WithConnection(t.Context(), name("g7-s3-42"))
 	for range 3 {
 		x := newFake("/", "")
 		if err := p.Serve(ctx, x); err != nil {
@@ -44,6 +49,7 @@ func TestNextIsNotFoundAndHandleResponseSeesIt(t *testing.T) {
 		{"/b", "got: not found\n", 200, ""},
 		{"/s", "not found\n", 404, noNext},
 		{"/w", "/", 200, errAnsweredTwice.Error()},
+		{"/e", "not found\n", 404, noNext}, // enables buffering when it is too late
 	} {
 		x := newFake(test.uri, "")
 		err := newPlugin(t, "next", Settings{}).Serve(t.Context(), x)

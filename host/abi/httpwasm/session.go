@@ -2,6 +2,7 @@ package httpwasm
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -28,6 +29,10 @@ type session struct {
 	// ioErr is why a body could not be read or written: the client's doing.
 	ioErr error
 
+	// step is told what is about to run, during a check; else nil.
+	step func(what string)
+
+	budget  guest.LogBudget
 	scratch []byte // for lists of values
 }
 
@@ -56,22 +61,27 @@ type connectionKey struct{}
 
 // WithConnection adds the connection's id to a context, for the logs of what
 // is served with it.
-func WithConnection(ctx context.Context, id string) context.Context {
+func WithConnection(ctx context.Context, id fmt.Stringer) context.Context {
 	return context.WithValue(ctx, connectionKey{}, id)
 }
 
 // log is the plugin's logger, with the connection if there is one.
 func (s *session) log() *slog.Logger {
-	if id, ok := s.Value(connectionKey{}).(string); ok {
-		return s.plugin.log.With("connection", id)
+	if id, ok := s.Value(connectionKey{}).(fmt.Stringer); ok {
+		return s.plugin.log.With("connection", id.String())
 	}
 	return s.plugin.log
 }
 
 // GuestLine logs a line of the guest's output.
 func (s *session) GuestLine(stream string, line []byte) {
-	s.log().InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
+	if s.plugin.log.Enabled(s.Context, slog.LevelInfo) && s.budget.Take(len(line)) {
+		s.log().InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
+	}
 }
+
+// end logs what is known of a run at its end only.
+func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
 
 // exchange is the request; without one, the guest ends.
 func (c call) exchange() exchange.Exchange {
@@ -103,18 +113,20 @@ type buffer struct {
 	own  bool // the guest wrote it: further writes append
 }
 
-// write adds p, in place of all that others wrote. It reports whether that
-// stayed within the limit, which keeps a guest from filling the host's memory
-// instead of its own.
-func (b *buffer) write(p []byte, limit uint64) bool {
+// write adds p, in place of all that others wrote.
+func (b *buffer) write(p []byte) {
 	if !b.own {
 		*b = buffer{own: true}
 	}
-	if uint64(len(b.data))+uint64(len(p)) > limit {
-		return false
-	}
 	b.data = append(b.data, p...)
-	return true
+}
+
+// held is how many bytes of the buffer are the guest's.
+func (b *buffer) held() uint64 {
+	if b == nil || !b.own {
+		return 0
+	}
+	return uint64(len(b.data))
 }
 
 // Read reads what the guest has not read yet.
@@ -128,9 +140,15 @@ func (b *buffer) Read(p []byte) (int, error) {
 }
 
 // enableFeatures implements abi.EnableFeatures. What a guest enables while it
-// is prepared holds for every request, anything later for that request.
+// is prepared holds for every request, anything later for that request. What
+// should have been held back before the next handler ran cannot be enabled
+// after it: the response has been sent.
 func enableFeatures(c call) uint64 {
-	c.s.features |= c.arg(0) & supportedFeatures
+	features := c.arg(0) & supportedFeatures
+	if c.s.phase == inResponse {
+		features &^= abi.FeatureBufferRequest | abi.FeatureBufferResponse
+	}
+	c.s.features |= features
 	return uint64(c.s.features)
 }
 

@@ -37,6 +37,9 @@ const (
 	BacklogDefault = 511
 	backlogMax     = 65_535
 
+	// TimeoutDefault bounds reads and writes on tcp, like httpd's Timeout.
+	TimeoutDefault = 60 * time.Second
+
 	// MemoryLimitDefault is 64 MiB: ample for a handler, and 256 children
 	// that all reach it still fit a 16 GiB machine.
 	MemoryLimitDefault = 64 << 20

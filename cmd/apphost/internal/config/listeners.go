@@ -3,6 +3,7 @@ package config
 import (
 	"path"
 	"strings"
+	"time"
 
 	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/mpm"
@@ -38,10 +39,12 @@ func (d *decoder) listener(t *table, names, addresses map[string]string) {
 	if t.integer("backlog", &backlog) && (backlog < 1 || backlog > backlogMax) {
 		t.fault("backlog", "must be from 1 to %d, got %d", backlogMax, backlog)
 	}
+	read := t.timeout("read_timeout", host.Protocol(protocol))
+	write := t.timeout("write_timeout", host.Protocol(protocol))
 	d.config.MPM.Listeners = append(d.config.MPM.Listeners,
 		mpm.Listener{Name: name, Address: address, Backlog: backlog})
 	d.config.Host.Listeners = append(d.config.Host.Listeners,
-		host.Listener{Name: name, Protocol: host.Protocol(protocol), Plugin: plugin})
+		host.Listener{Name: name, Protocol: host.Protocol(protocol), Plugin: plugin, ReadTimeout: read, WriteTimeout: write})
 }
 
 // address reads an address that no section before has.
@@ -98,6 +101,23 @@ func (d *decoder) listenerPlugin(t *table, protocol host.Protocol) string {
 		d.reference(t, "plugin", plugin)
 	}
 	return plugin
+}
+
+// timeout reads one that goes with tcp; those of http are not settings.
+func (t *table) timeout(key string, protocol host.Protocol) time.Duration {
+	timeout := TimeoutDefault
+	t.duration(key, &timeout)
+	switch {
+	case !t.has(key) || t.refusedKey(key):
+	case protocol == host.HTTP && !t.refusedKey("protocol"):
+		t.fault(key, `goes with protocol "tcp" only; those of http are fixed in this version`)
+	case timeout != 0 && timeout < time.Millisecond:
+		t.fault(key, `must be "0s", which is none, or at least "1ms", got %q`, t.values[key])
+	}
+	if protocol == host.HTTP {
+		return 0
+	}
+	return timeout
 }
 
 // routes reads the [[route]] sections.

@@ -32,7 +32,7 @@ func TestReferenceIsDefault(t *testing.T) {
 	if len(got.Warnings) != 0 {
 		t.Errorf("warnings: %q", got.Warnings)
 	}
-	listeners := []host.Listener{{Name: "web", Protocol: host.HTTP}, {Name: "echo", Protocol: host.TCP, Plugin: "echo"}}
+	listeners := []host.Listener{{Name: "web", Protocol: host.HTTP}, {Name: "echo", Protocol: host.TCP, Plugin: "echo", ReadTimeout: TimeoutDefault, WriteTimeout: TimeoutDefault}}
 	if !reflect.DeepEqual(got.Host.Listeners, listeners) {
 		t.Errorf("listeners: got %+v, shipped are %+v", got.Host.Listeners, listeners)
 	}

@@ -1,5 +1,6 @@
 ;; Asks for the next handler with the context 7. The features it enables are
-;; the last byte of the URI; handle_response then, for features with
+;; the last byte of the URI, for 'e' in handle_response and then it writes a
+;; body there; handle_response then, for features with
 ;; buffer_response, reads the response and replaces it, and else tries to set
 ;; the status if the byte is 's'.
 (module
@@ -18,6 +19,9 @@
   (func (export "handle_response") (param $ctx i32) (param $error i32) (local $n i64)
     (if (i32.ne (local.get $ctx) (i32.const 7)) (then unreachable))
     (if (i32.ne (local.get $error) (i32.const 0)) (then unreachable))
+    (if (i32.eq (call $op) (i32.const 101)) (then
+      (drop (call $enable (i32.const 2)))
+      (call $write (i32.const 1) (i32.const 512) (i32.const 5))))
     (if (i32.eq (call $op) (i32.const 115)) (then (call $status (i32.const 200))))
     (if (i32.eq (call $op) (i32.const 98)) (then
       (local.set $n (call $read (i32.const 1) (i32.const 1024) (i32.const 64)))
