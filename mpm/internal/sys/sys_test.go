@@ -2,7 +2,11 @@ package sys
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +48,7 @@ func TestAnExclusiveWatchWakesOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	woken := make(chan int, 2)
+	threads, woken := make(chan int, 2), make(chan int, 2)
 	enough := make(chan struct{})
 	stopR, stopW := pipe(t)
 	for i := range 2 {
@@ -61,6 +65,9 @@ func TestAnExclusiveWatchWakesOne(t *testing.T) {
 		go func() {
 			defer func() { woken <- -1 }()
 			defer e.Close()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			threads <- unix.Gettid()
 			events, err := e.Wait(nil, 20*time.Second)
 			if err != nil || len(events) == 0 {
 				t.Errorf("wait: %v, %v", events, err)
@@ -74,6 +81,8 @@ func TestAnExclusiveWatchWakesOne(t *testing.T) {
 			}
 		}()
 	}
+	awaitEpoll(t, <-threads)
+	awaitEpoll(t, <-threads)
 	addr, err := l.LocalAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +111,30 @@ func TestAnExclusiveWatchWakesOne(t *testing.T) {
 			ended++
 		} else {
 			t.Errorf("watcher %d was woken by a connection that %d took", i, first)
+		}
+	}
+}
+
+// awaitEpoll waits until a thread is inside epoll_wait(2).
+func awaitEpoll(t *testing.T, thread int) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", thread))
+		if err != nil {
+			t.Skipf("the kernel does not show system calls: %v", err)
+		}
+		number, _, _ := strings.Cut(string(raw), " ")
+		switch number {
+		case "232", "281", "22": // epoll_wait and epoll_pwait on amd64, epoll_pwait on arm64
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("thread %d does not wait: %s", thread, raw)
+		case <-tick.C:
 		}
 	}
 }
