@@ -19,11 +19,15 @@ func runChild(args []string) int {
 		fmt.Fprintln(os.Stderr, "apphost:", err)
 		return prefork.ExitFatal
 	}
+	// Loading makes much garbage once. Collecting it meanwhile takes longer
+	// than collecting it all at the end and giving the memory back: a Go guest
+	// of 4 MB is ready after 86 ms instead of 116 (bench/start, one child).
+	collect := debug.SetGCPercent(-1)
 	h, err := openHost(c)
 	if err != nil {
 		return c.Fail(err)
 	}
-	// Loading leaves garbage behind that would stay for the child's life.
+	debug.SetGCPercent(collect)
 	debug.FreeOSMemory()
 	if err := c.Serve(context.Background(), h); err != nil {
 		return c.Fail(err)
