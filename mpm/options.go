@@ -35,9 +35,12 @@ type Options struct {
 	StartTimeout time.Duration
 	// CandidateTimeout bounds each step of trying out a new generation.
 	CandidateTimeout time.Duration
-	// GracefulTimeout bounds how long a retired child may go on with what it
-	// serves; 0 means without bound.
+	// GracefulTimeout bounds how long a child that a reload retired may go on
+	// with what it serves; 0 means without bound.
 	GracefulTimeout time.Duration
+	// GracefulShutdownTimeout bounds a graceful stop, after which it goes on as
+	// a stop at once; 0 means without bound.
+	GracefulShutdownTimeout time.Duration
 	// KillTimeout is the time from asking a child to end at once to killing
 	// it.
 	KillTimeout time.Duration
@@ -104,6 +107,9 @@ func (o *Options) Validate() error {
 	positive("kill_timeout", o.KillTimeout)
 	if o.GracefulTimeout < 0 {
 		fault("graceful_timeout", "must not be negative, got %s", o.GracefulTimeout)
+	}
+	if o.GracefulShutdownTimeout < 0 {
+		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
 	}
 	return errors.Join(errs...)
 }

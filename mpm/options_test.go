@@ -35,6 +35,7 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"start_timeout", func(o *Options) { o.StartTimeout = 0 }},
 		{"candidate_timeout", func(o *Options) { o.CandidateTimeout = -time.Second }},
 		{"graceful_timeout", func(o *Options) { o.GracefulTimeout = -1 }},
+		{"graceful_shutdown_timeout", func(o *Options) { o.GracefulShutdownTimeout = -1 }},
 		{"kill_timeout", func(o *Options) { o.KillTimeout = 0 }},
 	} {
 		o := good()

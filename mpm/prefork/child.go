@@ -29,6 +29,7 @@ type Child struct {
 	generation sys.FD
 	lifeline   sys.FD
 	gate       sys.FD
+	hurry      sys.FD
 	report     sys.FD
 	listeners  []childListener
 
@@ -68,9 +69,10 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		generation: inherit(fdGeneration),
 		lifeline:   inherit(fdLifeline),
 		gate:       inherit(fdGate),
+		hurry:      inherit(fdHurry),
 		report:     inherit(fdReport),
 	}
-	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.report} {
+	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.hurry, c.report} {
 		if !p.IsPipe() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
@@ -276,9 +278,10 @@ func (c *Child) takePodByte() bool {
 	return n == 1 && err == nil
 }
 
-// stopping reports whether the generation is over or the master is gone.
+// stopping reports whether this connection is to be one of the last: the
+// generation is over or about to be, or the master is gone.
 func (c *Child) stopping() bool {
-	return sys.Closed(c.generation) || sys.Closed(c.lifeline)
+	return sys.Closed(c.hurry) || sys.Closed(c.lifeline)
 }
 
 func (c *Child) leave() {

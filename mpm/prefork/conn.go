@@ -68,13 +68,13 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 }
 
-// awaitRead waits for something to read. Between two requests the end of the
-// generation is the end of the connection; within one it is not.
+// awaitRead waits for something to read. Between two requests the
+// coming end of the generation is the end of the connection; within one it is not.
 func (c *conn) awaitRead() error {
 	var wake sys.Wake
 	var err error
 	if c.idle {
-		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.generation, c.child.lifeline)
+		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.hurry, c.child.lifeline)
 	} else {
 		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline)
 	}

@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "2"
+const handshakeVersion = "3"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -30,8 +30,9 @@ const (
 	fdGeneration = 6  // pipe, read: closed when the generation is over
 	fdLifeline   = 7  // pipe, read: closed when the master is gone
 	fdGate       = 8  // pipe, read: closed when the generation may accept
-	fdReport     = 9  // pipe, write: ready, or why not
-	fdListeners  = 10 // the listening sockets, in the order of the options
+	fdHurry      = 9  // pipe, read: closed when idle connections are to end
+	fdReport     = 10 // pipe, write: ready, or why not
+	fdListeners  = 11 // the listening sockets, in the order of the options
 )
 
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,

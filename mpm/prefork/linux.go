@@ -2,6 +2,7 @@ package prefork
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -131,7 +132,7 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	}
 	l.board[slot].Reset()
 	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pod.r, g.generation.r, l.lifelineR, g.gate.r, sys.None}
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pod.r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
 	for _, s := range g.socks {
 		fds = append(fds, s.FD())
 	}
@@ -202,7 +203,7 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		return nil, err
 	}
 	g := &linuxGeneration{system: l, image: img, socks: socks}
-	for _, p := range []*pipe{&g.pod, &g.generation, &g.gate} {
+	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
 			return nil, err
@@ -222,7 +223,11 @@ type linuxGeneration struct {
 	image  *image.Image
 	socks  []*listen.Socket
 
-	pod, generation, gate pipe
+	pod, generation, gate, hurry pipe
+}
+
+func (g *linuxGeneration) pipes() []*pipe {
+	return []*pipe{&g.pod, &g.generation, &g.gate, &g.hurry}
 }
 
 // pipe is a pair of descriptors; the zero value has none.
@@ -261,14 +266,35 @@ func (g *linuxGeneration) retireOne() error {
 	return nil
 }
 
+func (g *linuxGeneration) drain() error {
+	g.hurry.closeWriter()
+	var errs []error
+	for _, s := range g.socks {
+		errs = append(errs, s.FD().RefuseNew())
+	}
+	return errors.Join(errs...)
+}
+
+func (g *linuxGeneration) queued() (n int, err error) {
+	for _, s := range g.socks {
+		of, err := s.FD().Queued()
+		if err != nil {
+			return 0, err
+		}
+		n += of
+	}
+	return n, nil
+}
+
 func (g *linuxGeneration) retire() {
+	g.hurry.closeWriter()
 	g.generation.closeWriter()
 	g.system.table.Release(g.socks)
 	g.socks = nil
 }
 
 func (g *linuxGeneration) release() {
-	for _, p := range []*pipe{&g.pod, &g.generation, &g.gate} {
+	for _, p := range g.pipes() {
 		p.close()
 	}
 	g.system.table.Release(g.socks)

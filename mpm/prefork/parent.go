@@ -22,6 +22,9 @@ type Config struct {
 	// Hangup, if set, says what SIGHUP asks for: Restart, which is the
 	// default, or Stop when a terminal was closed.
 	Hangup func() Request
+	// OnTerminal says that the server was started on a terminal, whose every
+	// change of size sends SIGWINCH, which asks for a graceful stop otherwise.
+	OnTerminal bool
 	// Starting, if set, is called before the first child of the first
 	// generation is spawned.
 	Starting func(*image.Image)
@@ -55,6 +58,7 @@ type Parent struct {
 	reload *reload // the one under way
 	queued *reload // the one that follows it
 
+	winding  *windUp // a graceful stop
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
@@ -112,6 +116,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	}
 	p.bound(now, &next)
 	p.proceed(now, &next)
+	p.wind(now, &next)
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)

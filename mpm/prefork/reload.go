@@ -63,7 +63,14 @@ func (p *Parent) request(ev requested, now time.Time) {
 		p.stop(now)
 		return
 	}
-	if p.stopping {
+	if ev.what == GracefulStop {
+		if ev.reply != nil {
+			p.stopped = append(p.stopped, ev.reply)
+		}
+		p.gracefulStop(now)
+		return
+	}
+	if p.stopping || p.winding != nil {
 		if ev.reply != nil {
 			ev.reply <- p.stoppingResult()
 		}
@@ -84,7 +91,7 @@ func (p *Parent) request(ev requested, now time.Time) {
 
 // proceed moves the reload along as far as it can go now.
 func (p *Parent) proceed(now time.Time, next *wakeUp) {
-	if p.stopping {
+	if p.stopping || p.winding != nil {
 		p.abandon()
 		return
 	}

@@ -43,7 +43,7 @@ func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
 }
 
 // Run starts the server and serves until it is stopped. It owns the process's
-// children and the signals TERM, INT, HUP, USR1, CHLD and PIPE while it runs,
+// children and the signals TERM, INT, QUIT, WINCH, HUP, USR1, CHLD and PIPE while it runs,
 // so it is called once, and nothing else in the process may start or wait for
 // processes.
 //
@@ -58,7 +58,7 @@ func (m *Master) Run() error {
 	defer sys.release()
 	p := newParent(m.cfg, sys)
 
-	signals := notify(m.cfg.Hangup)
+	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal)
 	defer signals.stop()
 
 	p.begin(time.Now())
@@ -84,6 +84,7 @@ func (m *Master) Run() error {
 		m.catchUp(p)
 	}
 	if err := p.leftover(); err != nil {
+		p.farewell(err)
 		return err
 	}
 	p.release()
@@ -122,7 +123,7 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 	}
 	defer sys.release()
 	p := newParent(cfg, sys)
-	signals := notify(nil)
+	signals := notify(nil, true)
 	defer signals.stop()
 
 	p.begin(time.Now())

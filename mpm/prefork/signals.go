@@ -16,8 +16,8 @@ type signalEvents struct {
 }
 
 // notify starts to listen. hangup decides what SIGHUP asks for; nil means
-// Restart.
-func notify(hangup func() Request) *signalEvents {
+// Restart. On a terminal SIGWINCH means nothing.
+func notify(hangup func() Request, onTerminal bool) *signalEvents {
 	s := &signalEvents{events: make(chan event), done: make(chan struct{})}
 	ask := func(what Request) func() event {
 		return func() event { return requested{what: what} }
@@ -25,6 +25,12 @@ func notify(hangup func() Request) *signalEvents {
 	s.on(func() event { return childrenEnded{} }, syscall.SIGCHLD)
 	s.on(ask(Stop), syscall.SIGTERM)
 	s.on(ask(Stop), syscall.SIGINT)
+	s.on(ask(GracefulStop), syscall.SIGQUIT)
+	if onTerminal {
+		s.on(nil, syscall.SIGWINCH)
+	} else {
+		s.on(ask(GracefulStop), syscall.SIGWINCH)
+	}
 	s.on(ask(Reload), syscall.SIGUSR1)
 	s.on(func() event {
 		if hangup == nil {

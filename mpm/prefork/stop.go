@@ -28,6 +28,11 @@ func (p *Parent) stop(now time.Time) {
 		}
 	}
 	p.giveUpAt = now.Add(longest + unkillable)
+	p.cancelReload(now)
+}
+
+// cancelReload ends the reload under way and the one that waits.
+func (p *Parent) cancelReload(now time.Time) {
 	refusal := p.stoppingResult()
 	if p.queued != nil {
 		p.queued.answer(refusal)
@@ -37,7 +42,7 @@ func (p *Parent) stop(now time.Time) {
 	if r == nil {
 		return
 	}
-	if r.trial != nil {
+	if r.trial != nil && !r.trial.exited {
 		if err := r.trial.proc.signal(syscall.SIGKILL); err != nil {
 			p.log.Error("cannot kill candidate", "pid", r.trial.proc.pid(), "err", err)
 		}
@@ -86,9 +91,19 @@ func (p *Parent) release() {
 		g.release()
 	}
 	p.retired = nil
-	for _, reply := range p.stopped {
-		reply <- Result{}
+	p.farewell(nil)
+}
+
+// farewell tells those who asked for a stop how it went.
+func (p *Parent) farewell(err error) {
+	var res Result
+	if err != nil {
+		res.Errors = splitLines(err)
 	}
+	for _, reply := range p.stopped {
+		reply <- res
+	}
+	p.stopped = nil
 }
 
 // splitLines gives each line of a joined error.

@@ -48,6 +48,12 @@ type generationFiles interface {
 	open()
 	// retireOne makes one idle child leave.
 	retireOne() error
+	// drain lets no further connection into the queues of the listeners, and
+	// makes the children end what idles between two requests. They go on
+	// accepting what is in the queues.
+	drain() error
+	// queued is how many connections wait in the queues.
+	queued() (int, error)
 	// retire makes every child leave once it is idle.
 	retire()
 	// release closes everything, after the last child is gone.
@@ -108,6 +114,10 @@ const (
 	Restart
 	// Stop ends all children and the master.
 	Stop
+	// GracefulStop ends the master after its last connection: no new ones are
+	// taken, those that wait to be accepted and those that are served are
+	// served to their end. A Stop meanwhile ends it at once.
+	GracefulStop
 )
 
 // Result is the answer to a Request.

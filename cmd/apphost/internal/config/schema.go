@@ -84,6 +84,7 @@ func (d *decoder) mpm(t *table) {
 	t.duration("start_timeout", &o.StartTimeout)
 	t.duration("candidate_timeout", &o.CandidateTimeout)
 	t.duration("graceful_timeout", &o.GracefulTimeout)
+	t.duration("graceful_shutdown_timeout", &o.GracefulShutdownTimeout)
 	t.duration("kill_timeout", &o.KillTimeout)
 	for i, dst := range []*int{&o.MaxRequestWorkers, &o.MaxConnectionsPerChild} {
 		t.oldInteger(oldNames[i].old, oldNames[i].now, dst)

@@ -1,0 +1,91 @@
+package sys
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// What waits in the queue stays and can be served; who comes later never has
+// a connection, and so has none to lose.
+func TestRefuseNewKeepsTheQueue(t *testing.T) {
+	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	addr, err := l.LocalAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const clients = 5
+	var conns []net.Conn
+	for range clients {
+		conn, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	if n, err := l.Queued(); n != clients || err != nil {
+		t.Fatalf("%d in the queue, %v; want %d", n, err, clients)
+	}
+	if err := l.RefuseNew(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr.String()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a connection after the end: %v, %v", conn, err)
+	}
+	for range clients {
+		fd, _, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fd.Send([]byte("x")); err != nil {
+			t.Error(err)
+		}
+		_ = fd.Close()
+	}
+	if n, err := l.Queued(); n != 0 || err != nil {
+		t.Errorf("%d in the queue after all were accepted, %v", n, err)
+	}
+	_ = l.Shutdown()
+	for i, conn := range conns {
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if n, err := conn.Read(make([]byte, 2)); n != 1 || err != nil {
+			t.Errorf("client %d reads %d bytes, %v", i, n, err)
+		}
+	}
+}
+
+// The reason for RefuseNew: shutdown, even of the reading side only, resets
+// whoever waits.
+func TestShutdownOfAListenerResetsItsQueue(t *testing.T) {
+	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	addr, err := l.LocalAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if err := l.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Errorf("the client reads %d bytes; RefuseNew and its callers could be simpler", n)
+	}
+}
