@@ -63,6 +63,14 @@ func TestEveryStateHasAName(t *testing.T) {
 		} else {
 			seen[name] = true
 		}
+		if letter := string(s.Letter()); letter == "?" || seen[letter] {
+			t.Errorf("state %d has the letter %s", uint32(s), letter)
+		} else {
+			seen[letter] = true
+		}
+	}
+	if got := State(99).Letter(); got != '?' {
+		t.Errorf("an unknown state has the letter %c", got)
 	}
 	if got := State(99).String(); got != "state(99)" {
 		t.Errorf("an unknown state is called %q", got)

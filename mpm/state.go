@@ -34,6 +34,15 @@ func (s State) String() string {
 	return "state(" + strconv.FormatUint(uint64(s), 10) + ")"
 }
 
+// Letter is the state's letter on a scoreboard, as Apache httpd has them.
+func (s State) Letter() byte {
+	const letters = ".S_RWKLDCGI"
+	if int(s) < len(letters) {
+		return letters[s]
+	}
+	return '?'
+}
+
 // Busy reports whether a child in this state is serving a connection.
 func (s State) Busy() bool {
 	return s >= StateReading && s <= StateClosing

@@ -65,19 +65,25 @@ Put NAME.wasm into the plugin folder and start the server:
   apphost -c config.toml      serve in the foreground until SIGTERM or Ctrl-C
   apphost -t -c config.toml   check the configuration and every plugin
   apphost reload -c config.toml
-                              let a running server take up what changed`,
+                              let a running server take up what changed
+  apphost status -c config.toml
+                              show how the running server and its children are
+  apphost stop -c config.toml
+                              stop the running server; --graceful lets it serve
+                              to its end what it serves
+
+Signals to the server: TERM and INT stop it; QUIT, and WINCH unless it was
+started on a terminal, stop it gracefully; USR1 reloads; HUP reloads and
+ends the old children at once.`,
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case showVersion:
+			if showVersion {
 				_, err := fmt.Fprintln(stdout, versionText())
 				return err
-			case configPath == "":
-				return usageError{errors.New("no configuration file is named; use -c FILE")}
 			}
-			path, err := realPath(configPath)
+			path, err := namedConfig(configPath)
 			if err != nil {
 				return err
 			}
@@ -93,7 +99,8 @@ Put NAME.wasm into the plugin folder and start the server:
 	root.PersistentFlags().StringVarP(&configPath, "config", "c", "", "the configuration `FILE`")
 	root.Flags().BoolVarP(&check, "test", "t", false, "check configuration and plugins, print every error, and exit")
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version and exit")
-	root.AddCommand(reloadCommand(&configPath, stdout), inspectCommand(stdout))
+	root.AddCommand(reloadCommand(&configPath, stdout), stopCommand(&configPath, stdout),
+		statusCommand(&configPath, stdout), inspectCommand(stdout))
 	return root
 }
 
@@ -107,16 +114,21 @@ new generation serves every new connection (exit status 0), or prints why
 it cannot (exit status 1); then the server goes on as before.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if *configPath == "" {
-				return usageError{errors.New("no configuration file is named; use -c FILE")}
-			}
-			path, err := realPath(*configPath)
+			path, err := namedConfig(*configPath)
 			if err != nil {
 				return err
 			}
 			return reload(path, stdout)
 		},
 	}
+}
+
+// namedConfig is the real path of the configuration file that was named.
+func namedConfig(path string) (string, error) {
+	if path == "" {
+		return "", usageError{errors.New("no configuration file is named; use -c FILE")}
+	}
+	return realPath(path)
 }
 
 // realPath is the one absolute name of a file, whichever link leads to it, so

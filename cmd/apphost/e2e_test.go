@@ -294,7 +294,7 @@ func TestE2ECommandLine(t *testing.T) {
 		want []string
 	}{
 		{"-V", 0, []string{"apphost 0.", "linux"}},
-		{"--help", 0, []string{"apphost -c", "reload", "inspect"}},
+		{"--help", 0, []string{"apphost -c", "reload", "stop", "status", "inspect"}},
 		{"", 2, []string{"no configuration file", "-c FILE"}},
 		{"--nonsense", 2, []string{"nonsense"}},
 		{"nonsense", 2, []string{"apphost: unknown command or argument \"nonsense\""}},
@@ -303,6 +303,11 @@ func TestE2ECommandLine(t *testing.T) {
 		{"-t -c config.toml", 0, []string{"plugin echo: ABI conn", "plugin hello: ABI http-wasm", "config.toml is good"}},
 		{"-t -c missing.toml", 1, []string{"missing.toml", "no such file"}},
 		{"reload -c config.toml", 1, []string{"no server with the configuration file", "XDG_RUNTIME_DIR"}},
+		{"stop -c config.toml", 1, []string{"no server with the configuration file"}},
+		{"stop --graceful -c config.toml", 1, []string{"no server with the configuration file"}},
+		{"status -c config.toml", 1, []string{"no server with the configuration file"}},
+		{"status --json", 2, []string{"-c FILE"}},
+		{"stop now -c config.toml", 2, []string{`"now"`}},
 		{"inspect plugins/echo.wasm", 0, []string{"ABI conn", "apphost_v1.conn_read", "process_connection"}},
 		{"inspect plugins/hello.wasm", 0, []string{"ABI http-wasm", "http_handler.", "handle_request"}},
 		{"inspect plugins", 1, []string{"not a regular file"}},

@@ -30,10 +30,11 @@ func runMaster(configPath string, stderr io.Writer) error {
 	ready := make(chan struct{})
 	first := true
 	master := prefork.NewMaster(prefork.Config{
-		ConfigPath: configPath, Environment: os.Environ(),
-		Logger:   slog.New(log),
-		Hangup:   hangup(term.IsTerminal(stdinFD)),
-		Starting: log.useImage,
+		PID: os.Getpid(), ConfigPath: configPath, Environment: os.Environ(),
+		Logger:     slog.New(log),
+		Hangup:     hangup(term.IsTerminal(stdinFD)),
+		OnTerminal: onTerminal(),
+		Starting:   log.useImage,
 		Serving: func(s prefork.Status) {
 			log.useImage(s.Image)
 			announce(slog.New(log), s)
@@ -43,15 +44,7 @@ func runMaster(configPath string, stderr io.Writer) error {
 			}
 		},
 	})
-	answer := func(ctx context.Context) prefork.Result {
-		<-ready
-		r, err := master.Ask(ctx, prefork.Reload)
-		if err != nil {
-			return prefork.Result{Errors: []string{err.Error()}}
-		}
-		return r
-	}
-	go server.Serve(answer)
+	go server.Serve((&requests{master: master, configPath: configPath, ready: ready}).do)
 	err = master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
@@ -95,6 +88,17 @@ func hangup(hadTerminal bool) func() prefork.Request {
 		}
 		return prefork.Restart
 	}
+}
+
+// onTerminal reports whether the server was started on a terminal, wherever its
+// input and output go. Whoever runs on one hears of its changes of size.
+func onTerminal() bool {
+	tty, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	_ = tty.Close()
+	return true
 }
 
 // announce says what serves where.
@@ -143,23 +147,29 @@ func checkConfig(configPath, shown string, stdout io.Writer) error {
 
 // reload asks the running server to reload and says how it went.
 func reload(configPath string, stdout io.Writer) error {
-	r, err := control.Reload(context.Background(), configPath)
-	if err != nil {
+	var r prefork.Result
+	if err := control.Ask(context.Background(), configPath, control.Reload, &r); err != nil {
 		return err
 	}
 	printWarnings(stdout, r.Warnings)
 	if len(r.Errors) > 0 {
-		var lines []error
-		for _, e := range r.Errors {
-			lines = append(lines, errors.New(e))
-		}
+		lines := errorsOf(r)
 		if r.Generation > 0 {
 			lines = append(lines, fmt.Errorf("not reloaded; generation %d serves on", r.Generation))
 		}
 		return errors.Join(lines...)
 	}
-	_, err = fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
+	_, err := fmt.Fprintf(stdout, "generation %d serves\n", r.Generation)
 	return err
+}
+
+// errorsOf are the reasons of a failed request.
+func errorsOf(r prefork.Result) []error {
+	var lines []error
+	for _, e := range r.Errors {
+		lines = append(lines, errors.New(e))
+	}
+	return lines
 }
 
 func printWarnings(w io.Writer, lines []string) {

@@ -30,6 +30,10 @@ type Server struct {
 	// ExtraFiles are what the master is started with beside the standard
 	// files.
 	ExtraFiles []*os.File
+	// Terminal, if set, is the terminal to start the master on. Detached
+	// starts it on none, whatever the test runs on.
+	Terminal *os.File
+	Detached bool
 
 	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
 	t       testing.TB
@@ -109,6 +113,12 @@ func (s *Server) Start() {
 		s.t.Fatal(err)
 	}
 	s.cmd.Stderr, s.cmd.ExtraFiles = w, s.ExtraFiles
+	if s.Terminal != nil {
+		s.cmd.Stdin = s.Terminal
+	}
+	if s.Terminal != nil || s.Detached {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal != nil}
+	}
 	err = s.cmd.Start()
 	w.Close()
 	if err != nil {

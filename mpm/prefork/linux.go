@@ -216,6 +216,8 @@ func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
 func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
 
+func (l *linux) slotConns(slot int) (child, total uint64) { return l.board[slot].Conns() }
+
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
 type linuxGeneration struct {

@@ -12,6 +12,8 @@ import (
 
 // Config is what a Parent is made with.
 type Config struct {
+	// PID is the master's, as told to people.
+	PID int
 	// ConfigPath is handed to candidates, who read it.
 	ConfigPath string
 	// Environment is what children and candidates get as theirs, less what a
@@ -58,6 +60,9 @@ type Parent struct {
 	reload *reload // the one under way
 	queued *reload // the one that follows it
 
+	started    time.Time
+	lastReload *ReloadStatus
+
 	winding  *windUp // a graceful stop
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
@@ -71,6 +76,7 @@ func newParent(cfg Config, sys system) *Parent {
 
 // begin starts the first generation.
 func (p *Parent) begin(now time.Time) {
+	p.started = now
 	p.reload = new(reload)
 	p.tryOut(now)
 }
@@ -99,6 +105,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		}
 	case requested:
 		p.request(ev, now)
+	case inspected:
+		ev.reply <- p.snapshot(now)
 	}
 }
 

@@ -266,7 +266,7 @@ func (p *Parent) prove(r *reload, now time.Time) {
 	}
 	r.handover = now.Add(handoverTimeout)
 	if r.old == nil {
-		p.finish(r)
+		p.finish(r, now)
 	}
 }
 
@@ -283,13 +283,16 @@ func (p *Parent) handOver(r *reload, now time.Time) {
 			p.log.Warn("an idle child of the old generation does not leave", "slot", slot, "pid", ch.proc.pid())
 		}
 	}
-	p.finish(r)
+	p.finish(r, now)
 }
 
 // finish ends a reload that was done.
-func (p *Parent) finish(r *reload) {
+func (p *Parent) finish(r *reload, now time.Time) {
 	g := p.serving
 	p.reload = nil
+	if r.old != nil {
+		p.recordReload(nil, now)
+	}
 	p.log.Debug("generation serves", "generation", g.number)
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
@@ -319,6 +322,7 @@ func (p *Parent) fail(faults []string, now time.Time) {
 		r.answer(*p.failed)
 		return
 	}
+	p.recordReload(faults, now)
 	for _, w := range r.warnings {
 		p.log.Warn("warning of a failed reload", "warning", w)
 	}

@@ -34,11 +34,34 @@ func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
+	return await(ctx, reply)
+}
+
+// Inspect returns how the running master and its children are. It may be
+// called by any goroutine. It fails only when ctx ends first.
+func (m *Master) Inspect(ctx context.Context) (Snapshot, error) {
+	reply := make(chan Snapshot, 1)
+	select {
+	case m.events <- inspected{reply}:
+	case <-ctx.Done():
+		return Snapshot{}, ctx.Err()
+	}
+	return await(ctx, reply)
+}
+
+// await prefers an answer that is there to a ctx that has ended.
+func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 	select {
 	case r := <-reply:
 		return r, nil
 	case <-ctx.Done():
-		return Result{}, ctx.Err()
+	}
+	select {
+	case r := <-reply:
+		return r, nil
+	default:
+		var none T
+		return none, ctx.Err()
 	}
 }
 

@@ -22,6 +22,9 @@ type system interface {
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
 	slotState(slot int) mpm.State
+	// slotConns is how many connections, by the scoreboard, the child in a
+	// slot has served, and all children of the slot.
+	slotConns(slot int) (child, total uint64)
 }
 
 // process is one that the master started.
@@ -92,6 +95,8 @@ type (
 		what  Request
 		reply chan<- Result
 	}
+	// inspected is a wish to see how things are.
+	inspected struct{ reply chan<- Snapshot }
 )
 
 func (childrenEnded) isEvent()   {}
@@ -100,6 +105,7 @@ func (childClosed) isEvent()     {}
 func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}
 func (requested) isEvent()       {}
+func (inspected) isEvent()       {}
 
 // Request is what an operator can ask a running master for.
 type Request int

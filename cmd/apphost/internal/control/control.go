@@ -3,16 +3,15 @@
 // after the configuration file. There is one for each configuration file, so
 // it also tells that a server with that file runs already.
 //
-// A request is one line of JSON, and so is its answer. The package carries
-// requests; it decides nothing.
+// A request is one line of JSON, and so is its answer. The connection of a stop
+// is closed by the end of the server's process and not before, so that its
+// client sees that. The package carries requests; it decides nothing.
 package control
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,10 +19,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
-
-	"github.com/apphost/apphost/mpm/prefork"
 )
 
 const (
@@ -34,11 +32,27 @@ const (
 	pathBytes = 107
 )
 
+// Verb is what a request asks for.
+type Verb string
+
+// The verbs.
+const (
+	Reload       Verb = "reload"
+	Stop         Verb = "stop"
+	GracefulStop Verb = "graceful-stop"
+	Status       Verb = "status"
+)
+
+// endsServer reports whether the server's end follows.
+func (v Verb) endsServer() bool { return v == Stop || v == GracefulStop }
+
 type request struct {
-	Verb string `json:"verb"`
+	Verb Verb `json:"verb"`
 }
 
-const verbReload = "reload"
+// failure is the answer to a request that is none. Its field is that of
+// prefork.Result.
+type failure struct{ Errors []string }
 
 // ErrRunning is returned by Listen when a server with the same configuration
 // file runs already.
@@ -69,6 +83,14 @@ func folder() string {
 type Server struct {
 	listener *net.UnixListener
 	path     string
+
+	ctx    context.Context // of all requests
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	asked   sync.WaitGroup // requests to be answered
+	closed  bool
+	keeping []net.Conn // until the process ends
 }
 
 // Listen opens the socket. One that a killed server left behind is replaced.
@@ -104,7 +126,9 @@ func Listen(configPath string) (*Server, error) {
 		_ = l.Close()
 		return nil, fmt.Errorf("protect control socket: %w", err)
 	}
-	return &Server{listener: l, path: path}, nil
+	s := &Server{listener: l, path: path}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // ownFolder makes the folder, and refuses one that others could have made or
@@ -122,65 +146,4 @@ func ownFolder(dir string) error {
 		return fmt.Errorf("%s is not a folder of this user alone", dir)
 	}
 	return nil
-}
-
-// Serve answers requests until the server is closed.
-func (s *Server) Serve(reload func(context.Context) prefork.Result) {
-	for {
-		conn, err := s.listener.AcceptUnix()
-		if err != nil {
-			return
-		}
-		go answer(conn, reload)
-	}
-}
-
-func answer(conn *net.UnixConn, reload func(context.Context) prefork.Result) {
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(connectTimeout))
-	lines := bufio.NewScanner(conn)
-	lines.Buffer(nil, requestBytes)
-	if !lines.Scan() {
-		return // only looked whether somebody is here
-	}
-	var result prefork.Result
-	var r request
-	switch err := json.Unmarshal(lines.Bytes(), &r); {
-	case err != nil:
-		result.Errors = []string{"the request is not understood: " + err.Error()}
-	case r.Verb == verbReload:
-		_ = conn.SetDeadline(time.Time{})
-		result = reload(context.Background())
-		_ = conn.SetDeadline(time.Now().Add(connectTimeout))
-	default:
-		result.Errors = []string{fmt.Sprintf("this server does not know the request %q", r.Verb)}
-	}
-	_ = json.NewEncoder(conn).Encode(result) // whoever asked may be gone
-}
-
-// Close closes and removes the socket.
-func (s *Server) Close() {
-	_ = s.listener.Close() // which also unlinks it
-}
-
-// Reload asks the server of a configuration file to reload, and waits for the
-// result, which takes as long as the plugins do.
-func Reload(ctx context.Context, configPath string) (prefork.Result, error) {
-	var result prefork.Result
-	dialer := net.Dialer{Timeout: connectTimeout}
-	conn, err := dialer.DialContext(ctx, "unix", Path(configPath))
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-			return result, fmt.Errorf("no server with the configuration file %s answers at %s; it is started with 'apphost -c', by the same user and with the same XDG_RUNTIME_DIR", configPath, Path(configPath))
-		}
-		return result, fmt.Errorf("reach server: %w", err)
-	}
-	defer func() { _ = conn.Close() }()
-	if err := json.NewEncoder(conn).Encode(request{Verb: verbReload}); err != nil {
-		return result, fmt.Errorf("ask server: %w", err)
-	}
-	if err := json.NewDecoder(conn).Decode(&result); err != nil {
-		return result, fmt.Errorf("the server went away before it answered: %w", err)
-	}
-	return result, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -32,15 +33,19 @@ func serve(t *testing.T, configPath string, result prefork.Result) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	go s.Serve(func(context.Context) prefork.Result { return result })
+	go s.Serve(func(context.Context, Verb) any { return result })
 	return s
+}
+
+func reload(t *testing.T, configPath string) (r prefork.Result, err error) {
+	return r, Ask(t.Context(), configPath, Reload, &r)
 }
 
 func TestReloadBringsTheResultBack(t *testing.T) {
 	runtimeFolder(t)
 	want := prefork.Result{Generation: 7, Errors: []string{"one", "two"}, Warnings: []string{"old key"}}
 	serve(t, "/etc/a.toml", want)
-	got, err := Reload(t.Context(), "/etc/a.toml")
+	got, err := reload(t, "/etc/a.toml")
 	if err != nil || got.Generation != 7 || len(got.Errors) != 2 || len(got.Warnings) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -49,7 +54,7 @@ func TestReloadBringsTheResultBack(t *testing.T) {
 func TestEachConfigurationFileHasItsOwnSocket(t *testing.T) {
 	runtimeFolder(t)
 	serve(t, "/etc/a.toml", prefork.Result{Generation: 1})
-	if _, err := Reload(t.Context(), "/srv/a.toml"); err == nil || !strings.Contains(err.Error(), "no server") {
+	if _, err := reload(t, "/srv/a.toml"); err == nil || !strings.Contains(err.Error(), "no server") {
 		t.Errorf("reload of another file: %v", err)
 	}
 	if _, err := Listen("/etc/a.toml"); !errors.Is(err, ErrRunning) {
@@ -65,11 +70,11 @@ func TestASocketLeftBehindIsReplaced(t *testing.T) {
 	}
 	s.listener.SetUnlinkOnClose(false) // as after a kill
 	s.Close()
-	if _, err := Reload(t.Context(), "/etc/a.toml"); err == nil || !strings.Contains(err.Error(), "no server") {
+	if _, err := reload(t, "/etc/a.toml"); err == nil || !strings.Contains(err.Error(), "no server") {
 		t.Errorf("reload with a stale socket: %v", err)
 	}
 	serve(t, "/etc/a.toml", prefork.Result{Generation: 2})
-	if r, err := Reload(t.Context(), "/etc/a.toml"); err != nil || r.Generation != 2 {
+	if r, err := reload(t, "/etc/a.toml"); err != nil || r.Generation != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -104,5 +109,60 @@ func TestNonsenseIsAnsweredWithAnError(t *testing.T) {
 			t.Errorf("%q is answered %q, %v", text, answer, err)
 		}
 		conn.Close()
+	}
+}
+
+// The answer to a stop is there when the process is gone, which closes the
+// connection.
+func TestAStopIsAnsweredAtTheEnd(t *testing.T) {
+	runtimeFolder(t)
+	s := serve(t, "/etc/a.toml", prefork.Result{})
+	ended := make(chan error, 1)
+	go func() { ended <- Ask(t.Context(), "/etc/a.toml", Stop, new(prefork.Result)) }()
+	var kept []net.Conn
+	for len(kept) == 0 {
+		s.mu.Lock()
+		kept = s.keeping
+		s.mu.Unlock()
+		runtime.Gosched()
+	}
+	s.Close()
+	select {
+	case err := <-ended:
+		t.Fatalf("the stop is over before the process: %v", err)
+	default:
+	}
+	_ = kept[0].Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Close waits for the answers that are under way, and ends what they wait for.
+func TestCloseAnswersEverybody(t *testing.T) {
+	runtimeFolder(t)
+	s, err := Listen("/etc/a.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := make(chan struct{})
+	go s.Serve(func(ctx context.Context, _ Verb) any {
+		close(begun)
+		<-ctx.Done()
+		return prefork.Result{Errors: []string{"too late"}}
+	})
+	type answer struct {
+		r   prefork.Result
+		err error
+	}
+	ended := make(chan answer, 1)
+	go func() {
+		r, err := reload(t, "/etc/a.toml")
+		ended <- answer{r, err}
+	}()
+	<-begun
+	s.Close()
+	if a := <-ended; a.err != nil || len(a.r.Errors) != 1 {
+		t.Errorf("%+v, %v", a.r, a.err)
 	}
 }

@@ -1,0 +1,81 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Serve answers requests until the server is closed. do does what a verb asks
+// for and returns the answer, of a type that package json can encode; it
+// returns soon when ctx ends.
+func (s *Server) Serve(do func(context.Context, Verb) any) {
+	for {
+		conn, err := s.listener.AcceptUnix()
+		if err != nil {
+			return
+		}
+		go s.answer(conn, do)
+	}
+}
+
+func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Verb) any) {
+	_ = conn.SetDeadline(time.Now().Add(connectTimeout))
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, requestBytes)
+	if !lines.Scan() || !s.begin() {
+		_ = conn.Close() // only looked whether somebody is here, or comes too late
+		return
+	}
+	defer s.asked.Done()
+	var answer any
+	var r request
+	switch err := json.Unmarshal(lines.Bytes(), &r); {
+	case err != nil:
+		answer = failure{[]string{"the request is not understood: " + err.Error()}}
+	case r.Verb == Reload, r.Verb == Stop, r.Verb == GracefulStop, r.Verb == Status:
+		_ = conn.SetDeadline(time.Time{})
+		answer = do(s.ctx, r.Verb)
+		_ = conn.SetDeadline(time.Now().Add(connectTimeout))
+	default:
+		answer = failure{[]string{fmt.Sprintf("this server does not know the request %q", r.Verb)}}
+	}
+	_ = json.NewEncoder(conn).Encode(answer) // whoever asked may be gone
+	if r.Verb.endsServer() {
+		s.keep(conn)
+		return
+	}
+	_ = conn.Close()
+}
+
+// begin notes a request that Close will wait for.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.asked.Add(1)
+	return true
+}
+
+// keep leaves a connection to the end of the process.
+func (s *Server) keep(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keeping = append(s.keeping, conn)
+}
+
+// Close closes and removes the socket, and sees to it that who asked has an
+// answer.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	_ = s.listener.Close() // which also unlinks it
+	s.cancel()
+	s.asked.Wait() // each ends with ctx, and writes with a deadline
+}

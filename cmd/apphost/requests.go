@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+
+	"github.com/apphost/apphost/cmd/apphost/internal/control"
+	"github.com/apphost/apphost/mpm/prefork"
+)
+
+// requests does what comes through the control socket.
+type requests struct {
+	master     *prefork.Master
+	configPath string
+	ready      <-chan struct{} // closed when the first generation serves
+}
+
+func (q *requests) do(ctx context.Context, verb control.Verb) any {
+	switch verb {
+	case control.Stop:
+		return q.ask(ctx, prefork.Stop)
+	case control.GracefulStop:
+		return q.ask(ctx, prefork.GracefulStop)
+	case control.Status:
+		s, err := q.master.Inspect(ctx)
+		if err != nil {
+			return ended
+		}
+		return statusReport{Version: version, Config: q.configPath, Snapshot: s}
+	case control.Reload:
+		select {
+		case <-q.ready:
+		case <-ctx.Done():
+			return ended
+		}
+		return q.ask(ctx, prefork.Reload)
+	}
+	panic("BUG: the control socket passed on the request " + string(verb))
+}
+
+func (q *requests) ask(ctx context.Context, what prefork.Request) prefork.Result {
+	r, err := q.master.Ask(ctx, what)
+	if err != nil {
+		return ended
+	}
+	return r
+}
+
+// ended answers a request that a server does not live to see done.
+var ended = prefork.Result{Errors: []string{"the server has stopped"}}

@@ -1,0 +1,194 @@
+package prefork
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+)
+
+// Snapshot is the master's view of itself and its children at one moment. Its
+// JSON form is what 'apphost status --json' prints: fields may be added, those
+// that are there keep their name and meaning.
+type Snapshot struct {
+	// PID is the master's.
+	PID int `json:"pid"`
+	// State is "starting", "serving", "reloading", "stopping gracefully" or
+	// "stopping".
+	State string `json:"state"`
+	// Started is when the master began, UptimeSeconds how long ago that was.
+	Started       time.Time `json:"started"`
+	UptimeSeconds float64   `json:"uptime_seconds"`
+	// Generations has those that have children or are about to have them,
+	// oldest first.
+	Generations []GenerationStatus `json:"generations"`
+	// Listeners are those of the serving generation.
+	Listeners []ListenerStatus `json:"listeners"`
+	// Idle and Busy count the children of the serving generation that wait
+	// for a connection, and that serve one.
+	Idle int `json:"idle"`
+	Busy int `json:"busy"`
+	// Scoreboard has a letter for each slot, see SlotStatus, and a dot for one
+	// without a child, up to max_request_workers or the last child.
+	Scoreboard string `json:"scoreboard"`
+	// Slots are those with a child.
+	Slots []SlotStatus `json:"slots"`
+	// Spawning is how it goes with new children.
+	Spawning SpawnStatus `json:"spawning"`
+	// LastReload is how the last one ended, nil before the first.
+	LastReload *ReloadStatus `json:"last_reload"`
+}
+
+// GenerationStatus describes a generation.
+type GenerationStatus struct {
+	Number uint64 `json:"number"`
+	// State is "proving" (its children are not all ready yet), "serving",
+	// "draining" (serving what is in the accept queues, before a graceful
+	// stop) or "retired" (finishing what it serves).
+	State    string `json:"state"`
+	Children int    `json:"children"`
+}
+
+// ListenerStatus describes a listening socket.
+type ListenerStatus struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// SlotStatus describes a child. Pid, generation and age are what the master
+// knows, state and connections the child's own word.
+type SlotStatus struct {
+	Slot       int    `json:"slot"`
+	PID        int    `json:"pid"`
+	Generation uint64 `json:"generation"`
+	// State is mpm.State's name, Letter its letter: _ ready, S starting, R
+	// reading, W writing, K keepalive, L logging, C closing, G retired and
+	// finishing what it serves, I about to leave.
+	State  string `json:"state"`
+	Letter string `json:"letter"`
+	// ChildConnections is how many connections this child has served,
+	// SlotConnections how many all children of the slot have.
+	ChildConnections uint64  `json:"child_connections"`
+	SlotConnections  uint64  `json:"slot_connections"`
+	AgeSeconds       float64 `json:"age_seconds"`
+}
+
+// SpawnStatus tells whether children live.
+type SpawnStatus struct {
+	// Failures is how many children in a row died young, or could not be
+	// started; 0 is the rule.
+	Failures int `json:"failures"`
+	// PausedSeconds is how long no child is started because of that.
+	PausedSeconds float64 `json:"paused_seconds"`
+	// Full says that every child is busy and no more may be started.
+	Full bool `json:"full"`
+}
+
+// ReloadStatus is the end of a reload.
+type ReloadStatus struct {
+	Time time.Time `json:"time"`
+	// Generation is the one that served afterwards.
+	Generation uint64 `json:"generation"`
+	// Errors say why it failed; none means it was done.
+	Errors []string `json:"errors"`
+}
+
+// snapshot looks at everything and changes nothing.
+func (p *Parent) snapshot(now time.Time) Snapshot {
+	s := Snapshot{
+		PID: p.cfg.PID, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
+		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
+		LastReload: p.lastReload,
+	}
+	for _, g := range p.retired {
+		s.Generations = append(s.Generations, GenerationStatus{g.number, "retired", g.children})
+	}
+	shown := 0
+	if g := p.serving; g != nil {
+		state := "serving"
+		if p.winding != nil {
+			state = "draining"
+		}
+		s.Generations = append(s.Generations, GenerationStatus{g.number, state, g.children})
+		for _, l := range g.files.sockets() {
+			s.Listeners = append(s.Listeners, ListenerStatus{l.Name, l.Address.String()})
+		}
+		s.Spawning = SpawnStatus{Full: g.full}
+		if now.Sub(g.failed) <= calm+backoff(g.failures) {
+			s.Spawning.Failures = g.failures
+			s.Spawning.PausedSeconds = max(0, g.notBefore.Sub(now).Seconds())
+		}
+		shown = g.options.MaxRequestWorkers
+	}
+	if r := p.reload; r != nil && r.next != nil {
+		s.Generations = append(s.Generations, GenerationStatus{r.next.number, "proving", r.next.children})
+	}
+	// A stop and a failed proof retire without an order among them.
+	slices.SortFunc(s.Generations, func(a, b GenerationStatus) int { return int(int64(a.Number - b.Number)) })
+	p.snapshotSlots(&s, shown, now)
+	return s
+}
+
+// snapshotSlots adds the children and the scoreboard, which has at least shown
+// letters.
+func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
+	letters := []byte(strings.Repeat(".", len(p.slots)))
+	for slot, ch := range p.slots {
+		if ch == nil || ch.reaped {
+			continue
+		}
+		state := p.stateOf(ch)
+		letters[slot] = state.Letter()
+		ofChild, ofSlot := p.sys.slotConns(slot)
+		s.Slots = append(s.Slots, SlotStatus{
+			Slot: slot, PID: ch.proc.pid(), Generation: ch.generation.number,
+			State: state.String(), Letter: string(state.Letter()),
+			ChildConnections: ofChild, SlotConnections: ofSlot, AgeSeconds: now.Sub(ch.spawned).Seconds(),
+		})
+		if ch.generation == p.serving {
+			switch {
+			case state == mpm.StateReady:
+				s.Idle++
+			case state.Busy():
+				s.Busy++
+			}
+		}
+		shown = max(shown, slot+1)
+	}
+	s.Scoreboard = string(letters[:min(shown, len(letters))])
+}
+
+// stateOf is what a child does. That it starts, or that its generation is
+// over, the master knows better than the child.
+func (p *Parent) stateOf(ch *child) mpm.State {
+	switch state := p.sys.slotState(ch.slot); {
+	case !ch.ready && !state.Busy():
+		return mpm.StateStarting
+	case ch.generation.retired:
+		return mpm.StateGraceful
+	case state == mpm.StateDead:
+		return mpm.StateClosing // it says so, and lives
+	default:
+		return state
+	}
+}
+
+func (p *Parent) phase() string {
+	switch {
+	case p.stopping:
+		return "stopping"
+	case p.winding != nil:
+		return "stopping gracefully"
+	case p.serving == nil:
+		return "starting"
+	case p.reload != nil:
+		return "reloading"
+	}
+	return "serving"
+}
+
+// recordReload keeps the end of a reload for snapshot.
+func (p *Parent) recordReload(faults []string, now time.Time) {
+	p.lastReload = &ReloadStatus{Time: now, Generation: p.serving.number, Errors: append([]string{}, faults...)}
+}
