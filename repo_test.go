@@ -107,6 +107,7 @@ var allow = map[string]string{
 	"names cmd/apphost/internal/control/control.go syscall.Flock":   "one lock on the folder of sockets is no reason for a third room of system calls",
 	"names cmd/apphost/internal/control/control.go syscall.LOCK_EX": "the same",
 	"names cmd/apphost/internal/control/control.go syscall.Stat_t":  "the owner of a folder is plain data that package os hands out in this type only",
+	"names cmd/apphosttest/apphosttest.go syscall.SysProcAttr":      "package os/exec takes the session and terminal of a process in this type only",
 	"names host/guest/owner_unix.go syscall.Stat_t":                 "the same",
 	"panic host/guest/failure.go Abort":                             "the engine unwinds a guest from a host function by a Go panic only, and recovers it itself",
 	"panic host/guest/wasi.go provideWASI":                          "the same: proc_exit does not return to its guest",

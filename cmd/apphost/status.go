@@ -152,5 +152,5 @@ func writeSlots(w *bytes.Buffer, s *statusReport) {
 
 // seconds shows a time as people do: 1h2m3s.
 func seconds(s float64) string {
-	return (time.Duration(s * float64(time.Second))).Round(time.Second).String()
+	return time.Duration(s * float64(time.Second)).Round(time.Second).String()
 }

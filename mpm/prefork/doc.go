@@ -20,6 +20,8 @@
 //     Signals are for stopping now, for children past their deadline and for
 //     those that are still starting when their generation ends, and go
 //     through a pidfd, so never to a stranger.
+//   - A graceful stop costs no connection, not even one that waits to be
+//     accepted: the queues are emptied before the generation is retired.
 //   - Decisions come from the master's private table. The scoreboard only
 //     says which children are starting, idle or busy.
 //

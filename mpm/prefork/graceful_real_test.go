@@ -45,7 +45,7 @@ func TestAGracefulStopLosesNothingOfAFullQueue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		waiting = append(waiting, conn)
 	}
 	s.askLater(GracefulStop)

@@ -28,7 +28,7 @@ func TestRefuseNewKeepsTheQueue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		conns = append(conns, conn)
 	}
 	if n, err := l.Queued(); n != clients || err != nil {

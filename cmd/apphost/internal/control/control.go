@@ -56,7 +56,7 @@ type failure struct{ Errors []string }
 
 // ErrRunning is returned by Listen when a server with the same configuration
 // file runs already.
-var ErrRunning = errors.New("a server with this configuration file runs already; use 'apphost reload' to reload it")
+var ErrRunning = errors.New("a server with this configuration file runs already; use 'apphost reload' to reload it, 'apphost stop' to stop it")
 
 // Path is where the socket of a configuration file is: in the user's runtime
 // folder, under a name made from the file's absolute path.

@@ -38,7 +38,8 @@ func serve(t *testing.T, configPath string, result prefork.Result) *Server {
 }
 
 func reload(t *testing.T, configPath string) (r prefork.Result, err error) {
-	return r, Ask(t.Context(), configPath, Reload, &r)
+	err = Ask(t.Context(), configPath, Reload, &r)
+	return r, err
 }
 
 func TestReloadBringsTheResultBack(t *testing.T) {
