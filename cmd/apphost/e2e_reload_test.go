@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -151,6 +152,33 @@ func TestE2ENobodyOutlivesTheMaster(t *testing.T) {
 	}
 	hangUp()
 	apphosttest.Eventually(t, time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
+}
+
+// Loading a large guest moves the child's main goroutine between threads; what
+// keeps it alive after the master's death must not depend on where it ends up.
+func TestE2EServingChildrenOutliveTheMaster(t *testing.T) {
+	s := apphosttest.New(t, strings.Replace(plain, "[mpm]", "[mpm]\nstart_servers = 16\nmax_spare_servers = 20", 1),
+		map[string]string{"echo": echoWasm})
+	large := filepath.Join(t.TempDir(), "forms.wasm")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", large, "../../examples/forms")
+	build.Env = append(build.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build guest: %v\n%s", err, out)
+	}
+	s.Plugin("forms", large)
+	s.Start()
+	var conns []func() error
+	for range 16 {
+		roundTrip, _ := hold(t, s.Addr("echo"))
+		conns = append(conns, roundTrip)
+	}
+	s.Kill()
+	apphosttest.Eventually(t, apphosttest.Patience, "idle children leave", func() bool { return len(s.Processes()) <= len(conns) })
+	for i, roundTrip := range conns {
+		if err := roundTrip(); err != nil {
+			t.Errorf("connection %d died with the master: %v", i, err)
+		}
+	}
 }
 
 // A killed master leaves a socket file behind, and nothing that keeps the next

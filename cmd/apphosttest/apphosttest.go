@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,7 @@ type Server struct {
 	// files.
 	ExtraFiles []*os.File
 
+	nobody  bool   // run as
 	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
 	t       testing.TB
 	cmd     *exec.Cmd
@@ -60,6 +62,33 @@ func New(t testing.TB, toml string, plugins map[string]string) *Server {
 	return s
 }
 
+// Unprivileged makes a server that root starts run as nobody, who gets the
+// server's folders. Call it before Start.
+func (s *Server) Unprivileged() {
+	s.t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	s.nobody = true
+	if err := os.Chmod(filepath.Dir(s.Dir), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, dir := range []string{s.Dir, s.runtime} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Chown(path, nobodyID, nobodyID)
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// nobodyID is the user and group that own nothing.
+const nobodyID = 65534
+
 // Plugin puts a .wasm file into the plugin folder under a name.
 func (s *Server) Plugin(name, path string) {
 	s.t.Helper()
@@ -86,6 +115,11 @@ func (s *Server) Write(name string, data []byte) {
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		s.t.Fatal(err)
+	}
+	if s.nobody {
+		if err := os.Chown(path, nobodyID, nobodyID); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }
 
@@ -202,6 +236,9 @@ func (s *Server) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(build(s.t).binary, args...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0")
+	if s.nobody {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+	}
 	return cmd
 }
 

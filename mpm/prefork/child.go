@@ -105,12 +105,15 @@ func (c *Child) Fail(err error) (exitCode int) {
 // generation to open, and then accepts connections and hands them to h, one at
 // a time, until the child is told to leave or has served its share.
 //
+// It must be called on the thread that the process began with; ready, if not
+// nil, is called when that does not matter any longer.
+//
 // # Errors
 //
 // The child cannot go on: its epoll set cannot be made, the master cannot be
 // told, or a listener fails. ErrSick is among the causes if the reason is a
 // lack of resources.
-func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
+func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) error {
 	if err := c.watch(); err != nil {
 		return fmt.Errorf("%w: %w", ErrSick, err)
 	}
@@ -123,6 +126,9 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
 	// From here on the child finishes what it serves when its master dies.
 	if err := sys.OutliveParent(); err != nil {
 		return err
+	}
+	if ready != nil {
+		ready()
 	}
 	for !c.over && (share == 0 || c.served < share) {
 		l, err := c.await()
@@ -248,7 +254,8 @@ func (c *Child) await() (*childListener, error) {
 func (c *Child) arrived(ev sys.Event) {
 	for i := range c.listeners {
 		if c.listeners[i].fd == ev.FD {
-			c.listeners[i].ready = true
+			// A listener that the reload has removed is shut down.
+			c.listeners[i].ready = !ev.Closed
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ import (
 // The tests in this file run real processes: the test binary itself is
 // started as candidate and child. Its configuration is a JSON file, its
 // handler answers with the greeting of its generation and then echoes.
+func init() { runtime.LockOSThread() } // see Child.Serve
+
 func TestMain(m *testing.M) {
 	switch os.Args[0] {
 	case RoleCandidate:
@@ -36,6 +39,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
 		panic("BUG: " + err.Error())
 	}
+	runtime.UnlockOSThread()
 	os.Exit(m.Run())
 }
 
@@ -83,7 +87,7 @@ func childMain() int {
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	if err := c.Serve(context.Background(), greeter(greeting)); err != nil {
+	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
 	}
 	return ExitOK
