@@ -1,7 +1,9 @@
 // Package repo_test holds the rules of this repository: who may import whom
-// (this file), what code looks like (repo_tidy_test.go) and what the texts
-// may claim (repo_docs_test.go). A rule is a function from a tree of files to
-// a list of faults, so that repo_rules_test.go can show each one biting.
+// (this file), what code looks like (repo_tidy_test.go), what the texts may
+// claim (repo_docs_test.go) and what is here of the classic prefork model
+// (parity_test.go). A rule is a function from a tree of files to a list of
+// faults, so that repo_rules_test.go and parity_test.go can show each one
+// biting.
 package repo_test
 
 import (
@@ -157,6 +159,7 @@ var rules = []rule{
 	{"commands", checkCommands},
 	{"links", checkLinks},
 	{"changelog", checkChangelog},
+	{"parity", checkParity},
 }
 
 type rule struct {
