@@ -106,8 +106,8 @@ var names = []struct {
 // allow lists what a rule would refuse, and why it stands. The faults name
 // their key. An entry that excuses nothing is a fault.
 var allow = map[string]string{
-	"names cmd/apphosttest/apphosttest.go syscall.SysProcAttr": "tests start the server as another user",
-	"names cmd/apphosttest/apphosttest.go syscall.Credential":  "the same",
+	"names cmd/apphosttest/apphosttest.go syscall.SysProcAttr":      "tests start the server as another user",
+	"names cmd/apphosttest/apphosttest.go syscall.Credential":       "the same",
 	"names cmd/apphost/internal/control/control.go syscall.Flock":   "one lock on the folder of sockets is no reason for a third room of system calls",
 	"names cmd/apphost/internal/control/control.go syscall.LOCK_EX": "the same",
 	"names cmd/apphost/internal/control/control.go syscall.Stat_t":  "the owner of a folder is plain data that package os hands out in this type only",
