@@ -214,7 +214,7 @@ func (c *Child) await() (*childListener, error) {
 		var err error
 		c.events, err = c.epoll.Wait(c.events[:0], timeout)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrSick, err)
 		}
 		for i := range c.listeners {
 			c.listeners[i].ready = false
@@ -299,17 +299,18 @@ func (c *Child) leave() {
 }
 
 // acceptFailure decides whether a failed accept ends the child. What concerns
-// only the one connection does not.
+// only the one connection, or the network for a while, does not. Anything else
+// is taken for a lack of something that may be there again later.
 func acceptFailure(err error) error {
-	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.ECONNRESET),
-		errors.Is(err, syscall.EPROTO), errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH),
-		errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EPERM):
-		return nil
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
-		return fmt.Errorf("%w: %w", ErrSick, err)
+	for _, passing := range []error{
+		syscall.EAGAIN, syscall.ECONNABORTED, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.EPROTO,
+		syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EPERM,
+	} {
+		if errors.Is(err, passing) {
+			return nil
+		}
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrSick, err)
 }
 
 // Prepare sets up this process for a child's or candidate's role: its name in

@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 // floodLines of 200 bytes are more than a pipe holds.
 const floodLines = 900
 
+// lectureBytes fit the buffers of a socket.
+const lectureBytes = 64 << 10
+
 type testConfig struct {
 	Options  mpm.Options
 	Greeting string
@@ -98,6 +101,10 @@ func childMain() int {
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "lecture" { // says a lot, and does not listen
+		_, _ = c.Write(make([]byte, lectureBytes))
+		return
+	}
 	fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
 	buf := make([]byte, 1024)
 	for {
@@ -116,11 +123,12 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 // server is a master running in this process.
 type server struct {
 	*testing.T
-	master *Master
-	path   string
-	cfg    testConfig
-	addr   string
-	ended  chan error
+	master  *Master
+	path    string
+	cfg     testConfig
+	addr    string // of the first listener
+	sockets []Socket
+	ended   chan error
 }
 
 func startServer(t *testing.T, change func(*testConfig)) *server {
@@ -149,7 +157,7 @@ func startServer(t *testing.T, change func(*testConfig)) *server {
 	go func() { s.ended <- s.master.Run() }()
 	select {
 	case st := <-serving:
-		s.addr = st.Sockets[0].Address.String()
+		s.addr, s.sockets = st.Sockets[0].Address.String(), st.Sockets
 	case err := <-s.ended:
 		t.Fatalf("the server did not start: %v", err)
 	}
