@@ -32,6 +32,7 @@ type Server struct {
 	// files.
 	ExtraFiles []*os.File
 
+	binary  string // what is run; the shared one if empty
 	nobody  bool   // run as
 	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
 	t       testing.TB
@@ -60,6 +61,20 @@ func New(t testing.TB, toml string, plugins map[string]string) *Server {
 		s.Plugin(name, path)
 	}
 	return s
+}
+
+// OwnBinary gives the server a copy of the binary, apphost in its folder, for a
+// test to tamper with. Call it before Start.
+func (s *Server) OwnBinary() {
+	s.t.Helper()
+	raw, err := os.ReadFile(build(s.t).binary)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.binary = filepath.Join(s.Dir, "apphost")
+	if err := os.WriteFile(s.binary, raw, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // Unprivileged makes a server that root starts run as nobody, who gets the
@@ -233,7 +248,11 @@ func (s *Server) Signal(sig syscall.Signal) {
 // Command is a run of the binary in the server's folder.
 func (s *Server) Command(args ...string) *exec.Cmd {
 	s.t.Helper()
-	cmd := exec.Command(build(s.t).binary, args...)
+	binary := s.binary
+	if binary == "" {
+		binary = build(s.t).binary
+	}
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0")
 	if s.nobody {
