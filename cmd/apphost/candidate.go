@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
@@ -75,14 +76,21 @@ func tryOut(c *prefork.Candidate) error {
 
 // resolve replaces names in addresses by numbers, so that the master, which
 // must not wait for anyone, need not ask a name server.
+// Two listeners that mean the same address are an error: they would be one
+// socket.
 func resolve(listeners []mpm.Listener) error {
 	var errs []error
+	taken := make(map[netip.AddrPort]string)
 	for i, l := range listeners {
 		address, err := listen.Resolve(l.Address)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listen on %s: %w", l.Address, err))
 			continue
 		}
+		if other, found := taken[address]; found && address.Port() != 0 {
+			errs = append(errs, fmt.Errorf("listen on %s: listener %q has that address, too", l.Address, other))
+		}
+		taken[address] = l.Name
 		listeners[i].Address = address.String()
 	}
 	return errors.Join(errs...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/apphost/apphost/host"
@@ -29,7 +30,8 @@ func runChild(args []string) int {
 	}
 	debug.SetGCPercent(collect)
 	debug.FreeOSMemory()
-	if err := c.Serve(context.Background(), h); err != nil {
+	err = c.Serve(context.Background(), h, runtime.UnlockOSThread)
+	if err != nil {
 		return c.Fail(err)
 	}
 	return prefork.ExitOK

@@ -14,7 +14,7 @@ import (
 // runs.
 func TestE2EStopCommand(t *testing.T) {
 	s := startPlain(t)
-	conn := held(t, s)
+	roundTrip, _ := hold(t, s.Addr("echo"))
 	out, code := s.Run("stop", "-c", "config.toml")
 	if code != 0 || out != "stopped\n" {
 		t.Errorf("exit status %d: %s", code, out)
@@ -23,7 +23,7 @@ func TestE2EStopCommand(t *testing.T) {
 		t.Errorf("children are left: %v", left)
 	}
 	wantGone(t, s)
-	if err := pingPong(conn); err == nil {
+	if err := roundTrip(); err == nil {
 		t.Error("an open connection goes on")
 	}
 	if out, code = s.Run("stop", "-c", "config.toml"); code != 1 || !strings.Contains(out, "no server") {
@@ -36,7 +36,7 @@ func TestE2EGracefulStopCommand(t *testing.T) {
 	for _, cut := range []bool{false, true} {
 		t.Run(fmt.Sprintf("cut short %v", cut), func(t *testing.T) {
 			s := startPlain(t)
-			conn := held(t, s)
+			roundTrip, hangUp := hold(t, s.Addr("echo"))
 			cmd := s.Command("stop", "--graceful", "-c", "config.toml")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -46,7 +46,7 @@ func TestE2EGracefulStopCommand(t *testing.T) {
 			if _, ok := s.WaitLog("stopping gracefully", nil); !ok {
 				t.Fatal("it does not stop")
 			}
-			if err := pingPong(conn); err != nil {
+			if err := roundTrip(); err != nil {
 				t.Errorf("an open connection: %v", err)
 			}
 			select {
@@ -62,7 +62,7 @@ func TestE2EGracefulStopCommand(t *testing.T) {
 					t.Errorf("stop: exit status %d: %s", code, out)
 				}
 			} else {
-				_ = conn.Close()
+				hangUp()
 			}
 			if err := <-ended; err != nil {
 				t.Errorf("stop --graceful: %v", err)
@@ -90,7 +90,7 @@ func statusOf(t *testing.T, s *apphosttest.Server) statusReport {
 
 func TestE2EStatus(t *testing.T) {
 	s := startPlain(t)
-	conn := held(t, s)
+	_, hangUp := hold(t, s.Addr("echo"))
 	if _, err := get("http://" + s.Addr("web") + "/hello/"); err != nil {
 		t.Fatal(err)
 	}
@@ -148,5 +148,5 @@ func TestE2EStatus(t *testing.T) {
 			t.Errorf("a line of %d columns: %s", len(line), line)
 		}
 	}
-	_ = conn.Close()
+	hangUp()
 }

@@ -16,29 +16,6 @@ import (
 	"github.com/apphost/apphost/cmd/apphosttest"
 )
 
-// held is a connection to the echo plugin that is being served.
-func held(t *testing.T, s *apphosttest.Server) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", s.Addr("echo"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
-	if err := pingPong(conn); err != nil {
-		t.Fatal(err)
-	}
-	return conn
-}
-
-func pingPong(conn net.Conn) error {
-	if _, err := conn.Write([]byte("x")); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(conn, make([]byte, 1))
-	return err
-}
-
 // wantGone fails unless the server ended well and left nothing behind.
 func wantGone(t *testing.T, s *apphosttest.Server) {
 	t.Helper()
@@ -62,7 +39,7 @@ func TestE2EAGracefulStopServesToTheEnd(t *testing.T) {
 			s := apphosttest.New(t, plain, map[string]string{"hello": helloWasm, "echo": echoWasm})
 			s.Detached = true
 			s.Start()
-			conn := held(t, s)
+			roundTrip, hangUp := hold(t, s.Addr("echo"))
 			ask(s)
 			if _, ok := s.WaitLog("stopping gracefully", nil); !ok {
 				t.Fatal("it does not stop")
@@ -75,13 +52,13 @@ func TestE2EAGracefulStopServesToTheEnd(t *testing.T) {
 				}
 				return err != nil
 			})
-			if err := pingPong(conn); err != nil {
+			if err := roundTrip(); err != nil {
 				t.Errorf("an open connection: %v", err)
 			}
 			if out, code := s.Run("reload", "-c", "config.toml"); code != 1 || !strings.Contains(out, "stopping") {
 				t.Errorf("a reload meanwhile: exit status %d: %s", code, out)
 			}
-			_ = conn.Close()
+			hangUp()
 			wantGone(t, s)
 		})
 	}
@@ -93,7 +70,7 @@ func TestE2EAGracefulStopServesTheQueue(t *testing.T) {
 	config := strings.Replace(plain, "[mpm]",
 		"[mpm]\nstart_servers = 1\nmin_spare_servers = 1\nmax_spare_servers = 2\nmax_request_workers = 1", 1)
 	s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
-	busy := held(t, s)
+	roundTrip, hangUp := hold(t, s.Addr("echo"))
 	const clients = 60
 	var group sync.WaitGroup
 	for range clients {
@@ -117,10 +94,10 @@ func TestE2EAGracefulStopServesTheQueue(t *testing.T) {
 	if _, ok := s.WaitLog("stopping gracefully", nil); !ok {
 		t.Fatal("it does not stop")
 	}
-	if err := pingPong(busy); err != nil {
+	if err := roundTrip(); err != nil {
 		t.Error(err)
 	}
-	_ = busy.Close()
+	hangUp()
 	group.Wait()
 	wantGone(t, s)
 }
@@ -129,23 +106,23 @@ func TestE2EAGracefulStopCanBeCutShort(t *testing.T) {
 	t.Run("by its timeout", func(t *testing.T) {
 		config := strings.Replace(plain, "[mpm]", "[mpm]\ngraceful_shutdown_timeout = \"500ms\"", 1)
 		s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
-		conn := held(t, s)
+		roundTrip, _ := hold(t, s.Addr("echo"))
 		s.Signal(syscall.SIGQUIT)
 		wantGone(t, s)
-		if err := pingPong(conn); err == nil {
+		if err := roundTrip(); err == nil {
 			t.Error("the connection goes on")
 		}
 	})
 	t.Run("by SIGTERM", func(t *testing.T) {
 		s := startPlain(t)
-		conn := held(t, s)
+		roundTrip, _ := hold(t, s.Addr("echo"))
 		s.Signal(syscall.SIGQUIT)
 		if _, ok := s.WaitLog("stopping gracefully", nil); !ok {
 			t.Fatal("it does not stop")
 		}
 		s.Signal(syscall.SIGTERM)
 		wantGone(t, s)
-		if err := pingPong(conn); err == nil {
+		if err := roundTrip(); err == nil {
 			t.Error("the connection goes on")
 		}
 	})

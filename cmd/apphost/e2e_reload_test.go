@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -72,35 +73,43 @@ func TestE2ESignals(t *testing.T) {
 	}
 }
 
-// A connection that is open when the server is reloaded goes on; SIGHUP ends
-// it.
-func TestE2EAnOpenConnectionSurvivesAReloadAndNotARestart(t *testing.T) {
-	s := startPlain(t)
-	conn, err := net.Dial("tcp", s.Addr("echo"))
+// hold opens a connection to the echo plugin that a child then serves until it
+// hangs up, at the end of the test at the latest.
+func hold(t *testing.T, addr string) (roundTrip func() error, hangUp func()) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
-	pingPong := func() error {
+	roundTrip = func() error {
 		if _, err := conn.Write([]byte("x")); err != nil {
 			return err
 		}
 		_, err := conn.Read(make([]byte, 1))
 		return err
 	}
-	if err := pingPong(); err != nil {
+	if err := roundTrip(); err != nil {
 		t.Fatal(err)
 	}
+	return roundTrip, func() { conn.Close() }
+}
+
+// A connection that is open when the server is reloaded goes on; SIGHUP ends
+// it.
+func TestE2EAnOpenConnectionSurvivesAReloadAndNotARestart(t *testing.T) {
+	s := startPlain(t)
+	roundTrip, _ := hold(t, s.Addr("echo"))
 	s.Reload()
-	if err := pingPong(); err != nil {
+	if err := roundTrip(); err != nil {
 		t.Errorf("the reload ended an open connection: %v", err)
 	}
 	s.Signal(syscall.SIGHUP)
 	if _, ok := s.WaitLog("serving", func(e map[string]any) bool { return e["generation"] == 3.0 }); !ok {
 		t.Fatal("no restart")
 	}
-	if err := pingPong(); err == nil {
+	if err := roundTrip(); err == nil {
 		t.Error("an open connection survived a restart")
 	}
 }
@@ -110,17 +119,7 @@ func TestE2EListenersComeAndGoOnReload(t *testing.T) {
 	web, echoAddr := s.Addr("web"), s.Addr("echo")
 	// A child of the old generation that goes on must not keep the removed
 	// listener open: its clients would wait for nobody.
-	held, err := net.Dial("tcp", echoAddr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
-	if _, err := held.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := held.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
+	roundTrip, _ := hold(t, echoAddr)
 	s.Write("config.toml", []byte(strings.NewReplacer("\"CACHE\"", "\"cache\"", `name = "echo"`, `name = "echo2"`).Replace(plain)))
 	s.Reload()
 	if err := echo(s.Addr("echo2"), "new"); err != nil {
@@ -136,10 +135,7 @@ func TestE2EListenersComeAndGoOnReload(t *testing.T) {
 		}
 		return err != nil
 	})
-	if _, err := held.Write([]byte("y")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := held.Read(make([]byte, 1)); err != nil {
+	if err := roundTrip(); err != nil {
 		t.Errorf("the connection that was open when its listener went: %v", err)
 	}
 }
@@ -148,29 +144,41 @@ func TestE2EListenersComeAndGoOnReload(t *testing.T) {
 // done.
 func TestE2ENobodyOutlivesTheMaster(t *testing.T) {
 	s := startPlain(t)
-	conn, err := net.Dial("tcp", s.Addr("echo"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
-	roundTrip := func() error {
-		if _, err := conn.Write([]byte("x")); err != nil {
-			return err
-		}
-		_, err := conn.Read(make([]byte, 1))
-		return err
-	}
-	if err := roundTrip(); err != nil {
-		t.Fatal(err)
-	}
+	roundTrip, hangUp := hold(t, s.Addr("echo"))
 	s.Kill()
 	apphosttest.Eventually(t, time.Second, "idle children leave", func() bool { return len(s.Processes()) == 1 })
 	if err := roundTrip(); err != nil {
 		t.Errorf("a busy child did not finish what it serves: %v", err)
 	}
-	_ = conn.Close()
+	hangUp()
 	apphosttest.Eventually(t, time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
+}
+
+// Loading a large guest moves the child's main goroutine between threads; what
+// keeps it alive after the master's death must not depend on where it ends up.
+func TestE2EServingChildrenOutliveTheMaster(t *testing.T) {
+	s := apphosttest.New(t, strings.Replace(plain, "[mpm]", "[mpm]\nstart_servers = 16\nmax_spare_servers = 20", 1),
+		map[string]string{"echo": echoWasm})
+	large := filepath.Join(t.TempDir(), "forms.wasm")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", large, "../../examples/forms")
+	build.Env = append(build.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build guest: %v\n%s", err, out)
+	}
+	s.Plugin("forms", large)
+	s.Start()
+	var conns []func() error
+	for range 16 {
+		roundTrip, _ := hold(t, s.Addr("echo"))
+		conns = append(conns, roundTrip)
+	}
+	s.Kill()
+	apphosttest.Eventually(t, apphosttest.Patience, "idle children leave", func() bool { return len(s.Processes()) <= len(conns) })
+	for i, roundTrip := range conns {
+		if err := roundTrip(); err != nil {
+			t.Errorf("connection %d died with the master: %v", i, err)
+		}
+	}
 }
 
 // A killed master leaves a socket file behind, and nothing that keeps the next

@@ -11,6 +11,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/apphost/apphost/mpm/prefork"
 )
@@ -21,6 +22,15 @@ const (
 	exitFailed = 1 // it could not be done; standard error says why
 	exitUsage  = 2 // the command line makes no sense
 )
+
+// A child is killed with its master until it serves. The kernel keeps that
+// with the thread the process began with, which is therefore the one that has
+// to undo it (prefork.Child.Serve).
+func init() {
+	if os.Args[0] == prefork.RoleChild {
+		runtime.LockOSThread()
+	}
+}
 
 func main() {
 	switch os.Args[0] {

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,8 @@ type Server struct {
 	Terminal *os.File
 	Detached bool
 
+	binary  string // what is run; the shared one if empty
+	nobody  bool   // run as
 	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
 	t       testing.TB
 	cmd     *exec.Cmd
@@ -64,6 +67,47 @@ func New(t testing.TB, toml string, plugins map[string]string) *Server {
 	return s
 }
 
+// OwnBinary gives the server a copy of the binary, apphost in its folder, for a
+// test to tamper with. Call it before Start.
+func (s *Server) OwnBinary() {
+	s.t.Helper()
+	raw, err := os.ReadFile(build(s.t).binary)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.binary = filepath.Join(s.Dir, "apphost")
+	if err := os.WriteFile(s.binary, raw, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Unprivileged makes a server that root starts run as nobody, who gets the
+// server's folders. Call it before Start.
+func (s *Server) Unprivileged() {
+	s.t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	s.nobody = true
+	if err := os.Chmod(filepath.Dir(s.Dir), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, dir := range []string{s.Dir, s.runtime} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Chown(path, nobodyID, nobodyID)
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// nobodyID is the user and group that own nothing.
+const nobodyID = 65534
+
 // Plugin puts a .wasm file into the plugin folder under a name.
 func (s *Server) Plugin(name, path string) {
 	s.t.Helper()
@@ -91,6 +135,11 @@ func (s *Server) Write(name string, data []byte) {
 	if err := os.Rename(path+".new", path); err != nil {
 		s.t.Fatal(err)
 	}
+	if s.nobody {
+		if err := os.Chown(path, nobodyID, nobodyID); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // Start starts the server and waits until it serves.
@@ -117,7 +166,10 @@ func (s *Server) Start() {
 		s.cmd.Stdin = s.Terminal
 	}
 	if s.Terminal != nil || s.Detached {
-		s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal != nil}
+		if s.cmd.SysProcAttr == nil {
+			s.cmd.SysProcAttr = new(syscall.SysProcAttr)
+		}
+		s.cmd.SysProcAttr.Setsid, s.cmd.SysProcAttr.Setctty = true, s.Terminal != nil
 	}
 	err = s.cmd.Start()
 	w.Close()
@@ -209,9 +261,16 @@ func (s *Server) Signal(sig syscall.Signal) {
 // Command is a run of the binary in the server's folder.
 func (s *Server) Command(args ...string) *exec.Cmd {
 	s.t.Helper()
-	cmd := exec.Command(build(s.t).binary, args...)
+	binary := s.binary
+	if binary == "" {
+		binary = build(s.t).binary
+	}
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0")
+	if s.nobody {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+	}
 	return cmd
 }
 

@@ -41,6 +41,9 @@ func makeShared() built {
 	if err != nil {
 		return built{err: err}
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // another user may run what is in it; see Unprivileged
+		return built{err: err}
+	}
 	b := built{binary: filepath.Join(dir, "apphost"), cache: filepath.Join(dir, "cache")}
 	args := append([]string{"build", "-o", b.binary}, buildFlags...)
 	b.err = run(exec.Command("go", append(args, "github.com/apphost/apphost/cmd/apphost")...))

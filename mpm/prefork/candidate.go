@@ -126,10 +126,12 @@ func (c *Candidate) Done(o *mpm.Options, sections []image.Section) error {
 }
 
 // openImage opens an image a candidate has made and validates the options in
-// it once more: a candidate has run guest code.
+// it once more: a candidate has run guest code. It owns fd from then on, even
+// when it fails.
 func openImage(fd sys.FD) (*image.Image, *mpm.Options, error) {
 	img, err := image.Open(fd)
 	if err != nil {
+		_ = fd.Close()
 		return nil, nil, err
 	}
 	o, err := imageOptions(img)
@@ -182,7 +184,7 @@ func (t *trial) hear(kind, text string, now time.Time) {
 	case sayTimeout:
 		if d, err := time.ParseDuration(text); err == nil && d > 0 {
 			t.timeout = min(d, timeoutMax)
-			t.deadline = now.Add(t.timeout)
+			t.deadline, t.late = now.Add(t.timeout), false
 		}
 	case sayError:
 		t.errors = keep(t.errors, text)
@@ -202,11 +204,24 @@ func keep(lines []string, line string) []string {
 	return append(lines, line)
 }
 
-// overdue ends a candidate whose step takes too long.
-func (t *trial) overdue() {
+// overdue looks at the deadline and reports whether the candidate is to be
+// killed for it.
+func (t *trial) overdue(now time.Time) bool {
+	switch {
+	case !due(t.deadline, now):
+		return false
+	case t.exited:
+		t.closed = true // whoever holds its report pipe, it is not the candidate
+		return false
+	case !t.late:
+		// If it was us who were late, what it said is on its way to us.
+		t.late, t.deadline = true, now.Add(lateness)
+		return false
+	}
 	t.errors = append(t.errors, fmt.Sprintf("%s: it did not return within %s (mpm.candidate_timeout)", t.step, t.timeout))
 	t.done = false
 	t.deadline = time.Time{}
+	return true
 }
 
 // verdict returns the reasons against the generation, once the candidate has

@@ -107,12 +107,15 @@ func (c *Child) Fail(err error) (exitCode int) {
 // generation to open, and then accepts connections and hands them to h, one at
 // a time, until the child is told to leave or has served its share.
 //
+// It must be called on the thread that the process began with; ready, if not
+// nil, is called when that does not matter any longer.
+//
 // # Errors
 //
 // The child cannot go on: its epoll set cannot be made, the master cannot be
 // told, or a listener fails. ErrSick is among the causes if the reason is a
 // lack of resources.
-func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
+func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) error {
 	if err := c.watch(); err != nil {
 		return fmt.Errorf("%w: %w", ErrSick, err)
 	}
@@ -125,6 +128,9 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
 	// From here on the child finishes what it serves when its master dies.
 	if err := sys.OutliveParent(); err != nil {
 		return err
+	}
+	if ready != nil {
+		ready()
 	}
 	for !c.over && (share == 0 || c.served < share) {
 		l, err := c.await()
@@ -210,7 +216,7 @@ func (c *Child) await() (*childListener, error) {
 		var err error
 		c.events, err = c.epoll.Wait(c.events[:0], timeout)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrSick, err)
 		}
 		for i := range c.listeners {
 			c.listeners[i].ready = false
@@ -250,7 +256,8 @@ func (c *Child) await() (*childListener, error) {
 func (c *Child) arrived(ev sys.Event) {
 	for i := range c.listeners {
 		if c.listeners[i].fd == ev.FD {
-			c.listeners[i].ready = true
+			// A listener that the reload has removed is shut down.
+			c.listeners[i].ready = !ev.Closed
 			return
 		}
 	}
@@ -295,17 +302,18 @@ func (c *Child) leave() {
 }
 
 // acceptFailure decides whether a failed accept ends the child. What concerns
-// only the one connection does not.
+// only the one connection, or the network for a while, does not. Anything else
+// is taken for a lack of something that may be there again later.
 func acceptFailure(err error) error {
-	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.ECONNRESET),
-		errors.Is(err, syscall.EPROTO), errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH),
-		errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EPERM):
-		return nil
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
-		return fmt.Errorf("%w: %w", ErrSick, err)
+	for _, passing := range []error{
+		syscall.EAGAIN, syscall.ECONNABORTED, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.EPROTO,
+		syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EPERM,
+	} {
+		if errors.Is(err, passing) {
+			return nil
+		}
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrSick, err)
 }
 
 // Prepare sets up this process for a child's or candidate's role: its name in

@@ -325,12 +325,9 @@ type linuxCandidate struct {
 }
 
 func (c *linuxCandidate) result() (*image.Image, *mpm.Options, error) {
-	img, o, err := openImage(c.image)
-	if err != nil {
-		return nil, nil, err
-	}
-	c.image = sys.None // the image owns it now
-	return img, o, nil
+	fd := c.image
+	c.image = sys.None
+	return openImage(fd)
 }
 
 func (c *linuxCandidate) release() {

@@ -148,15 +148,7 @@ func (p *Parent) trialOf(pid int) *trial {
 // judge ends the trial once the candidate has ended or is overdue.
 func (p *Parent) judge(r *reload, now time.Time) {
 	t := r.trial
-	switch {
-	case !due(t.deadline, now):
-	case t.exited:
-		t.closed = true // whoever holds its report pipe, it is not the candidate
-	case !t.late:
-		// If it was us who were late, what it said is on its way to us.
-		t.late, t.deadline = true, now.Add(lateness)
-	default:
-		t.overdue()
+	if t.overdue(now) {
 		if err := t.proc.signal(syscall.SIGKILL); err != nil {
 			p.log.Error("cannot kill candidate", "pid", t.proc.pid(), "err", err)
 		}

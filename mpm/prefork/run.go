@@ -173,12 +173,9 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 			}
 			p.handle(ev, time.Now())
 		case <-overdue:
-			if t.exited {
-				t.closed = true
-				continue
+			if t.overdue(time.Now()) {
+				err = errors.Join(err, t.proc.signal(syscall.SIGKILL))
 			}
-			t.overdue()
-			err = errors.Join(err, t.proc.signal(syscall.SIGKILL))
 		}
 	}
 	if faults := t.verdict(); len(faults) > 0 {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ import (
 // The tests in this file run real processes: the test binary itself is
 // started as candidate and child. Its configuration is a JSON file, its
 // handler answers with the greeting of its generation and then echoes.
+func init() { runtime.LockOSThread() } // see Child.Serve
+
 func TestMain(m *testing.M) {
 	switch os.Args[0] {
 	case RoleCandidate:
@@ -36,11 +39,15 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
 		panic("BUG: " + err.Error())
 	}
+	runtime.UnlockOSThread()
 	os.Exit(m.Run())
 }
 
 // floodLines of 200 bytes are more than a pipe holds.
 const floodLines = 900
+
+// lectureBytes fit the buffers of a socket.
+const lectureBytes = 64 << 10
 
 type testConfig struct {
 	Options  mpm.Options
@@ -83,7 +90,7 @@ func childMain() int {
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	if err := c.Serve(context.Background(), greeter(greeting)); err != nil {
+	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
 	}
 	return ExitOK
@@ -94,6 +101,10 @@ func childMain() int {
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "lecture" { // says a lot, and does not listen
+		_, _ = c.Write(make([]byte, lectureBytes))
+		return
+	}
 	fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
 	buf := make([]byte, 1024)
 	for {
@@ -112,11 +123,12 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 // server is a master running in this process.
 type server struct {
 	*testing.T
-	master *Master
-	path   string
-	cfg    testConfig
-	addr   string
-	ended  chan error
+	master  *Master
+	path    string
+	cfg     testConfig
+	addr    string // of the first listener
+	sockets []Socket
+	ended   chan error
 }
 
 func startServer(t *testing.T, change func(*testConfig)) *server {
@@ -145,7 +157,7 @@ func startServer(t *testing.T, change func(*testConfig)) *server {
 	go func() { s.ended <- s.master.Run() }()
 	select {
 	case st := <-serving:
-		s.addr = st.Sockets[0].Address.String()
+		s.addr, s.sockets = st.Sockets[0].Address.String(), st.Sockets
 	case err := <-s.ended:
 		t.Fatalf("the server did not start: %v", err)
 	}

@@ -32,13 +32,21 @@ func notify(hangup func() Request, onTerminal bool) *signalEvents {
 		s.on(ask(GracefulStop), syscall.SIGWINCH)
 	}
 	s.on(ask(Reload), syscall.SIGUSR1)
+	if signal.Ignored(syscall.SIGHUP) {
+		return s.ignoring() // as nohup(1) has asked
+	}
 	s.on(func() event {
 		if hangup == nil {
 			return requested{what: Restart}
 		}
 		return requested{what: hangup()}
 	}, syscall.SIGHUP)
-	// A write to a standard error that nobody reads must not end us.
+	return s.ignoring()
+}
+
+// ignoring adds what must not end us: SIGPIPE, from a write to a standard error
+// that nobody reads.
+func (s *signalEvents) ignoring() *signalEvents {
 	s.on(nil, syscall.SIGPIPE)
 	return s
 }

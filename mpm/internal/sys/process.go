@@ -12,8 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OutliveParent undoes Command.DieWithParent, in the process itself.
+// OutliveParent undoes Command.DieWithParent, in the process itself, on the
+// thread that it began with: the signal belongs to that one. On another thread
+// it is an error, because it would do nothing.
 func OutliveParent() error {
+	if unix.Gettid() != unix.Getpid() {
+		return errors.New("clear parent-death signal: not on the thread that the process began with")
+	}
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("clear parent-death signal: %w", err)
 	}
