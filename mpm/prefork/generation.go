@@ -98,3 +98,15 @@ func (p *Parent) census(g *generation, now time.Time) census {
 func (p *Parent) idle(slot int, ch *child) bool {
 	return !ch.ready || p.sys.slotState(slot) == mpm.StateReady
 }
+
+// lives reports whether a child of g that was spawned after the last failure
+// has outlived its youth.
+func (p *Parent) lives(g *generation, now time.Time) bool {
+	for _, ch := range p.slots {
+		if ch != nil && ch.generation == g && ch.ready && !ch.reaped &&
+			ch.spawned.After(g.failed) && now.Sub(ch.spawned) >= youth {
+			return true
+		}
+	}
+	return false
+}

@@ -251,7 +251,7 @@ func (p *Parent) lament(ch *child) {
 func (p *Parent) replace(ch *child, now time.Time) {
 	g := ch.generation
 	g.maintenance = now
-	if ch.status.clean() {
+	if ch.status.clean() && ch.ready {
 		g.leaving = time.Time{}
 		return
 	}
@@ -287,8 +287,11 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 	}
 	d := plan(p.census(g, now), g.options)
 	g.rate, g.maintenance = d.rate, now.Add(d.next)
-	if g.failures > 2 && now.Sub(g.failed) <= calm {
-		g.rate = 1 // the next one has to show first that it can live
+	if g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures) {
+		g.rate = 1
+		if d.spawn > 0 && !p.lives(g, now) {
+			g.notBefore = now.Add(youth) // this one has to show first that it can live
+		}
 	}
 	if d.full && !g.full {
 		p.log.Warn("every child is busy and no more may be started; raise mpm.max_request_workers (and mpm.server_limit) if the machine can bear it",

@@ -88,6 +88,50 @@ func TestChildrenThatNeverGetReadyAreSpawnedMoreAndMoreSlowly(t *testing.T) {
 	}
 }
 
+func TestAfterALongPauseOneChildHasToShowThatItCanLive(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers, w.options.MaxSpareServers = 6, 8
+	w.options.StartServers = 6
+	w.start()
+	die := func() {
+		for _, c := range w.children(1) {
+			w.exit(c, exited(2))
+		}
+		w.settle()
+	}
+	for len(w.children(1)) > 0 || w.parent.serving.failures < 15 { // until the pause is as long as it gets
+		w.pass(50 * time.Millisecond)
+		die()
+	}
+	before := w.nextPID
+	w.pass(10*time.Second + 500*time.Millisecond)
+	if spawned := w.nextPID - before; spawned != 1 {
+		t.Errorf("%d children were spawned while the first had not shown that it can live", spawned)
+	}
+}
+
+// A child that ends by itself before it was ready did not end as it should,
+// whatever it says.
+func TestChildrenThatLeaveBeforeTheyAreReadyAreSpawnedMoreAndMoreSlowly(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers = 3
+	w.start()
+	before := w.nextPID
+	w.exit(w.children(1)[0], exited(2))
+	for range 600 {
+		w.now = w.now.Add(50 * time.Millisecond)
+		for _, c := range w.children(1) {
+			if w.states[c.slot] == mpm.StateStarting {
+				w.exit(c, exited(0))
+			}
+		}
+		w.settle()
+	}
+	if spawned := w.nextPID - before; spawned > 14 {
+		t.Errorf("%d children spawned in half a minute", spawned)
+	}
+}
+
 func TestTooManyIdleChildrenLeaveOneByOne(t *testing.T) {
 	w := newWorld(t)
 	w.options.StartServers = 8
