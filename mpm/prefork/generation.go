@@ -66,6 +66,7 @@ type child struct {
 	reason  string // why it cannot serve, in its own words
 	spawned time.Time
 	startBy time.Time // ready until then, or it is ended
+	late    bool      // it was overdue once, and ready by its slot
 	killAt  time.Time // killed then; zero means never
 	closeBy time.Time // given up listening to then, once reaped
 

@@ -146,8 +146,9 @@ func (p *Parent) enforce(ch *child, now time.Time) {
 		return
 	}
 	if due(ch.startBy, now) {
-		if p.sys.slotState(ch.slot) != mpm.StateStarting {
-			ch.startBy = now.Add(reportPatience) // it is ready; we have not read so yet
+		if p.sys.slotState(ch.slot) != mpm.StateStarting && !ch.late {
+			// It is ready, and we have not read so yet; or its slot lies.
+			ch.late, ch.startBy = true, now.Add(reportPatience)
 			return
 		}
 		p.log.Error("child is not ready in time", "slot", ch.slot, "pid", ch.proc.pid(),

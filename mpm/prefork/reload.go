@@ -238,7 +238,7 @@ func (p *Parent) prove(r *reload, now time.Time) {
 		return
 	}
 	for _, ch := range p.slots {
-		if ch != nil && ch.generation == g && !ch.ready {
+		if ch != nil && ch.generation == g && (!ch.ready || ch.reaped) {
 			return
 		}
 	}

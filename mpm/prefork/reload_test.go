@@ -147,6 +147,39 @@ func TestABadReloadChangesNothing(t *testing.T) {
 	}
 }
 
+// A child is reaped, and the end of its report not read yet, when the last of
+// the others gets ready.
+func TestAGenerationDoesNotServeWithAChildThatHasEnded(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.ask(Reload)
+	w.candidateDone()
+	next := w.children(2)
+	w.ready(next[:2]...)
+	w.exit(next[0], exited(2))
+	w.parent.handle(childrenEnded{}, w.now)
+	w.parent.handle(childSaid{pid: next[2].number, ready: true}, w.now)
+	w.parent.advance(w.now)
+	if w.files[1].opened || w.files[0].retired {
+		t.Error("a generation took over with a child that has ended")
+	}
+}
+
+// Its slot has any state that is not starting: a child's slot proves nothing.
+func TestAChildThatNeverSaysItIsReadyEndsTheReload(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	reply := w.ask(Reload)
+	w.candidateDone()
+	next := w.children(2)
+	w.ready(next[:2]...)
+	w.states[next[2].slot] = mpm.StateReady
+	w.pass(33 * time.Second)
+	if r, ok := answered(reply); !ok || len(r.Errors) == 0 || r.Generation != 1 {
+		t.Errorf("result %+v, answered %v; want errors and generation 1", r, ok)
+	}
+}
+
 func TestATimedOutCandidateIsNamedByItsStep(t *testing.T) {
 	w := newWorld(t)
 	w.start()
