@@ -163,8 +163,9 @@ type trial struct {
 	deadline time.Time
 
 	errors, warnings, notes []string
-	steps                   int
+	steps                   int // and changes of the timeout
 	late                    bool // it was found overdue once
+	killed                  bool // for being overdue
 
 	done, closed, exited bool
 	status               string // how it ended, when not with done
@@ -180,6 +181,9 @@ func (t *trial) hear(kind, text string, now time.Time) {
 		t.step, t.late = text, false
 		t.deadline = now.Add(t.timeout)
 	case sayTimeout:
+		if t.steps++; t.steps > reportLinesMax {
+			return
+		}
 		if d, err := time.ParseDuration(text); err == nil && d > 0 {
 			t.timeout = min(d, timeoutMax)
 			t.deadline = now.Add(t.timeout)
@@ -205,7 +209,7 @@ func keep(lines []string, line string) []string {
 // overdue ends a candidate whose step takes too long.
 func (t *trial) overdue() {
 	t.errors = append(t.errors, fmt.Sprintf("%s: it did not return within %s (mpm.candidate_timeout)", t.step, t.timeout))
-	t.done = false
+	t.done, t.killed = false, true
 	t.deadline = time.Time{}
 }
 

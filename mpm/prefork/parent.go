@@ -155,6 +155,9 @@ func (p *Parent) enforce(ch *child, now time.Time) {
 			"generation", ch.generation.number, "start_timeout", ch.generation.options.StartTimeout)
 		ch.reason = "it was not ready within " + ch.generation.options.StartTimeout.String() + " (mpm.start_timeout)"
 		p.end(ch, syscall.SIGKILL, now)
+		if r := p.reload; r != nil && r.next == ch.generation {
+			p.failedProof(ch) // its end is not waited for, it may not come
+		}
 	}
 	if due(ch.killAt, now) {
 		p.log.Warn("killing child that does not end", "slot", ch.slot, "pid", ch.proc.pid())
@@ -166,6 +169,7 @@ func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // end signals a child to end, and sees to it that it does.
 func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
+	killAt := ch.killAt
 	ch.startBy, ch.killAt = time.Time{}, time.Time{}
 	if ch.reaped {
 		return
@@ -176,6 +180,9 @@ func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
 	}
 	if sig != syscall.SIGKILL {
 		ch.killAt = now.Add(ch.generation.options.KillTimeout)
+		if due(killAt, ch.killAt) {
+			ch.killAt = killAt // asking again grants no more time
+		}
 	}
 }
 

@@ -47,6 +47,22 @@ func TestStopEndsEverything(t *testing.T) {
 			t.Error("the stop was not answered")
 		}
 	})
+	t.Run("after a candidate was reaped whose report never closes", func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		w.ask(Reload)
+		c := w.candidates[1]
+		w.exit(c, exited(1))
+		w.parent.handle(childrenEnded{}, w.now)
+		w.ask(Stop)
+		if len(c.signals) > 0 {
+			t.Errorf("signals to a process that was reaped: %v", c.signals)
+		}
+		w.pass(2 * reportPatience)
+		if !w.parent.done(w.now) {
+			t.Error("the stop waits for the report of a process that has ended")
+		}
+	})
 	t.Run("while a candidate works", func(t *testing.T) {
 		w := newWorld(t)
 		w.parent.begin(w.now)

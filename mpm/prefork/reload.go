@@ -85,7 +85,7 @@ func (p *Parent) request(ev requested, now time.Time) {
 // proceed moves the reload along as far as it can go now.
 func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if p.stopping {
-		p.abandon()
+		p.abandon(now, next)
 		return
 	}
 	if p.reload == nil && p.queued != nil && p.serving != nil {
@@ -145,6 +145,9 @@ func (p *Parent) judge(r *reload, now time.Time) {
 	case !due(t.deadline, now):
 	case t.exited:
 		t.closed = true // whoever holds its report pipe, it is not the candidate
+	case t.killed:
+		p.log.Error("candidate does not end, even though it was killed", "pid", t.proc.pid())
+		t.exited, t.closed = true, true
 	case !t.late:
 		// If it was us who were late, what it said is on its way to us.
 		t.late, t.deadline = true, now.Add(lateness)
@@ -153,6 +156,7 @@ func (p *Parent) judge(r *reload, now time.Time) {
 		if err := t.proc.signal(syscall.SIGKILL); err != nil {
 			p.log.Error("cannot kill candidate", "pid", t.proc.pid(), "err", err)
 		}
+		t.deadline = now.Add(unkillable)
 	}
 	if !t.exited || !t.closed {
 		return

@@ -108,6 +108,17 @@ func TestABadReloadChangesNothing(t *testing.T) {
 				w.settle()
 			}
 		},
+		"the candidate never ends and cannot be killed": func(w *world) {
+			w.candidates[1].stuck = true
+			w.pass(10*time.Second + lateness + unkillable + time.Second)
+		},
+		"the candidate asks for more time again and again": func(w *world) {
+			for range 2 * reportLinesMax {
+				w.parent.handle(candidateSaid{w.candidates[1].number, sayTimeout, "1s"}, w.now)
+				w.now = w.now.Add(100 * time.Millisecond)
+				w.settle()
+			}
+		},
 		"a child is never ready": func(w *world) {
 			w.candidateDone()
 			w.ready(w.children(2)[0])
@@ -232,6 +243,34 @@ func TestRequestsDuringAReloadBecomeOneMore(t *testing.T) {
 		if r, ok := answered(reply); !ok || r.Generation != 3 {
 			t.Errorf("follow-up %d: %+v, answered %v", i, r, ok)
 		}
+	}
+}
+
+func TestAChildThatCannotBeKilledHoldsUpNoReload(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	reply := w.ask(Reload)
+	w.candidateDone()
+	w.children(2)[1].stuck = true
+	w.pass(31 * time.Second)
+	if r, ok := answered(reply); !ok || len(r.Errors) != 1 {
+		t.Errorf("result %+v, answered %v; want one error", r, ok)
+	}
+}
+
+func TestAskingAgainGrantsAChildNoMoreTime(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	busy := w.children(1)[0]
+	w.states[busy.slot], busy.deaf = mpm.StateWriting, true
+	for gen := uint64(2); gen <= 4; gen++ {
+		w.ask(Restart)
+		w.candidateDone()
+		w.ready(w.children(gen)...)
+		w.pass(2500 * time.Millisecond)
+	}
+	if !busy.dead {
+		t.Errorf("a child lives 7.5 s after it was told to end, with a kill timeout of 5 s; signals: %v", busy.signals)
 	}
 }
 

@@ -37,7 +37,7 @@ func (p *Parent) stop(now time.Time) {
 	if r == nil {
 		return
 	}
-	if r.trial != nil {
+	if r.trial != nil && !r.trial.exited {
 		if err := r.trial.proc.signal(syscall.SIGKILL); err != nil {
 			p.log.Error("cannot kill candidate", "pid", r.trial.proc.pid(), "err", err)
 		}
@@ -56,9 +56,13 @@ func (p *Parent) stoppingResult() Result {
 }
 
 // abandon lets go of a candidate that was killed by stop.
-func (p *Parent) abandon() {
+func (p *Parent) abandon(now time.Time, next *wakeUp) {
 	r := p.reload
-	if r == nil || r.trial == nil || !r.trial.exited || !r.trial.closed {
+	if r == nil || r.trial == nil || !r.trial.exited {
+		return
+	}
+	if t := r.trial; !t.closed && !due(t.deadline, now) {
+		next.at(t.deadline)
 		return
 	}
 	r.trial.proc.release()
