@@ -163,7 +163,7 @@ type trial struct {
 	deadline time.Time
 
 	errors, warnings, notes []string
-	steps                   int // and changes of the timeout
+	steps                   int  // and changes of the timeout
 	late                    bool // it was found overdue once
 	killed                  bool // for being overdue
 
@@ -179,14 +179,14 @@ func (t *trial) hear(kind, text string, now time.Time) {
 			return // steps without end are no progress
 		}
 		t.step, t.late = text, false
-		t.deadline = now.Add(t.timeout)
+		t.grant(now)
 	case sayTimeout:
 		if t.steps++; t.steps > reportLinesMax {
 			return
 		}
 		if d, err := time.ParseDuration(text); err == nil && d > 0 {
 			t.timeout = min(d, timeoutMax)
-			t.deadline = now.Add(t.timeout)
+			t.grant(now)
 		}
 	case sayError:
 		t.errors = keep(t.errors, text)
@@ -196,6 +196,14 @@ func (t *trial) hear(kind, text string, now time.Time) {
 		t.notes = keep(t.notes, text)
 	case sayDone:
 		t.done = true
+	}
+}
+
+// grant gives the candidate its time for a step from now on, unless it has
+// ended, and its last words only now arrive.
+func (t *trial) grant(now time.Time) {
+	if !t.exited {
+		t.deadline = now.Add(t.timeout)
 	}
 }
 

@@ -251,7 +251,9 @@ func TestAChildThatCannotBeKilledHoldsUpNoReload(t *testing.T) {
 	w.start()
 	reply := w.ask(Reload)
 	w.candidateDone()
-	w.children(2)[1].stuck = true
+	next := w.children(2)
+	next[1].stuck = true
+	w.ready(next[0], next[2])
 	w.pass(31 * time.Second)
 	if r, ok := answered(reply); !ok || len(r.Errors) != 1 {
 		t.Errorf("result %+v, answered %v; want one error", r, ok)
@@ -373,6 +375,7 @@ func TestAReportThatNeverClosesHangsNothing(t *testing.T) {
 	reply := w.ask(Reload)
 	w.exit(w.candidates[1], exited(1))
 	w.parent.handle(childrenEnded{}, w.now)
+	w.parent.handle(candidateSaid{w.candidates[1].number, sayStep, "said before it ended"}, w.now)
 	w.now = w.now.Add(2 * reportPatience)
 	w.parent.advance(w.now)
 	if r, ok := answered(reply); !ok || len(r.Errors) == 0 {
