@@ -226,7 +226,7 @@ func TestAStopGivesUpOnWhatCannotBeKilled(t *testing.T) {
 	w.start()
 	stuck := w.children(1)[0]
 	stuck.stuck = true
-	w.ask(Stop)
+	stop := w.ask(Stop)
 	w.pass(20 * time.Second)
 	if w.parent.done(w.now) {
 		t.Fatal("it gave up within 20 s")
@@ -237,5 +237,8 @@ func TestAStopGivesUpOnWhatCannotBeKilled(t *testing.T) {
 	}
 	if err := w.parent.leftover(); err == nil || !strings.Contains(err.Error(), "slot 0") {
 		t.Errorf("error %v does not name the slot", err)
+	}
+	if r, ok := answered(stop); !ok || len(r.Errors) != 1 {
+		t.Errorf("the stop's result is %+v, answered %v; want one error", r, ok)
 	}
 }

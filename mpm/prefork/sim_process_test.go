@@ -73,6 +73,8 @@ func (p *simProc) kill(sig syscall.Signal) {
 	}
 	delay := w.upTo(5 * time.Millisecond)
 	switch {
+	case p.killed && p.stuck:
+		return
 	case sig == syscall.SIGKILL && p.stuck:
 		w.unkilled = true
 		delay = 5*time.Second + w.upTo(time.Minute)

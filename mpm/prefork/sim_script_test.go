@@ -79,6 +79,7 @@ func (w *simWorld) scriptChild(p *simProc) {
 	}
 	p.deaf, p.stuck, p.lies, p.hung = w.chance(f.deaf), w.chance(f.stuck), w.chance(f.lies), w.chance(f.hung)
 	p.mute = w.chance(f.mute)
+	p.deaf = p.deaf || p.stuck // it hangs in the kernel
 	if w.chance(f.slowTerm) {
 		p.slowTerm = w.upTo(2 * o.KillTimeout)
 	}

@@ -69,7 +69,8 @@ func (p *Parent) abandon(now time.Time, next *wakeUp) {
 	r.trial = nil
 }
 
-// leftover are the processes that a stop could not end.
+// leftover are the processes that a stop could not end. Whoever asked for the
+// stop is told.
 func (p *Parent) leftover() error {
 	var errs []error
 	for _, ch := range p.slots {
@@ -77,7 +78,18 @@ func (p *Parent) leftover() error {
 			errs = append(errs, fmt.Errorf("end child %d in slot %d: it does not end, even though it was killed", ch.proc.pid(), ch.slot))
 		}
 	}
-	return errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err != nil {
+		p.answerStops(Result{Errors: splitLines(err)})
+	}
+	return err
+}
+
+func (p *Parent) answerStops(res Result) {
+	for _, reply := range p.stopped {
+		reply <- res
+	}
+	p.stopped = nil
 }
 
 // release gives back what the master holds, after the last process.
@@ -90,9 +102,7 @@ func (p *Parent) release() {
 		g.release()
 	}
 	p.retired = nil
-	for _, reply := range p.stopped {
-		reply <- Result{}
-	}
+	p.answerStops(Result{})
 }
 
 // splitLines gives each line of a joined error.
