@@ -33,6 +33,10 @@ race:
 fuzz time='1m' packages='./...':
     .ci/fuzz {{ time }} {{ packages }}
 
+# The simulator of the master's loop on fresh seeds: `just sim 200 5000` runs that many seeds of that many steps each.
+sim seeds='500' steps='20000':
+    go test -count=1 -v ./mpm/prefork -run TestSimulator -sim.seeds {{ seeds }} -sim.steps {{ steps }} -sim.fresh
+
 # The tests on real processes, not cached.
 e2e:
     go test -count=1 ./cmd/...

@@ -72,7 +72,7 @@ func badInputs(t *testing.T) []badInput {
 		{"child_init traps", addPlugin("../../host/abi/conn/testdata/init_traps.wasm"), []string{`"bad"`, "child_init", "trapped"}},
 		{"child_init returns non-zero", addPlugin("../../host/abi/conn/testdata/init_fails.wasm"), []string{`"bad"`, "child_init returned"}},
 		{"child_init never returns", func(t *testing.T, s *apphosttest.Server) {
-			replaceConfig(`candidate_timeout = "20s"`, `candidate_timeout = "1s"`)(t, s)
+			replaceConfig(`candidate_timeout = "60s"`, `candidate_timeout = "1s"`)(t, s)
 			s.Plugin("bad", "testdata/init_loops.wasm")
 		}, []string{`"bad"`, "child_init", "did not return within 1s"}},
 		{"a changed server_limit, on reload", replaceConfig("[mpm]", "[mpm]\nserver_limit = 300"), []string{"server_limit", "cannot change"}},

@@ -15,8 +15,7 @@ import (
 // A master that does not run for a while, stopped by an operator or a
 // debugger, must not take it out on its children.
 func TestE2EAStoppedMasterHarmsNobody(t *testing.T) {
-	s := apphosttest.Start(t, strings.Replace(plain, "[mpm]", "[mpm]\nstart_timeout = \"300ms\"\nkill_timeout = \"300ms\"", 1),
-		map[string]string{"hello": helloWasm, "echo": echoWasm})
+	s := startPlain(t)
 	roundTrip, _ := hold(t, s.Addr("echo"))
 	before := s.Children()
 	s.Signal(syscall.SIGSTOP)

@@ -33,7 +33,7 @@ const plain = `
 [plugins]
 cache_dir = "CACHE"
 [mpm]
-candidate_timeout = "20s"
+candidate_timeout = "60s"
 [[listen]]
 name = "web"
 address = "127.0.0.1:0"

@@ -165,8 +165,9 @@ type trial struct {
 	deadline time.Time
 
 	errors, warnings, notes []string
-	steps                   int
+	steps                   int  // and changes of the timeout
 	late                    bool // it was found overdue once
+	killed                  bool // for being overdue
 
 	done, closed, exited bool
 	status               string // how it ended, when not with done
@@ -180,11 +181,15 @@ func (t *trial) hear(kind, text string, now time.Time) {
 			return // steps without end are no progress
 		}
 		t.step, t.late = text, false
-		t.deadline = now.Add(t.timeout)
+		t.grant(now)
 	case sayTimeout:
+		if t.steps++; t.steps > reportLinesMax {
+			return
+		}
 		if d, err := time.ParseDuration(text); err == nil && d > 0 {
 			t.timeout = min(d, timeoutMax)
-			t.deadline, t.late = now.Add(t.timeout), false
+			t.late = false
+			t.grant(now)
 		}
 	case sayError:
 		t.errors = keep(t.errors, text)
@@ -194,6 +199,14 @@ func (t *trial) hear(kind, text string, now time.Time) {
 		t.notes = keep(t.notes, text)
 	case sayDone:
 		t.done = true
+	}
+}
+
+// grant gives the candidate its time for a step from now on, unless it has
+// ended, and its last words only now arrive.
+func (t *trial) grant(now time.Time) {
+	if !t.exited {
+		t.deadline = now.Add(t.timeout)
 	}
 }
 
@@ -213,14 +226,17 @@ func (t *trial) overdue(now time.Time) bool {
 	case t.exited:
 		t.closed = true // whoever holds its report pipe, it is not the candidate
 		return false
+	case t.killed:
+		t.exited, t.closed = true, true // and is left to itself
+		return false
 	case !t.late:
 		// If it was us who were late, what it said is on its way to us.
 		t.late, t.deadline = true, now.Add(lateness)
 		return false
 	}
 	t.errors = append(t.errors, fmt.Sprintf("%s: it did not return within %s (mpm.candidate_timeout)", t.step, t.timeout))
-	t.done = false
-	t.deadline = time.Time{}
+	t.done, t.killed = false, true
+	t.deadline = now.Add(unkillable)
 	return true
 }
 

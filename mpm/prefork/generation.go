@@ -66,6 +66,7 @@ type child struct {
 	reason  string // why it cannot serve, in its own words
 	spawned time.Time
 	startBy time.Time // ready until then, or it is ended
+	late    bool      // it was overdue once, and ready by its slot
 	killAt  time.Time // killed then; zero means never
 	closeBy time.Time // given up listening to then, once reaped
 
@@ -97,4 +98,16 @@ func (p *Parent) census(g *generation, now time.Time) census {
 // starting does, or too many would be spawned while it does so.
 func (p *Parent) idle(slot int, ch *child) bool {
 	return !ch.ready || p.sys.slotState(slot) == mpm.StateReady
+}
+
+// lives reports whether a child of g that was spawned after the last failure
+// has outlived its youth.
+func (p *Parent) lives(g *generation, now time.Time) bool {
+	for _, ch := range p.slots {
+		if ch != nil && ch.generation == g && ch.ready && !ch.reaped &&
+			ch.spawned.After(g.failed) && now.Sub(ch.spawned) >= youth {
+			return true
+		}
+	}
+	return false
 }

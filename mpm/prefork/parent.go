@@ -159,14 +159,18 @@ func (p *Parent) enforce(ch *child, now time.Time) {
 		return
 	}
 	if due(ch.startBy, now) {
-		if p.sys.slotState(ch.slot) != mpm.StateStarting {
-			ch.startBy = now.Add(reportPatience) // it is ready; we have not read so yet
+		if p.sys.slotState(ch.slot) != mpm.StateStarting && !ch.late {
+			// It is ready, and we have not read so yet; or its slot lies.
+			ch.late, ch.startBy = true, now.Add(reportPatience)
 			return
 		}
 		p.log.Error("child is not ready in time", "slot", ch.slot, "pid", ch.proc.pid(),
 			"generation", ch.generation.number, "start_timeout", ch.generation.options.StartTimeout)
 		ch.reason = "it was not ready within " + ch.generation.options.StartTimeout.String() + " (mpm.start_timeout)"
 		p.end(ch, syscall.SIGKILL, now)
+		if r := p.reload; r != nil && r.next == ch.generation {
+			p.failedProof(ch) // its end is not waited for, it may not come
+		}
 	}
 	if due(ch.killAt, now) {
 		p.log.Warn("killing child that does not end", "slot", ch.slot, "pid", ch.proc.pid())
@@ -178,6 +182,7 @@ func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // end signals a child to end, and sees to it that it does.
 func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
+	killAt := ch.killAt
 	ch.startBy, ch.killAt = time.Time{}, time.Time{}
 	if ch.reaped {
 		return
@@ -188,6 +193,9 @@ func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
 	}
 	if sig != syscall.SIGKILL {
 		ch.killAt = now.Add(ch.generation.options.KillTimeout)
+		if due(killAt, ch.killAt) {
+			ch.killAt = killAt // asking again grants no more time
+		}
 	}
 }
 
@@ -264,7 +272,7 @@ func (p *Parent) lament(ch *child) {
 func (p *Parent) replace(ch *child, now time.Time) {
 	g := ch.generation
 	g.maintenance = now
-	if ch.status.clean() {
+	if ch.status.clean() && ch.ready {
 		g.leaving = time.Time{}
 		return
 	}
@@ -300,8 +308,11 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 	}
 	d := plan(p.census(g, now), g.options)
 	g.rate, g.maintenance = d.rate, now.Add(d.next)
-	if g.failures > 2 && now.Sub(g.failed) <= calm {
-		g.rate = 1 // the next one has to show first that it can live
+	if g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures) {
+		g.rate = 1
+		if d.spawn > 0 && !p.lives(g, now) {
+			g.notBefore = now.Add(youth) // this one has to show first that it can live
+		}
 	}
 	if d.full && !g.full {
 		p.log.Warn("every child is busy and no more may be started; raise mpm.max_request_workers (and mpm.server_limit) if the machine can bear it",

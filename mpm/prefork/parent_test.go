@@ -47,6 +47,22 @@ func TestStopEndsEverything(t *testing.T) {
 			t.Error("the stop was not answered")
 		}
 	})
+	t.Run("after a candidate was reaped whose report never closes", func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		w.ask(Reload)
+		c := w.candidates[1]
+		w.exit(c, exited(1))
+		w.parent.handle(childrenEnded{}, w.now)
+		w.ask(Stop)
+		if len(c.signals) > 0 {
+			t.Errorf("signals to a process that was reaped: %v", c.signals)
+		}
+		w.pass(2 * reportPatience)
+		if !w.parent.done(w.now) {
+			t.Error("the stop waits for the report of a process that has ended")
+		}
+	})
 	t.Run("while a candidate works", func(t *testing.T) {
 		w := newWorld(t)
 		w.parent.begin(w.now)
@@ -79,6 +95,50 @@ func TestChildrenThatNeverGetReadyAreSpawnedMoreAndMoreSlowly(t *testing.T) {
 		for _, c := range w.children(1) {
 			if w.states[c.slot] == mpm.StateStarting {
 				w.exit(c, exited(2))
+			}
+		}
+		w.settle()
+	}
+	if spawned := w.nextPID - before; spawned > 14 {
+		t.Errorf("%d children spawned in half a minute", spawned)
+	}
+}
+
+func TestAfterALongPauseOneChildHasToShowThatItCanLive(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers, w.options.MaxSpareServers = 6, 8
+	w.options.StartServers = 6
+	w.start()
+	die := func() {
+		for _, c := range w.children(1) {
+			w.exit(c, exited(2))
+		}
+		w.settle()
+	}
+	for len(w.children(1)) > 0 || w.parent.serving.failures < 15 { // until the pause is as long as it gets
+		w.pass(50 * time.Millisecond)
+		die()
+	}
+	before := w.nextPID
+	w.pass(10*time.Second + 500*time.Millisecond)
+	if spawned := w.nextPID - before; spawned != 1 {
+		t.Errorf("%d children were spawned while the first had not shown that it can live", spawned)
+	}
+}
+
+// A child that ends by itself before it was ready did not end as it should,
+// whatever it says.
+func TestChildrenThatLeaveBeforeTheyAreReadyAreSpawnedMoreAndMoreSlowly(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers = 3
+	w.start()
+	before := w.nextPID
+	w.exit(w.children(1)[0], exited(2))
+	for range 600 {
+		w.now = w.now.Add(50 * time.Millisecond)
+		for _, c := range w.children(1) {
+			if w.states[c.slot] == mpm.StateStarting {
+				w.exit(c, exited(0))
 			}
 		}
 		w.settle()
@@ -166,7 +226,7 @@ func TestAStopGivesUpOnWhatCannotBeKilled(t *testing.T) {
 	w.start()
 	stuck := w.children(1)[0]
 	stuck.stuck = true
-	w.ask(Stop)
+	stop := w.ask(Stop)
 	w.pass(20 * time.Second)
 	if w.parent.done(w.now) {
 		t.Fatal("it gave up within 20 s")
@@ -177,5 +237,8 @@ func TestAStopGivesUpOnWhatCannotBeKilled(t *testing.T) {
 	}
 	if err := w.parent.leftover(); err == nil || !strings.Contains(err.Error(), "slot 0") {
 		t.Errorf("error %v does not name the slot", err)
+	}
+	if r, ok := answered(stop); !ok || len(r.Errors) != 1 {
+		t.Errorf("the stop's result is %+v, answered %v; want one error", r, ok)
 	}
 }

@@ -92,7 +92,7 @@ func (p *Parent) request(ev requested, now time.Time) {
 // proceed moves the reload along as far as it can go now.
 func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if p.stopping || p.winding != nil {
-		p.abandon()
+		p.abandon(now, next)
 		return
 	}
 	if p.reload == nil && p.queued != nil && p.serving != nil {
@@ -237,7 +237,7 @@ func (p *Parent) prove(r *reload, now time.Time) {
 		return
 	}
 	for _, ch := range p.slots {
-		if ch != nil && ch.generation == g && !ch.ready {
+		if ch != nil && ch.generation == g && (!ch.ready || ch.reaped) {
 			return
 		}
 	}

@@ -108,6 +108,17 @@ func TestABadReloadChangesNothing(t *testing.T) {
 				w.settle()
 			}
 		},
+		"the candidate never ends and cannot be killed": func(w *world) {
+			w.candidates[1].stuck = true
+			w.pass(10*time.Second + lateness + unkillable + time.Second)
+		},
+		"the candidate asks for more time again and again": func(w *world) {
+			for range 2 * reportLinesMax {
+				w.parent.handle(candidateSaid{w.candidates[1].number, sayTimeout, "1s"}, w.now)
+				w.now = w.now.Add(100 * time.Millisecond)
+				w.settle()
+			}
+		},
 		"a child is never ready": func(w *world) {
 			w.candidateDone()
 			w.ready(w.children(2)[0])
@@ -144,6 +155,39 @@ func TestABadReloadChangesNothing(t *testing.T) {
 				t.Errorf("the next good reload: %+v, answered %v", r, ok)
 			}
 		})
+	}
+}
+
+// A child is reaped, and the end of its report not read yet, when the last of
+// the others gets ready.
+func TestAGenerationDoesNotServeWithAChildThatHasEnded(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.ask(Reload)
+	w.candidateDone()
+	next := w.children(2)
+	w.ready(next[:2]...)
+	w.exit(next[0], exited(2))
+	w.parent.handle(childrenEnded{}, w.now)
+	w.parent.handle(childSaid{pid: next[2].number, ready: true}, w.now)
+	w.parent.advance(w.now)
+	if w.files[1].opened || w.files[0].retired {
+		t.Error("a generation took over with a child that has ended")
+	}
+}
+
+// Its slot has any state that is not starting: a child's slot proves nothing.
+func TestAChildThatNeverSaysItIsReadyEndsTheReload(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	reply := w.ask(Reload)
+	w.candidateDone()
+	next := w.children(2)
+	w.ready(next[:2]...)
+	w.states[next[2].slot] = mpm.StateReady
+	w.pass(33 * time.Second)
+	if r, ok := answered(reply); !ok || len(r.Errors) == 0 || r.Generation != 1 {
+		t.Errorf("result %+v, answered %v; want errors and generation 1", r, ok)
 	}
 }
 
@@ -199,6 +243,36 @@ func TestRequestsDuringAReloadBecomeOneMore(t *testing.T) {
 		if r, ok := answered(reply); !ok || r.Generation != 3 {
 			t.Errorf("follow-up %d: %+v, answered %v", i, r, ok)
 		}
+	}
+}
+
+func TestAChildThatCannotBeKilledHoldsUpNoReload(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	reply := w.ask(Reload)
+	w.candidateDone()
+	next := w.children(2)
+	next[1].stuck = true
+	w.ready(next[0], next[2])
+	w.pass(31 * time.Second)
+	if r, ok := answered(reply); !ok || len(r.Errors) != 1 {
+		t.Errorf("result %+v, answered %v; want one error", r, ok)
+	}
+}
+
+func TestAskingAgainGrantsAChildNoMoreTime(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	busy := w.children(1)[0]
+	w.states[busy.slot], busy.deaf = mpm.StateWriting, true
+	for gen := uint64(2); gen <= 4; gen++ {
+		w.ask(Restart)
+		w.candidateDone()
+		w.ready(w.children(gen)...)
+		w.pass(2500 * time.Millisecond)
+	}
+	if !busy.dead {
+		t.Errorf("a child lives 7.5 s after it was told to end, with a kill timeout of 5 s; signals: %v", busy.signals)
 	}
 }
 
@@ -301,6 +375,7 @@ func TestAReportThatNeverClosesHangsNothing(t *testing.T) {
 	reply := w.ask(Reload)
 	w.exit(w.candidates[1], exited(1))
 	w.parent.handle(childrenEnded{}, w.now)
+	w.parent.handle(candidateSaid{w.candidates[1].number, sayStep, "said before it ended"}, w.now)
 	w.now = w.now.Add(2 * reportPatience)
 	w.parent.advance(w.now)
 	if r, ok := answered(reply); !ok || len(r.Errors) == 0 {

@@ -107,7 +107,6 @@ func (m *Master) Run() error {
 		m.catchUp(p)
 	}
 	if err := p.leftover(); err != nil {
-		p.farewell(err)
 		return err
 	}
 	p.release()

@@ -61,16 +61,21 @@ func (p *Parent) stoppingResult() Result {
 }
 
 // abandon lets go of a candidate that was killed by stop.
-func (p *Parent) abandon() {
+func (p *Parent) abandon(now time.Time, next *wakeUp) {
 	r := p.reload
-	if r == nil || r.trial == nil || !r.trial.exited || !r.trial.closed {
+	if r == nil || r.trial == nil || !r.trial.exited {
+		return
+	}
+	if t := r.trial; !t.closed && !due(t.deadline, now) {
+		next.at(t.deadline)
 		return
 	}
 	r.trial.proc.release()
 	r.trial = nil
 }
 
-// leftover are the processes that a stop could not end.
+// leftover are the processes that a stop could not end. Whoever asked for the
+// stop is told.
 func (p *Parent) leftover() error {
 	var errs []error
 	for _, ch := range p.slots {
@@ -78,7 +83,18 @@ func (p *Parent) leftover() error {
 			errs = append(errs, fmt.Errorf("end child %d in slot %d: it does not end, even though it was killed", ch.proc.pid(), ch.slot))
 		}
 	}
-	return errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err != nil {
+		p.answerStops(Result{Errors: splitLines(err)})
+	}
+	return err
+}
+
+func (p *Parent) answerStops(res Result) {
+	for _, reply := range p.stopped {
+		reply <- res
+	}
+	p.stopped = nil
 }
 
 // release gives back what the master holds, after the last process.
@@ -91,19 +107,7 @@ func (p *Parent) release() {
 		g.release()
 	}
 	p.retired = nil
-	p.farewell(nil)
-}
-
-// farewell tells those who asked for a stop how it went.
-func (p *Parent) farewell(err error) {
-	var res Result
-	if err != nil {
-		res.Errors = splitLines(err)
-	}
-	for _, reply := range p.stopped {
-		reply <- res
-	}
-	p.stopped = nil
+	p.answerStops(Result{})
 }
 
 // splitLines gives each line of a joined error.

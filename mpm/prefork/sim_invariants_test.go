@@ -1,0 +1,225 @@
+package prefork
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+)
+
+// The bounds of simulated time that the checks below hold the master to. They
+// follow from the most that randomOptions allows, and count only the time in
+// which the master was not stopped.
+const (
+	// simReloadMax: a candidate of 1000 steps too many, killed in vain; three
+	// children made up for, each at the last moment; the handover. Twice,
+	// since a request may wait for the reload before it.
+	simReloadMax = 2 * (100*time.Second + 4*11*time.Second + handoverTimeout)
+	simSlack     = time.Second
+	// simCalm is how long after the last fault there are enough children.
+	simCalm = 45 * time.Second
+	// simIdleLoops is how many turns the master may take at one time with
+	// nothing new to see.
+	simIdleLoops = 50
+)
+
+// checkSpawn holds what a spawn must not do.
+func (w *simWorld) checkSpawn(slot int, number uint64, f *simFiles) {
+	switch {
+	case number != f.number:
+		w.violated("a child of generation %d gets the files of %d", number, f.number)
+	case f.over || f.released:
+		w.violated("generation %d is retired and grows", number)
+	case w.parent.stopping:
+		w.violated("a child is spawned during a stop")
+	case slot < 0 || slot >= w.limit:
+		w.violated("slot %d of %d is used", slot, w.limit)
+	}
+	for _, p := range w.live {
+		if p.slot == slot && !p.candidate {
+			w.violated("slot %d is given away while process %d owns it", slot, p.number)
+		}
+	}
+}
+
+// checkSignal holds who may be signalled.
+func (w *simWorld) checkSignal(p *simProc, sig syscall.Signal) {
+	switch {
+	case p.released:
+		w.violated("signal %v to process %d after its release", sig, p.number)
+	case p.reaped:
+		w.violated("signal %v to process %d, which was reaped", sig, p.number)
+	case p.candidate || p.lies || p.ended:
+	case w.parent.stopping || w.hard:
+	case !p.ready || p.mute || p.closed:
+	default:
+		f := p.files
+		patience := f.options.GracefulTimeout
+		if !f.over || patience == 0 || w.at-f.overAt < patience {
+			w.violated("signal %v to process %d, which is ready (busy: %v) and may serve on", sig, p.number, p.busy)
+		}
+	}
+}
+
+// checkOpen holds that a generation serves only when its children can.
+func (w *simWorld) checkOpen(f *simFiles) {
+	if f.opened || f.over || f.released {
+		w.violated("the gate of generation %d opens (opened %v, over %v, released %v)", f.number, f.opened, f.over, f.released)
+	}
+	children := 0
+	for _, p := range w.all {
+		if p.files != f || p.released {
+			continue
+		}
+		children++
+		if !p.ready || p.reaped || p.mute {
+			w.violated("the gate of generation %d opens while process %d is not ready (reaped: %v)", f.number, p.number, p.reaped)
+		}
+	}
+	if children == 0 {
+		w.violated("the gate of generation %d opens without children", f.number)
+	}
+}
+
+func (w *simWorld) checkRelease(f *simFiles) {
+	if f.released {
+		w.violated("generation %d is released twice", f.number)
+	}
+	for _, p := range w.live {
+		if p.files == f {
+			w.violated("generation %d is released before process %d has ended", f.number, p.number)
+		}
+	}
+}
+
+// nowServing holds what the end of a reload means.
+func (w *simWorld) nowServing(s Status) {
+	w.note("reload done", nil, int(s.Generation))
+	if s.Generation <= w.youngest {
+		w.violated("generation %d serves after %d", s.Generation, w.youngest)
+	}
+	w.youngest = s.Generation
+	w.hard = w.hard && w.parent.queued != nil && w.parent.queued.hard
+	for _, p := range w.live {
+		if p.accepts() && p.files.number < s.Generation && !p.lies && w.active()-p.files.overAt < handoverTimeout-simSlack {
+			w.violated("generation %d serves while process %d of %d accepts", s.Generation, p.number, p.files.number)
+		}
+	}
+}
+
+// checkAll holds what is true after every step.
+func (w *simWorld) checkAll() {
+	w.checkTable()
+	for _, p := range w.live {
+		if p.ended && !p.killed && !p.dead && !p.candidate && w.active()-p.termed > p.files.options.KillTimeout+simSlack {
+			w.violated("process %d was told to end %s ago and is not killed", p.number, w.active()-p.termed)
+		}
+	}
+	for _, a := range w.asks {
+		w.checkAnswer(a)
+	}
+	if w.idle > simIdleLoops && w.wake.Before(w.now().Add(time.Microsecond)) && !w.wake.IsZero() {
+		w.violated("the master spins")
+	}
+	if p := w.parent; p.serving != nil && p.serving.children > p.serving.options.MaxRequestWorkers {
+		w.violated("generation %d has %d children, more than max_request_workers", p.serving.number, p.serving.children)
+	}
+}
+
+// checkTable compares the master's table of children with the world.
+func (w *simWorld) checkTable() {
+	known, inGenerations := 0, 0
+	for slot, ch := range w.parent.slots {
+		if ch == nil {
+			continue
+		}
+		known++
+		if ch.slot != slot || w.parent.byPID[ch.proc.pid()] != ch {
+			w.violated("slot %d and the table of processes disagree on process %d", slot, ch.proc.pid())
+		}
+	}
+	if known != len(w.parent.byPID) {
+		w.violated("%d children are in slots, %d in the table of processes", known, len(w.parent.byPID))
+	}
+	children := 0
+	for _, p := range w.live {
+		if !p.candidate {
+			children++
+			if w.parent.byPID[p.number] == nil {
+				w.violated("process %d is forgotten before it is reaped", p.number)
+			}
+		}
+	}
+	if children > w.limit {
+		w.violated("%d children, more than server_limit %d", children, w.limit)
+	}
+	for _, g := range w.parent.retired {
+		inGenerations += g.children
+	}
+	if g := w.parent.serving; g != nil {
+		inGenerations += g.children
+	}
+	if r := w.parent.reload; r != nil && r.next != nil {
+		inGenerations += r.next.children
+	}
+	if inGenerations != known {
+		w.violated("generations count %d children, slots %d", inGenerations, known)
+	}
+}
+
+// checkAnswer holds that a request is answered once, and in time.
+func (w *simWorld) checkAnswer(a *simAsk) {
+	select {
+	case r := <-a.reply:
+		if a.done {
+			w.violated("a request is answered twice: %+v", r)
+		}
+		a.done = true
+		w.answers++
+	default:
+	}
+	if !a.done && a.what != Stop && w.active()-a.at > simReloadMax {
+		w.violated("a request is not answered within %s", simReloadMax)
+	}
+}
+
+// checkIdle holds that there are enough children after quiet times.
+func (w *simWorld) checkIdle() {
+	g := w.parent.serving
+	if g == nil {
+		return
+	}
+	idle, total := 0, 0
+	for _, p := range w.live {
+		if p.files == nil || p.files.number != g.number {
+			continue
+		}
+		total++
+		if !p.dead && p.ready && !p.mute && w.states[p.slot] == mpm.StateReady {
+			idle++
+		}
+	}
+	if idle < g.options.MinSpareServers && total < g.options.MaxRequestWorkers && w.parent.freeSlots() > 0 {
+		w.violated("%d children of %d are idle after %s without faults, want %d", idle, total, simCalm, g.options.MinSpareServers)
+	}
+}
+
+// checkEnd holds what is true when the master has ended.
+func (w *simWorld) checkEnd() {
+	for _, a := range w.asks {
+		w.checkAnswer(a)
+		if !a.done {
+			w.violated("a request is not answered when the master ends")
+		}
+	}
+	for _, p := range w.all {
+		if !w.unkilled && (!p.reaped || !p.released) {
+			w.violated("process %d is left (reaped %v, released %v)", p.number, p.reaped, p.released)
+		}
+	}
+	for _, f := range w.gens {
+		if !w.unkilled && !f.released {
+			w.violated("generation %d is not released", f.number)
+		}
+	}
+}

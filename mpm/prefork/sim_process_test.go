@@ -1,0 +1,243 @@
+package prefork
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/image"
+)
+
+// simProc is a child or a candidate.
+type simProc struct {
+	w         *simWorld
+	number    int
+	slot      int
+	files     *simFiles // nil for a candidate
+	candidate bool
+	status    syscall.WaitStatus
+
+	dead, reaped, released bool
+	closed                 bool          // its report is
+	told                   time.Duration // when its last word reaches the master
+	closeAfter             time.Duration // from death to the end of the report; less than 0 is never
+
+	// What is wrong with it.
+	deaf, stuck, lies, mute, hung bool
+	slowTerm                      time.Duration
+
+	ready  bool // it can accept, and has said so unless it is mute
+	busy   bool // it serves a connection
+	leaves bool // it has decided to
+	served int
+
+	termed time.Duration // when it was first told to end, in active time
+	ended  bool          // it was signalled by the master
+	killed bool
+
+	plan simPlan // of a candidate
+}
+
+func (p *simProc) pid() int { return p.number }
+
+func (p *simProc) release() {
+	w := p.w
+	switch {
+	case p.released:
+		w.violated("process %d is released twice", p.number)
+	case !p.reaped && (!p.candidate || !p.stuck):
+		w.violated("process %d is released before it is reaped", p.number)
+	}
+	p.released = true
+	if !p.closed {
+		p.closeReport() // the reader of the report ends, and says so
+	}
+}
+
+// signal is the master's; see also kill.
+func (p *simProc) signal(sig syscall.Signal) error {
+	p.w.note("signal", p, int(sig))
+	p.w.checkSignal(p, sig)
+	if !p.ended {
+		p.ended, p.termed = true, p.w.active()
+	}
+	p.kill(sig)
+	return nil
+}
+
+// kill is what a signal does, whoever sends it.
+func (p *simProc) kill(sig syscall.Signal) {
+	w := p.w
+	if p.dead {
+		return
+	}
+	delay := w.upTo(5 * time.Millisecond)
+	switch {
+	case p.killed && p.stuck:
+		return
+	case sig == syscall.SIGKILL && p.stuck:
+		w.unkilled = true
+		delay = 5*time.Second + w.upTo(time.Minute)
+	case sig == syscall.SIGKILL:
+	case p.deaf:
+		return
+	default:
+		delay += p.slowTerm
+	}
+	if sig == syscall.SIGKILL {
+		p.killed = true
+	}
+	w.after(delay, simItem{what: actDie, p: p, n: int(sig)})
+}
+
+func (p *simProc) die(status syscall.WaitStatus) {
+	if p.dead {
+		return
+	}
+	w := p.w
+	w.note("dies", p, int(status))
+	p.dead, p.busy, p.status = true, false, status
+	w.dead = append(w.dead, p)
+	w.after(w.delay(), simItem{what: actChld})
+	if !p.closed && p.closeAfter >= 0 {
+		w.after(p.closeAfter, simItem{what: actClose, p: p})
+	}
+}
+
+func (p *simProc) closeReport() {
+	if p.closed {
+		return
+	}
+	p.closed = true
+	if p.candidate {
+		p.w.tell(p, candidateClosed{p.number})
+		return
+	}
+	p.w.tell(p, childClosed{p.number})
+}
+
+func (p *simProc) state(s mpm.State) {
+	if !p.lies {
+		p.w.states[p.slot] = s
+	}
+}
+
+// accepts reports whether p would take a connection that comes now.
+func (p *simProc) accepts() bool {
+	return !p.dead && p.ready && !p.busy && !p.leaves && !p.hung && p.files != nil && p.files.opened
+}
+
+// getReady is the end of a child's start.
+func (p *simProc) getReady() {
+	if p.dead {
+		return
+	}
+	p.ready = true
+	p.w.note("is ready", p, 0)
+	p.state(mpm.StateReady)
+	if !p.mute && !p.closed {
+		p.w.tell(p, childSaid{pid: p.number, ready: true})
+	}
+	p.look()
+}
+
+// look is what an idle child does next.
+func (p *simProc) look() {
+	switch w := p.w; {
+	case p.dead || !p.ready || p.busy || p.leaves || p.hung:
+	case p.files.over:
+		p.leave()
+	case p.files.options.MaxConnectionsPerChild > 0 && p.served >= p.files.options.MaxConnectionsPerChild:
+		p.leave()
+	case w.backlog > 0 && p.accepts():
+		w.backlog--
+		p.serve()
+	}
+}
+
+func (p *simProc) leave() {
+	p.leaves = true
+	p.state(mpm.StateGraceful)
+	p.w.after(p.w.upTo(3*time.Millisecond), simItem{what: actDie, p: p})
+}
+
+func (p *simProc) serve() {
+	p.busy = true
+	p.served++
+	p.state(mpm.StateReading)
+	w := p.w
+	lasts := w.upTo(400 * time.Millisecond)
+	if w.rng.IntN(30) == 0 {
+		lasts = w.upTo(time.Minute)
+	}
+	w.after(lasts, simItem{what: actConnEnd, p: p})
+}
+
+// simCandidate gives a candidate its result.
+type simCandidate struct{ *simProc }
+
+func (c simCandidate) result() (*image.Image, *mpm.Options, error) {
+	if c.plan.badResult {
+		return nil, nil, errFake
+	}
+	o := c.w.randomOptions()
+	c.w.options = o
+	return new(image.Image), &o, nil
+}
+
+// simFiles are what the children of a generation share.
+type simFiles struct {
+	w        *simWorld
+	number   uint64
+	options  *mpm.Options
+	opened   bool
+	over     bool
+	overAt   time.Duration // in active time
+	released bool
+}
+
+func (f *simFiles) sockets() []Socket { return nil }
+
+func (f *simFiles) open() {
+	f.w.checkOpen(f)
+	f.w.note("gate opens", nil, int(f.number))
+	f.opened = true
+	for _, p := range f.w.live {
+		if p.files == f {
+			p.look()
+		}
+	}
+}
+
+func (f *simFiles) retireOne() error {
+	f.w.note("one is to leave", nil, int(f.number))
+	if f.w.chance(f.w.faults.noPod) {
+		return errFake
+	}
+	f.w.after(f.w.delay(), simItem{what: actTake, n: int(f.number)})
+	return nil
+}
+
+func (f *simFiles) retire() {
+	w := f.w
+	if f.over {
+		w.violated("generation %d is retired twice", f.number)
+	}
+	w.note("generation is over", nil, int(f.number))
+	f.over, f.overAt = true, w.active()
+	for _, p := range w.live {
+		if p.files == f {
+			w.after(w.upTo(3*time.Millisecond), simItem{what: actNotice, p: p})
+		}
+	}
+}
+
+func (f *simFiles) release() {
+	f.w.checkRelease(f)
+	f.w.note("generation is released", nil, int(f.number))
+	f.released = true
+}
+
+// The simulator asks for no graceful stop, so these are never called.
+func (f *simFiles) drain() error         { return errFake }
+func (f *simFiles) queued() (int, error) { return 0, errFake }
