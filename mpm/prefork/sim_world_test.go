@@ -190,6 +190,7 @@ func (w *simWorld) happen() {
 func (w *simWorld) pause(d time.Duration) {
 	w.note("master is stopped, ms", nil, int(d.Milliseconds()))
 	end, late := w.at+d, w.upTo(10*time.Millisecond)
+	w.pauseOK = end + 5*time.Second
 	var held []simItem
 	for len(w.due) > 0 && w.due[0].at <= end {
 		it := heap.Pop(&w.due).(simItem)
@@ -202,7 +203,6 @@ func (w *simWorld) pause(d time.Duration) {
 	}
 	w.at = end
 	w.paused += d
-	w.pauseOK = end + 5*time.Second
 	for _, it := range held {
 		w.after(late, it)
 		if it.p != nil {
