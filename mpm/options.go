@@ -3,6 +3,8 @@ package mpm
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
 	"time"
 )
 
@@ -49,10 +51,33 @@ type Listener struct {
 	Name string
 	// Address is HOST:PORT; an empty host is every address, and a port of 0
 	// lets the kernel choose one. What reaches the master has numbers only.
+	// Or it is UnixPrefix and the absolute path of a Unix socket.
 	Address string
 	// Backlog is the length of the accept queue, which the kernel caps at
 	// net.core.somaxconn.
 	Backlog int
+	// Mode are the permissions of a Unix socket's file; who may write to it
+	// may connect.
+	Mode fs.FileMode
+	// Socket are the options of the socket.
+	Socket SocketOptions
+}
+
+// UnixPrefix begins the address of a Unix socket; its path follows.
+const UnixPrefix = "unix:"
+
+// UnixPath is the path of the listener's Unix socket, if it is one.
+func (l *Listener) UnixPath() (path string, ok bool) {
+	return strings.CutPrefix(l.Address, UnixPrefix)
+}
+
+// SocketOptions are what a listening socket is set to; the connections it
+// accepts have the same.
+type SocketOptions struct {
+	// FreeBind lets an address be taken that no interface has yet. Only TCP.
+	FreeBind bool
+	// V6Only keeps IPv4 off the IPv6 address "::". Only IPv6.
+	V6Only bool
 }
 
 // ServerLimitMax is the largest ServerLimit.

@@ -77,13 +77,10 @@ func tryOut(c *prefork.Candidate) error {
 // must not wait for anyone, need not ask a name server.
 func resolve(listeners []mpm.Listener) error {
 	var errs []error
-	for i, l := range listeners {
-		address, err := listen.Resolve(l.Address)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("listen on %s: %w", l.Address, err))
-			continue
+	for i := range listeners {
+		if err := listen.Resolve(&listeners[i]); err != nil {
+			errs = append(errs, fmt.Errorf("listen on %s: %w", listeners[i].Address, err))
 		}
-		listeners[i].Address = address.String()
 	}
 	return errors.Join(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
 	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/prefork"
 )
@@ -109,8 +110,13 @@ func announce(log *slog.Logger, s prefork.Status) {
 	for _, socket := range s.Sockets {
 		l := listeners[socket.Name]
 		address := socket.Address.String()
-		switch l.Protocol {
-		case host.HTTP:
+		if socket.Address.Network() == "unix" {
+			address = mpm.UnixPrefix + address
+		}
+		switch {
+		case l.Protocol == host.HTTP && socket.Address.Network() == "unix": // no URL leads there
+			log.Info("listening", "listener", socket.Name, "address", address, "protocol", "http")
+		case l.Protocol == host.HTTP:
 			log.Info("listening", "listener", socket.Name, "address", address, "url", "http://"+address+"/")
 		default:
 			log.Info("listening", "listener", socket.Name, "address", address, "plugin", l.Plugin)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
@@ -141,7 +140,7 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler) error {
 		}
 		c.board.SetState(mpm.StateReading)
 		c.served++
-		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: net.TCPAddrFromAddrPort(peer)}
+		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: peer}
 		h.ServeConn(ctx, conn)
 		c.board.SetState(mpm.StateClosing)
 		c.finish(conn)

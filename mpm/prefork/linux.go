@@ -3,6 +3,7 @@ package prefork
 import (
 	"bufio"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type linux struct {
 	env        []string // of candidates
 	childEnv   []string
 	events     chan<- event
+	log        *slog.Logger
 
 	null      *os.File
 	lifelineR sys.FD
@@ -53,7 +55,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	}
 	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events,
+		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger,
 		null: null, lifelineR: r, lifelineW: w,
 	}, nil
 }
@@ -201,7 +203,7 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks}
+	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners}
 	for _, p := range []*pipe{&g.pod, &g.generation, &g.gate} {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -221,6 +223,8 @@ type linuxGeneration struct {
 	system *linux
 	image  *image.Image
 	socks  []*listen.Socket
+	// listeners are what socks are for, in the same order.
+	listeners []mpm.Listener
 
 	pod, generation, gate pipe
 }
@@ -252,7 +256,12 @@ func (g *linuxGeneration) sockets() []Socket {
 	return list
 }
 
-func (g *linuxGeneration) open() { g.gate.closeWriter() }
+func (g *linuxGeneration) open() {
+	if err := g.system.table.Apply(g.socks, g.listeners); err != nil {
+		g.system.log.Error("cannot change a socket that stays", "err", err)
+	}
+	g.gate.closeWriter()
+}
 
 func (g *linuxGeneration) retireOne() error {
 	if _, err := g.pod.w.Write([]byte{'!'}); err != nil {

@@ -1,7 +1,7 @@
 package prefork
 
 import (
-	"net/netip"
+	"net"
 	"syscall"
 
 	"github.com/apphost/apphost/mpm"
@@ -57,7 +57,7 @@ type generationFiles interface {
 // Socket is a listening socket, as told to people.
 type Socket struct {
 	Name    string
-	Address netip.AddrPort
+	Address net.Addr // a *net.TCPAddr or *net.UnixAddr
 }
 
 // event is something that happened outside.
