@@ -71,13 +71,24 @@ func (l *Listener) UnixPath() (path string, ok bool) {
 	return strings.CutPrefix(l.Address, UnixPrefix)
 }
 
-// SocketOptions are what a listening socket is set to; the connections it
-// accepts have the same.
+// SocketOptions are what a TCP listener is set to; the connections that it
+// accepts inherit all but the first two. A Unix socket has none of them.
 type SocketOptions struct {
-	// FreeBind lets an address be taken that no interface has yet. Only TCP.
+	// FreeBind lets an address be taken that no interface has yet.
 	FreeBind bool
-	// V6Only keeps IPv4 off the IPv6 address "::". Only IPv6.
+	// V6Only keeps IPv4 off the IPv6 address "::".
 	V6Only bool
+	// KeepAlive lets the kernel find out that a silent peer has gone.
+	KeepAlive bool
+	// NoDelay sends small writes at once.
+	NoDelay bool
+	// DeferAccept is how long a connection on which nothing was sent yet is
+	// kept from the server, in whole seconds; 0 is not at all.
+	DeferAccept time.Duration
+	// SendBuffer and ReceiveBuffer are in bytes; the kernel caps them at
+	// net.core.wmem_max and rmem_max. 0 leaves them to the kernel.
+	SendBuffer    int
+	ReceiveBuffer int
 }
 
 // ServerLimitMax is the largest ServerLimit.

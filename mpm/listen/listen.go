@@ -22,10 +22,11 @@ type Socket struct {
 	Name  string
 	Bound net.Addr
 
-	fd    sys.FD
-	key   string
-	file  sys.FileID // of a Unix socket
-	users int
+	fd      sys.FD
+	key     string
+	options mpm.SocketOptions // of a TCP socket, as they are
+	file    sys.FileID        // of a Unix socket
+	users   int
 }
 
 // FD is the socket's descriptor, to hand to a child.
@@ -66,10 +67,13 @@ func (t *Table) acquire(l mpm.Listener) (*Socket, error) {
 	}
 	for _, s := range t.sockets {
 		if s.key == key && s.reachable() {
+			if err := s.mayChange(l.Socket); err != nil {
+				return nil, err
+			}
 			return s, nil
 		}
 	}
-	s := &Socket{Name: l.Name, key: key}
+	s := &Socket{Name: l.Name, key: key, options: l.Socket}
 	if path, ok := l.UnixPath(); ok {
 		s.fd, s.file, err = bindUnix(path, &l)
 	} else {
@@ -129,7 +133,34 @@ func (t *Table) Apply(sockets []*Socket, listeners []mpm.Listener) error {
 
 func (s *Socket) apply(l *mpm.Listener) error {
 	s.Name = l.Name
-	return errors.Join(s.fd.SetBacklog(l.Backlog), s.fd.Tune(l.Socket), s.chmod(l.Mode))
+	if err := s.fd.SetBacklog(l.Backlog); err != nil {
+		return err
+	}
+	if s.isUnix() {
+		return s.chmod(l.Mode)
+	}
+	s.options = l.Socket
+	return s.fd.Tune(l.Socket)
+}
+
+// mayChange refuses options that a socket cannot take over. FreeBind is none of
+// them: to a socket that has its address it means nothing.
+func (s *Socket) mayChange(to mpm.SocketOptions) error {
+	var errs []error
+	refuse := func(key string) {
+		errs = append(errs, fmt.Errorf("%s cannot change like this on a socket that stays; stop and start the server, or reload without the listener first", key))
+	}
+	if addr, ok := s.Bound.(*net.TCPAddr); ok && addr.AddrPort().Addr() == netip.IPv6Unspecified() && to.V6Only != s.options.V6Only {
+		refuse("v6only")
+	}
+	// The kernel does not size a buffer by itself again.
+	if to.SendBuffer == 0 && s.options.SendBuffer > 0 {
+		refuse(`send_buffer = "0"`)
+	}
+	if to.ReceiveBuffer == 0 && s.options.ReceiveBuffer > 0 {
+		refuse(`receive_buffer = "0"`)
+	}
+	return errors.Join(errs...)
 }
 
 // Release gives back what Acquire returned. A socket without users is closed,

@@ -6,14 +6,15 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/apphost/apphost/mpm"
 )
 
-// Listen makes a non-blocking TCP socket that listens on addr. Accepted
-// connections inherit its options.
+// Listen makes a non-blocking TCP socket that listens on addr. Options are set
+// before it does: a buffer's size is part of what TCP agrees on at first.
 //
 // # Errors
 //
@@ -61,7 +62,7 @@ func Listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions) (FD, error) {
 //
 // unix.EADDRINUSE (something is at the path), unix.ENOENT and unix.EACCES for
 // its folder, as bind(2) and chmod(2) have them.
-func ListenUnix(path string, mode fs.FileMode, backlog int, o mpm.SocketOptions) (FD, error) {
+func ListenUnix(path string, mode fs.FileMode, backlog int) (FD, error) {
 	fd, err := newSocket(unix.AF_UNIX)
 	if err != nil {
 		return None, err
@@ -69,9 +70,6 @@ func ListenUnix(path string, mode fs.FileMode, backlog int, o mpm.SocketOptions)
 	// The file gets the mode of the descriptor, less the process's umask,
 	// which chmod makes up for.
 	err = unix.Fchmod(int(fd), uint32(mode.Perm()))
-	if err == nil {
-		err = fd.Tune(o)
-	}
 	if err == nil {
 		err = unix.Bind(int(fd), &unix.SockaddrUnix{Name: path})
 	}
@@ -145,20 +143,21 @@ func (fd FD) set(options []option) error {
 	return nil
 }
 
-// Tune sets those options that a socket takes at any time. What it accepts
-// from then on has them.
-func (fd FD) Tune(_ mpm.SocketOptions) error {
-	addr, err := fd.LocalAddr()
-	if err != nil {
-		return err
+// Tune sets those options that a TCP socket takes at any time; what it accepts
+// from then on has them. A size of 0 leaves that as it is.
+func (fd FD) Tune(o mpm.SocketOptions) error {
+	options := []option{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, number(o.KeepAlive)},
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, number(o.NoDelay)},
+		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(o.DeferAccept / time.Second)},
 	}
-	if addr.Network() == "unix" {
-		return nil
+	if o.SendBuffer > 0 {
+		options = append(options, option{unix.SOL_SOCKET, unix.SO_SNDBUF, o.SendBuffer})
 	}
-	return fd.set([]option{
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-	})
+	if o.ReceiveBuffer > 0 {
+		options = append(options, option{unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReceiveBuffer})
+	}
+	return fd.set(options)
 }
 
 func number(on bool) int {

@@ -45,6 +45,9 @@ func (d *decoder) listener(t *table, names, addresses map[string]string) {
 		t.fault("backlog", "must be from 1 to %d, got %d", backlogMax, backlog)
 	}
 	options := t.socketOptions(unix)
+	if options.V6Only && addressed {
+		t.v6only(address)
+	}
 	read := t.timeout("read_timeout", host.Protocol(protocol))
 	write := t.timeout("write_timeout", host.Protocol(protocol))
 	d.config.MPM.Listeners = append(d.config.MPM.Listeners,

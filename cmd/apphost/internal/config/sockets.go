@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/apphost/apphost/mpm"
 )
@@ -16,6 +19,14 @@ const (
 
 	// unixPathMax bounds the path of a Unix socket; see unix(7).
 	unixPathMax = 107
+
+	// deferAcceptMax is about what a client's own patience is.
+	deferAcceptMax = 3 * time.Minute
+
+	// Below bufferMin httpd refuses, too; above bufferMax a kernel's integers
+	// are not far away.
+	bufferMin = 512
+	bufferMax = 1 << 30
 )
 
 // normalAddress checks an address and returns it in the form in which two
@@ -76,7 +87,51 @@ func (t *table) mode(key string, unix bool) fs.FileMode {
 	return mode
 }
 
-// socketOptions reads the options of a listener's socket.
-func (t *table) socketOptions(_ bool) mpm.SocketOptions {
+// socketOptions reads the options of a listener's socket. They are TCP's: the
+// connections of a Unix socket do not inherit any.
+func (t *table) socketOptions(unix bool) mpm.SocketOptions {
+	o := mpm.SocketOptions{KeepAlive: true, NoDelay: true}
+	t.boolean("keepalive", &o.KeepAlive)
+	t.boolean("nodelay", &o.NoDelay)
+	t.boolean("freebind", &o.FreeBind)
+	t.boolean("v6only", &o.V6Only)
+	t.duration("defer_accept", &o.DeferAccept)
+	if d := o.DeferAccept; d < 0 || d > deferAcceptMax || d%time.Second != 0 {
+		t.fault("defer_accept", `must be "0s", which is off, or whole seconds up to %q, got %q`, "3m", t.values["defer_accept"])
+	}
+	t.buffer("send_buffer", &o.SendBuffer)
+	t.buffer("receive_buffer", &o.ReceiveBuffer)
+	if !unix {
+		return o
+	}
+	for _, key := range []string{"keepalive", "nodelay", "freebind", "v6only", "defer_accept", "send_buffer", "receive_buffer"} {
+		if t.has(key) && !t.refusedKey(key) {
+			t.fault(key, "goes with TCP only, and this is a Unix socket; remove it")
+		}
+	}
 	return mpm.SocketOptions{}
+}
+
+// v6only refuses the key where it is plain that the address is not IPv6; what
+// a name means is known later.
+func (t *table) v6only(address string) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return // which has a fault of its own
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		t.fault("v6only", "goes with an IPv6 address only, got %q", address)
+	}
+}
+
+// buffer reads a size in bytes; "0" is the system's.
+func (t *table) buffer(key string, dst *int) {
+	if t.values[key] == "0" {
+		t.known = append(t.known, key)
+		return
+	}
+	var n uint64
+	if t.size(key, &n, bufferMin, bufferMax) {
+		*dst = int(n)
+	}
 }
