@@ -27,9 +27,13 @@ type Server struct {
 	Dir string
 	// PID is the master's.
 	PID int
-	// ExtraFiles are what the master is started with beside the standard
-	// files.
+	// ExtraFiles are what each command is started with beside the standard
+	// files, and Env is added to its environment.
 	ExtraFiles []*os.File
+	Env        []string
+	// Shell, if set, is a script for sh that executes each command, which is
+	// "$0" "$@".
+	Shell string
 
 	runtime string // XDG_RUNTIME_DIR; short, as a socket's path must be
 	t       testing.TB
@@ -108,7 +112,7 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd.Stderr, s.cmd.ExtraFiles = w, s.ExtraFiles
+	s.cmd.Stderr = w
 	err = s.cmd.Start()
 	w.Close()
 	if err != nil {
@@ -200,8 +204,11 @@ func (s *Server) Signal(sig syscall.Signal) {
 func (s *Server) Command(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.Command(build(s.t).binary, args...)
-	cmd.Dir = s.Dir
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0")
+	if s.Shell != "" {
+		cmd = exec.Command("sh", append([]string{"-c", s.Shell, build(s.t).binary}, args...)...)
+	}
+	cmd.Dir, cmd.ExtraFiles = s.Dir, s.ExtraFiles
+	cmd.Env = append(append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0"), s.Env...)
 	return cmd
 }
 

@@ -25,8 +25,11 @@ type Socket struct {
 	fd      sys.FD
 	key     string
 	options mpm.SocketOptions // of a TCP socket, as they are
-	file    sys.FileID        // of a Unix socket
+	file    sys.FileID        // of a Unix socket that was bound here
 	users   int
+
+	passed     bool   // by a service manager, whose it stays
+	passedName string // what the manager calls it; not unique
 }
 
 // FD is the socket's descriptor, to hand to a child.
@@ -37,15 +40,19 @@ type Table struct {
 	sockets []*Socket
 }
 
-// Acquire returns one socket for each listener, in order: the one that is
-// already bound to the address, which stays as it is until Apply, else a new
+// Acquire returns one socket for each listener, in order: the one that was
+// passed for it or is already bound to its address, which stays as it is until Apply, else a new
 // one. Either all are acquired or none, and then the error names every
 // listener that failed and why.
 func (t *Table) Acquire(listeners []mpm.Listener) ([]*Socket, error) {
+	claimed, err := t.claim(listeners)
+	if err != nil {
+		return nil, err
+	}
 	var got []*Socket
 	var errs []error
-	for _, l := range listeners {
-		s, err := t.acquire(l)
+	for i, l := range listeners {
+		s, err := t.acquire(l, claimed[i])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listen on %s: %w", l.Address, err))
 			continue
@@ -60,18 +67,22 @@ func (t *Table) Acquire(listeners []mpm.Listener) ([]*Socket, error) {
 	return got, nil
 }
 
-func (t *Table) acquire(l mpm.Listener) (*Socket, error) {
+func (t *Table) acquire(l mpm.Listener, passed *Socket) (*Socket, error) {
 	key, addr, err := keyOf(&l)
 	if err != nil {
 		return nil, err
 	}
+	stays := passed
 	for _, s := range t.sockets {
 		if s.key == key && s.reachable() {
-			if err := s.mayChange(l.Socket); err != nil {
-				return nil, err
-			}
-			return s, nil
+			stays = s
 		}
+	}
+	if stays != nil {
+		if err := stays.mayChange(l.Socket); err != nil {
+			return nil, err
+		}
+		return stays, nil
 	}
 	s := &Socket{Name: l.Name, key: key, options: l.Socket}
 	if path, ok := l.UnixPath(); ok {
@@ -137,7 +148,7 @@ func (s *Socket) apply(l *mpm.Listener) error {
 		return err
 	}
 	if s.isUnix() {
-		return s.chmod(l.Mode)
+		return s.chmod(l.Mode) // which does nothing to a passed one: its file is not ours
 	}
 	s.options = l.Socket
 	return s.fd.Tune(l.Socket)
@@ -150,7 +161,7 @@ func (s *Socket) mayChange(to mpm.SocketOptions) error {
 	refuse := func(key string) {
 		errs = append(errs, fmt.Errorf("%s cannot change like this on a socket that stays; stop and start the server, or reload without the listener first", key))
 	}
-	if addr, ok := s.Bound.(*net.TCPAddr); ok && addr.AddrPort().Addr() == netip.IPv6Unspecified() && to.V6Only != s.options.V6Only {
+	if addr, ok := s.Bound.(*net.TCPAddr); ok && !s.passed && addr.AddrPort().Addr() == netip.IPv6Unspecified() && to.V6Only != s.options.V6Only {
 		refuse("v6only")
 	}
 	// The kernel does not size a buffer by itself again.
@@ -175,7 +186,7 @@ func (t *Table) Release(sockets []*Socket) {
 	}
 	kept := t.sockets[:0]
 	for _, s := range t.sockets {
-		if s.users > 0 {
+		if s.users > 0 || s.passed {
 			kept = append(kept, s)
 			continue
 		}

@@ -44,6 +44,10 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	if err := sys.KeepFromChildren(); err != nil {
 		return nil, err
 	}
+	var table listen.Table
+	if err := table.Inherit(cfg.Environment, os.Getpid()); err != nil {
+		return nil, err
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
@@ -55,7 +59,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	}
 	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger,
+		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
 		null: null, lifelineR: r, lifelineW: w,
 	}, nil
 }
