@@ -12,6 +12,7 @@ import (
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
+	"github.com/apphost/apphost/cmd/apphost/internal/sdnotify"
 	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
@@ -30,6 +31,7 @@ func runMaster(configPath string, stderr io.Writer) error {
 	log.use(config.Default().Log)
 	ready := make(chan struct{})
 	first := true
+	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
 	master := prefork.NewMaster(prefork.Config{
 		ConfigPath: configPath, Environment: os.Environ(),
 		Logger:   slog.New(log),
@@ -38,11 +40,13 @@ func runMaster(configPath string, stderr io.Writer) error {
 		Serving: func(s prefork.Status) {
 			log.useImage(s.Image)
 			announce(slog.New(log), s)
+			manager.serving(s)
 			if first {
 				first = false
 				close(ready)
 			}
 		},
+		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
 	})
 	answer := func(ctx context.Context) prefork.Result {
 		<-ready
