@@ -136,3 +136,23 @@ func TestE2EAStaleUnixSocketIsReplaced(t *testing.T) {
 		t.Errorf("GET /hello/: %q, %v", body, err)
 	}
 }
+
+// A listener that a reload drops is shut down under the old children, which
+// is no failure of theirs.
+func TestE2EADroppedListenerIsNoFailure(t *testing.T) {
+	for name, config := range map[string]string{"tcp": plain, "unix": overUnix(socketFolder(t), "")} {
+		t.Run(name, func(t *testing.T) {
+			s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
+			without, _, _ := strings.Cut(config, "[[listen]]\nname = \"echo\"")
+			for range 5 {
+				s.Configure(without)
+				s.Reload()
+				s.Configure(config)
+				s.Reload()
+			}
+			if log := s.Log(); strings.Contains(log, `"level":"ERROR"`) || strings.Contains(log, "accept on") {
+				t.Errorf("children failed:\n%s", log)
+			}
+		})
+	}
+}
