@@ -3,6 +3,8 @@ package mpm
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
 	"time"
 )
 
@@ -52,10 +54,44 @@ type Listener struct {
 	Name string
 	// Address is HOST:PORT; an empty host is every address, and a port of 0
 	// lets the kernel choose one. What reaches the master has numbers only.
+	// Or it is UnixPrefix and the absolute path of a Unix socket.
 	Address string
 	// Backlog is the length of the accept queue, which the kernel caps at
 	// net.core.somaxconn.
 	Backlog int
+	// Mode are the permissions of a Unix socket's file; who may write to it
+	// may connect.
+	Mode fs.FileMode
+	// Socket are the options of the socket.
+	Socket SocketOptions
+}
+
+// UnixPrefix begins the address of a Unix socket; its path follows.
+const UnixPrefix = "unix:"
+
+// UnixPath is the path of the listener's Unix socket, if it is one.
+func (l *Listener) UnixPath() (path string, ok bool) {
+	return strings.CutPrefix(l.Address, UnixPrefix)
+}
+
+// SocketOptions are what a TCP listener is set to; the connections that it
+// accepts inherit all but the first two. A Unix socket has none of them.
+type SocketOptions struct {
+	// FreeBind lets an address be taken that no interface has yet.
+	FreeBind bool
+	// V6Only keeps IPv4 off the IPv6 address "::".
+	V6Only bool
+	// KeepAlive lets the kernel find out that a silent peer has gone.
+	KeepAlive bool
+	// NoDelay sends small writes at once.
+	NoDelay bool
+	// DeferAccept is how long a connection on which nothing was sent yet is
+	// kept from the server, in whole seconds; 0 is not at all.
+	DeferAccept time.Duration
+	// SendBuffer and ReceiveBuffer are in bytes; the kernel caps them at
+	// net.core.wmem_max and rmem_max. 0 leaves them to the kernel.
+	SendBuffer    int
+	ReceiveBuffer int
 }
 
 // ServerLimitMax is the largest ServerLimit.

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/host"
@@ -80,18 +80,17 @@ func tryOut(c *prefork.Candidate) error {
 // socket.
 func resolve(listeners []mpm.Listener) error {
 	var errs []error
-	taken := make(map[netip.AddrPort]string)
-	for i, l := range listeners {
-		address, err := listen.Resolve(l.Address)
-		if err != nil {
+	taken := make(map[string]string)
+	for i := range listeners {
+		l := &listeners[i]
+		if err := listen.Resolve(l); err != nil {
 			errs = append(errs, fmt.Errorf("listen on %s: %w", l.Address, err))
 			continue
 		}
-		if other, found := taken[address]; found && address.Port() != 0 {
+		if other, found := taken[l.Address]; found && !strings.HasSuffix(l.Address, ":0") {
 			errs = append(errs, fmt.Errorf("listen on %s: listener %q has that address, too", l.Address, other))
 		}
-		taken[address] = l.Name
-		listeners[i].Address = address.String()
+		taken[l.Address] = l.Name
 	}
 	return errors.Join(errs...)
 }

@@ -75,6 +75,7 @@ func badInputs(t *testing.T) []badInput {
 			replaceConfig(`candidate_timeout = "60s"`, `candidate_timeout = "1s"`)(t, s)
 			s.Plugin("bad", "testdata/init_loops.wasm")
 		}, []string{`"bad"`, "child_init", "did not return within 1s"}},
+		{"TCP's option on a Unix socket", appendConfig("\n[[listen]]\nname=\"x\"\naddress=\"unix:x.sock\"\nnodelay=true\n"), []string{"config.toml:", "nodelay", "Unix socket"}},
 		{"a changed server_limit, on reload", replaceConfig("[mpm]", "[mpm]\nserver_limit = 300"), []string{"server_limit", "cannot change"}},
 	}
 }

@@ -12,7 +12,9 @@ import (
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
+	"github.com/apphost/apphost/cmd/apphost/internal/sdnotify"
 	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/prefork"
 )
@@ -29,6 +31,7 @@ func runMaster(configPath string, stderr io.Writer) error {
 	log.use(config.Default().Log)
 	ready := make(chan struct{})
 	first := true
+	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
 	master := prefork.NewMaster(prefork.Config{
 		PID: os.Getpid(), ConfigPath: configPath, Environment: os.Environ(),
 		Logger:     slog.New(log),
@@ -38,11 +41,13 @@ func runMaster(configPath string, stderr io.Writer) error {
 		Serving: func(s prefork.Status) {
 			log.useImage(s.Image)
 			announce(slog.New(log), s)
+			manager.serving(s)
 			if first {
 				first = false
 				close(ready)
 			}
 		},
+		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
 	})
 	go server.Serve((&requests{master: master, configPath: configPath, ready: ready}).do)
 	err = master.Run()
@@ -113,8 +118,13 @@ func announce(log *slog.Logger, s prefork.Status) {
 	for _, socket := range s.Sockets {
 		l := listeners[socket.Name]
 		address := socket.Address.String()
-		switch l.Protocol {
-		case host.HTTP:
+		if socket.Address.Network() == "unix" {
+			address = mpm.UnixPrefix + address
+		}
+		switch {
+		case l.Protocol == host.HTTP && socket.Address.Network() == "unix": // no URL leads there
+			log.Info("listening", "listener", socket.Name, "address", address, "protocol", "http")
+		case l.Protocol == host.HTTP:
 			log.Info("listening", "listener", socket.Name, "address", address, "url", "http://"+address+"/")
 		default:
 			log.Info("listening", "listener", socket.Name, "address", address, "plugin", l.Plugin)

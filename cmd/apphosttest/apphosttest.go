@@ -28,13 +28,17 @@ type Server struct {
 	Dir string
 	// PID is the master's.
 	PID int
-	// ExtraFiles are what the master is started with beside the standard
-	// files.
+	// ExtraFiles are what each command is started with beside the standard
+	// files, and Env is added to its environment.
 	ExtraFiles []*os.File
+	Env        []string
 	// Terminal, if set, is the terminal to start the master on. Detached
 	// starts it on none, whatever the test runs on.
 	Terminal *os.File
 	Detached bool
+	// Shell, if set, is a script for sh that executes each command, which is
+	// "$0" "$@".
+	Shell string
 
 	binary  string // what is run; the shared one if empty
 	nobody  bool   // run as
@@ -161,7 +165,7 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd.Stderr, s.cmd.ExtraFiles = w, s.ExtraFiles
+	s.cmd.Stderr = w
 	if s.Terminal != nil {
 		s.cmd.Stdin = s.Terminal
 	}
@@ -266,8 +270,11 @@ func (s *Server) Command(args ...string) *exec.Cmd {
 		binary = build(s.t).binary
 	}
 	cmd := exec.Command(binary, args...)
-	cmd.Dir = s.Dir
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0")
+	if s.Shell != "" {
+		cmd = exec.Command("sh", append([]string{"-c", s.Shell, binary}, args...)...)
+	}
+	cmd.Dir, cmd.ExtraFiles = s.Dir, s.ExtraFiles
+	cmd.Env = append(append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0"), s.Env...)
 	if s.nobody {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
 	}

@@ -5,30 +5,31 @@
 package listen
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
-// resolveTimeout bounds looking up the name in an address.
-const resolveTimeout = 5 * time.Second
-
 // Socket is one listening socket.
 type Socket struct {
-	// Name is the listener's, Bound what the kernel made of its address.
+	// Name is the listener's, Bound what the kernel made of its address: a
+	// *net.TCPAddr or *net.UnixAddr.
 	Name  string
-	Bound netip.AddrPort
+	Bound net.Addr
 
-	fd    sys.FD
-	key   string
-	users int
+	fd      sys.FD
+	key     string
+	options mpm.SocketOptions // of a TCP socket, as they are
+	file    sys.FileID        // of a Unix socket that was bound here
+	users   int
+
+	passed     bool   // by a service manager, whose it stays
+	passedName string // what the manager calls it; not unique
 }
 
 // FD is the socket's descriptor, to hand to a child.
@@ -39,14 +40,19 @@ type Table struct {
 	sockets []*Socket
 }
 
-// Acquire returns one socket for each listener, in order: the one that is
-// already bound to the address, else a new one. Either all are acquired or
-// none, and then the error names every listener that failed and why.
+// Acquire returns one socket for each listener, in order: the one that was
+// passed for it or is already bound to its address, which stays as it is until Apply, else a new
+// one. Either all are acquired or none, and then the error names every
+// listener that failed and why.
 func (t *Table) Acquire(listeners []mpm.Listener) ([]*Socket, error) {
+	claimed, err := t.claim(listeners)
+	if err != nil {
+		return nil, err
+	}
 	var got []*Socket
 	var errs []error
-	for _, l := range listeners {
-		s, err := t.acquire(l)
+	for i, l := range listeners {
+		s, err := t.acquire(l, claimed[i])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listen on %s: %w", l.Address, err))
 			continue
@@ -61,38 +67,111 @@ func (t *Table) Acquire(listeners []mpm.Listener) ([]*Socket, error) {
 	return got, nil
 }
 
-func (t *Table) acquire(l mpm.Listener) (*Socket, error) {
-	addr, err := netip.ParseAddrPort(l.Address)
+func (t *Table) acquire(l mpm.Listener, passed *Socket) (*Socket, error) {
+	key, addr, err := keyOf(&l)
 	if err != nil {
-		return nil, fmt.Errorf("the address is not resolved: %w", err)
+		return nil, err
+	}
+	stays := passed
+	for _, s := range t.sockets {
+		if s.key == key && s.reachable() {
+			stays = s
+		}
+	}
+	if stays != nil {
+		if err := stays.mayChange(l.Socket); err != nil {
+			return nil, err
+		}
+		return stays, nil
+	}
+	s := &Socket{Name: l.Name, key: key, options: l.Socket}
+	if path, ok := l.UnixPath(); ok {
+		s.fd, s.file, err = bindUnix(path, &l)
+	} else {
+		s.fd, err = bindTCP(addr, &l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.Bound, err = s.fd.LocalAddr(); err != nil {
+		_ = s.fd.Close()
+		return nil, err
+	}
+	t.sockets = append(t.sockets, s)
+	return s, nil
+}
+
+// keyOf is what two listeners that mean the same socket have in common.
+func keyOf(l *mpm.Listener) (key string, addr netip.AddrPort, err error) {
+	if _, ok := l.UnixPath(); ok {
+		return l.Address, addr, nil
+	}
+	if addr, err = netip.ParseAddrPort(l.Address); err != nil {
+		return "", addr, fmt.Errorf("the address is not resolved: %w", err)
 	}
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	key := addr.String()
+	key = addr.String()
 	if addr.Port() == 0 {
 		key += " " + l.Name // two of these are two sockets
 	}
-	for _, s := range t.sockets {
-		if s.key == key {
-			s.Name = l.Name
-			return s, s.fd.SetBacklog(l.Backlog)
+	return key, addr, nil
+}
+
+func bindTCP(addr netip.AddrPort, l *mpm.Listener) (sys.FD, error) {
+	fd, err := sys.Listen(addr, l.Backlog, l.Socket)
+	if errors.Is(err, syscall.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() && !l.Socket.V6Only {
+		// No IPv6 on this machine: every address means every IPv4 address.
+		fd, err = sys.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()), l.Backlog, l.Socket)
+	}
+	if err != nil {
+		return sys.None, explain(err, addr.Port())
+	}
+	return fd, nil
+}
+
+// Apply lets sockets that Acquire returned for these listeners take over what
+// may have changed since they were bound. It is for when the listeners serve,
+// so that what does not get there changes nothing.
+func (t *Table) Apply(sockets []*Socket, listeners []mpm.Listener) error {
+	var errs []error
+	for i, s := range sockets {
+		if err := s.apply(&listeners[i]); err != nil {
+			errs = append(errs, fmt.Errorf("change the socket of %s: %w", listeners[i].Address, err))
 		}
 	}
-	fd, err := sys.Listen(addr, l.Backlog)
-	if errors.Is(err, syscall.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
-		// No IPv6 on this machine: every address means every IPv4 address.
-		fd, err = sys.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()), l.Backlog)
+	return errors.Join(errs...)
+}
+
+func (s *Socket) apply(l *mpm.Listener) error {
+	s.Name = l.Name
+	if err := s.fd.SetBacklog(l.Backlog); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, explain(err, addr.Port())
+	if s.isUnix() {
+		return s.chmod(l.Mode) // which does nothing to a passed one: its file is not ours
 	}
-	bound, err := fd.LocalAddr()
-	if err != nil {
-		_ = fd.Close()
-		return nil, err
+	s.options = l.Socket
+	return s.fd.Tune(l.Socket)
+}
+
+// mayChange refuses options that a socket cannot take over. FreeBind is none of
+// them: to a socket that has its address it means nothing.
+func (s *Socket) mayChange(to mpm.SocketOptions) error {
+	var errs []error
+	refuse := func(key string) {
+		errs = append(errs, fmt.Errorf("%s cannot change like this on a socket that stays; stop and start the server, or reload without the listener first", key))
 	}
-	s := &Socket{Name: l.Name, Bound: bound, fd: fd, key: key}
-	t.sockets = append(t.sockets, s)
-	return s, nil
+	if addr, ok := s.Bound.(*net.TCPAddr); ok && !s.passed && addr.AddrPort().Addr() == netip.IPv6Unspecified() && to.V6Only != s.options.V6Only {
+		refuse("v6only")
+	}
+	// The kernel does not size a buffer by itself again.
+	if to.SendBuffer == 0 && s.options.SendBuffer > 0 {
+		refuse(`send_buffer = "0"`)
+	}
+	if to.ReceiveBuffer == 0 && s.options.ReceiveBuffer > 0 {
+		refuse(`receive_buffer = "0"`)
+	}
+	return errors.Join(errs...)
 }
 
 // Release gives back what Acquire returned. A socket without users is closed,
@@ -107,39 +186,16 @@ func (t *Table) Release(sockets []*Socket) {
 	}
 	kept := t.sockets[:0]
 	for _, s := range t.sockets {
-		if s.users > 0 {
+		if s.users > 0 || s.passed {
 			kept = append(kept, s)
 			continue
 		}
+		s.unlink()
 		_ = s.fd.Shutdown()
 		_ = s.fd.Close()
 	}
 	clear(t.sockets[len(kept):])
 	t.sockets = kept
-}
-
-// Resolve turns HOST:PORT into an address. An empty host is every address; of
-// a name's addresses the first counts, as the resolver orders them. It may
-// take seconds, so it is for a candidate, not for the master.
-func Resolve(address string) (netip.AddrPort, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
-	defer cancel()
-	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	if host == "" {
-		return netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(number)), nil
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	return netip.AddrPortFrom(ips[0].Unmap(), uint16(number)), nil
 }
 
 // explain says what an operator can do about a failed bind.

@@ -113,13 +113,13 @@ func TestResolve(t *testing.T) {
 	for address, want := range map[string]string{
 		":80": "[::]:80", "127.0.0.1:http": "127.0.0.1:80", "[::1]:80": "[::1]:80", "0.0.0.0:1": "0.0.0.0:1",
 	} {
-		if got, err := Resolve(address); err != nil || got.String() != want {
-			t.Errorf("Resolve(%q) = %v, %v; want %s", address, got, err, want)
+		if got, err := resolve(address); err != nil || got.String() != want {
+			t.Errorf("resolve(%q) = %v, %v; want %s", address, got, err, want)
 		}
 	}
 	for _, address := range []string{"", "80", "127.0.0.1:notaport", "127.0.0.1:70000"} {
-		if got, err := Resolve(address); err == nil {
-			t.Errorf("Resolve(%q) = %v, want an error", address, got)
+		if got, err := resolve(address); err == nil {
+			t.Errorf("resolve(%q) = %v, want an error", address, got)
 		}
 	}
 }

@@ -140,16 +140,16 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 		if l == nil {
 			return nil
 		}
-		fd, peer, err := l.fd.Accept()
+		l, fd, peer, err := c.accept(l)
 		if err != nil {
-			if fatal := acceptFailure(err); fatal != nil {
-				return fmt.Errorf("accept on %s: %w", l.name, fatal)
-			}
+			return err
+		}
+		if l == nil {
 			continue
 		}
 		c.board.SetState(mpm.StateReading)
 		c.served++
-		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: net.TCPAddrFromAddrPort(peer)}
+		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: peer}
 		h.ServeConn(ctx, conn)
 		c.board.SetState(mpm.StateClosing)
 		c.finish(conn)
@@ -157,6 +157,28 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 		c.board.SetState(mpm.StateReady)
 	}
 	return nil
+}
+
+// accept takes a connection from l, or else from the next listener that woke
+// this child: the kernel may have woken nobody else for it. l is nil when all
+// have gone to others.
+func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, error) {
+	for ; l != nil; l = c.nextListener() {
+		fd, peer, err := l.fd.Accept()
+		if err == nil {
+			return l, fd, peer, nil
+		}
+		l.ready = false
+		// A listener that the next generation does without is shut down after
+		// the pipe is closed.
+		if errors.Is(err, syscall.EINVAL) && c.stopping() {
+			continue
+		}
+		if fatal := acceptFailure(err); fatal != nil {
+			return nil, sys.None, nil, fmt.Errorf("accept on %s: %w", l.name, fatal)
+		}
+	}
+	return nil, sys.None, nil, nil
 }
 
 // share is after how many connections the child leaves, 0 for never. The

@@ -133,7 +133,7 @@ func passed(deadline time.Time) bool {
 
 // fail gives errors the shape that net's connections give them.
 func (c *conn) fail(op string, err error) error {
-	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.remote, Err: err}
+	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.LocalAddr(), Addr: c.remote, Err: err}
 }
 
 // Close ends the connection for both sides. The descriptor itself is the
@@ -164,8 +164,11 @@ func (c *conn) CloseWrite() error {
 
 func (c *conn) LocalAddr() net.Addr {
 	if c.local == nil {
-		addr, _ := c.fd.LocalAddr()
-		c.local = net.TCPAddrFromAddrPort(addr)
+		addr, err := c.fd.LocalAddr()
+		if err != nil {
+			addr = &net.TCPAddr{} // the peer has gone
+		}
+		c.local = addr
 	}
 	return c.local
 }

@@ -69,13 +69,13 @@ type fakeFiles struct {
 	released   bool
 }
 
-func (f *fakeFiles) sockets() []Socket    { return nil }
-func (f *fakeFiles) open()                { f.opened = true }
-func (f *fakeFiles) retireOne() error     { f.retiredOne++; return nil }
-func (f *fakeFiles) drain() error         { f.drained = true; return nil }
-func (f *fakeFiles) queued() (int, error) { return f.inQueue, nil }
-func (f *fakeFiles) retire()              { f.retired = true }
-func (f *fakeFiles) release()             { f.released = true }
+func (f *fakeFiles) sockets() []Socket      { return nil }
+func (f *fakeFiles) open()                  { f.opened = true }
+func (f *fakeFiles) retireOne() error       { f.retiredOne++; return nil }
+func (f *fakeFiles) drain() error           { f.drained = true; return nil }
+func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
+func (f *fakeFiles) retire()                { f.retired = true }
+func (f *fakeFiles) release()               { f.released = true }
 
 func newWorld(t *testing.T) *world {
 	w := &world{

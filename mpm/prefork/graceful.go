@@ -39,6 +39,9 @@ func (p *Parent) gracefulStop(now time.Time) {
 	if limit := g.options.GracefulShutdownTimeout; limit > 0 {
 		p.winding.deadline = now.Add(limit)
 	}
+	if p.cfg.Stopping != nil {
+		p.cfg.Stopping(g.options.GracefulShutdownTimeout)
+	}
 	p.cancelReload(now)
 	if err := g.files.drain(); err != nil {
 		p.log.Warn("a connection that comes at the very end may be lost", "err", err)
@@ -74,11 +77,11 @@ func (p *Parent) wind(now time.Time, next *wakeUp) {
 
 // waiting reports whether a client of g waits to be accepted.
 func (p *Parent) waiting(g *generation) bool {
-	n, err := g.files.queued()
+	waiting, err := g.files.waiting()
 	if err != nil {
 		p.log.Warn("a connection that waits to be accepted may be lost", "err", err)
 	}
-	return n > 0
+	return waiting
 }
 
 // busyChildren counts the children of all generations that serve a connection.

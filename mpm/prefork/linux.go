@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ type linux struct {
 	env        []string // of candidates
 	childEnv   []string
 	events     chan<- event
+	log        *slog.Logger
 
 	null      *os.File
 	lifelineR sys.FD
@@ -41,6 +43,10 @@ type linux struct {
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	if err := sys.KeepFromChildren(); err != nil {
+		return nil, err
+	}
+	var table listen.Table
+	if err := table.Inherit(cfg.Environment, os.Getpid()); err != nil {
 		return nil, err
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -54,7 +60,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	}
 	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events,
+		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
 		null: null, lifelineR: r, lifelineW: w,
 	}, nil
 }
@@ -202,7 +208,7 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks}
+	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -224,6 +230,8 @@ type linuxGeneration struct {
 	system *linux
 	image  *image.Image
 	socks  []*listen.Socket
+	// listeners are what socks are for, in the same order.
+	listeners []mpm.Listener
 
 	pod, generation, gate, hurry pipe
 }
@@ -259,7 +267,12 @@ func (g *linuxGeneration) sockets() []Socket {
 	return list
 }
 
-func (g *linuxGeneration) open() { g.gate.closeWriter() }
+func (g *linuxGeneration) open() {
+	if err := g.system.table.Apply(g.socks, g.listeners); err != nil {
+		g.system.log.Error("cannot change a socket that stays", "err", err)
+	}
+	g.gate.closeWriter()
+}
 
 func (g *linuxGeneration) retireOne() error {
 	if _, err := g.pod.w.Write([]byte{'!'}); err != nil {
@@ -272,20 +285,18 @@ func (g *linuxGeneration) drain() error {
 	g.hurry.closeWriter()
 	var errs []error
 	for _, s := range g.socks {
-		errs = append(errs, s.FD().RefuseNew())
+		errs = append(errs, s.RefuseNew())
 	}
 	return errors.Join(errs...)
 }
 
-func (g *linuxGeneration) queued() (n int, err error) {
+func (g *linuxGeneration) waiting() (bool, error) {
 	for _, s := range g.socks {
-		of, err := s.FD().Queued()
-		if err != nil {
-			return 0, err
+		if waiting, err := s.Waiting(); waiting || err != nil {
+			return waiting, err
 		}
-		n += of
 	}
-	return n, nil
+	return false, nil
 }
 
 func (g *linuxGeneration) retire() {

@@ -31,6 +31,15 @@ type Config struct {
 	// generation is spawned.
 	Starting func(*image.Image)
 	Serving  func(Status)
+	// Reloading, if set, is called when a reload begins. Serving follows, or
+	// Failed, or Stopping.
+	Reloading func()
+	// Failed, if set, is called when a reload has failed, and the generation of
+	// before serves on.
+	Failed func(Result)
+	// Stopping, if set, is called when a server that serves begins to stop,
+	// with how long that may take; 0 is without bound.
+	Stopping func(within time.Duration)
 }
 
 // Status describes the serving generation.

@@ -98,6 +98,9 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if p.reload == nil && p.queued != nil && p.serving != nil {
 		p.reload, p.queued = p.queued, nil
 		p.log.Info("reload requested", "generation", p.serving.number)
+		if p.cfg.Reloading != nil {
+			p.cfg.Reloading()
+		}
 		p.tryOut(now)
 	}
 	if r := p.reload; r != nil && r.trial != nil {
@@ -321,7 +324,11 @@ func (p *Parent) fail(faults []string, now time.Time) {
 	for _, f := range faults {
 		p.log.Error("reload failed", "reason", f, "generation", p.serving.number)
 	}
-	r.answer(Result{Generation: p.serving.number, Errors: faults})
+	res := Result{Generation: p.serving.number, Errors: faults, Warnings: r.warnings}
+	if p.cfg.Failed != nil {
+		p.cfg.Failed(res)
+	}
+	r.answer(res)
 }
 
 // retire makes every child of g leave once it is idle.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // Master runs a Parent with the real system.
@@ -115,6 +117,10 @@ func (m *Master) Run() error {
 	}
 	return nil
 }
+
+// Monotonic is the time on the system's monotonic clock, which other processes
+// read too; see CLOCK_MONOTONIC in clock_gettime(2).
+func Monotonic() time.Duration { return sys.Monotonic() }
 
 // catchUp takes in what has happened already, before deadlines are looked at:
 // a master that was stopped for a while must not punish others for it.

@@ -239,5 +239,5 @@ func (f *simFiles) release() {
 }
 
 // The simulator asks for no graceful stop, so these are never called.
-func (f *simFiles) drain() error         { return errFake }
-func (f *simFiles) queued() (int, error) { return 0, errFake }
+func (f *simFiles) drain() error           { return errFake }
+func (f *simFiles) waiting() (bool, error) { return false, errFake }

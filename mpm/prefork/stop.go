@@ -28,6 +28,9 @@ func (p *Parent) stop(now time.Time) {
 		}
 	}
 	p.giveUpAt = now.Add(longest + unkillable)
+	if p.cfg.Stopping != nil && p.serving != nil {
+		p.cfg.Stopping(longest + unkillable)
+	}
 	p.cancelReload(now)
 }
 

@@ -1,7 +1,7 @@
 package prefork
 
 import (
-	"net/netip"
+	"net"
 	"syscall"
 
 	"github.com/apphost/apphost/mpm"
@@ -55,8 +55,8 @@ type generationFiles interface {
 	// makes the children end what idles between two requests. They go on
 	// accepting what is in the queues.
 	drain() error
-	// queued is how many connections wait in the queues.
-	queued() (int, error)
+	// waiting reports whether a connection waits in the queues.
+	waiting() (bool, error)
 	// retire makes every child leave once it is idle.
 	retire()
 	// release closes everything, after the last child is gone.
@@ -66,7 +66,7 @@ type generationFiles interface {
 // Socket is a listening socket, as told to people.
 type Socket struct {
 	Name    string
-	Address netip.AddrPort
+	Address net.Addr // a *net.TCPAddr or *net.UnixAddr
 }
 
 // event is something that happened outside.

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -36,12 +37,18 @@ func (fd FD) RefuseNew() error {
 	return nil
 }
 
-// Queued is how many connections of a listening TCP socket wait to be
-// accepted.
-func (fd FD) Queued() (int, error) {
-	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-	if err != nil {
-		return 0, fmt.Errorf("look into accept queue: %w", err)
+// Waiting reports whether a listening socket of any kind has a connection to
+// accept.
+func (fd FD) Waiting() (bool, error) {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds[:], 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("look into accept queue: %w", err)
+		}
+		return n > 0, nil
 	}
-	return int(info.Unacked), nil
 }

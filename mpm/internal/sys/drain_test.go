@@ -6,12 +6,14 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/apphost/apphost/mpm"
 )
 
 // What waits in the queue stays and can be served; who comes later never has
 // a connection, and so has none to lose.
 func TestRefuseNewKeepsTheQueue(t *testing.T) {
-	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 16)
+	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 16, mpm.SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,8 +32,8 @@ func TestRefuseNewKeepsTheQueue(t *testing.T) {
 		t.Cleanup(func() { _ = conn.Close() })
 		conns = append(conns, conn)
 	}
-	if n, err := l.Queued(); n != clients || err != nil {
-		t.Fatalf("%d in the queue, %v; want %d", n, err, clients)
+	if waiting, err := l.Waiting(); !waiting || err != nil {
+		t.Fatalf("waiting: %v, %v", waiting, err)
 	}
 	if err := l.RefuseNew(); err != nil {
 		t.Fatal(err)
@@ -50,8 +52,8 @@ func TestRefuseNewKeepsTheQueue(t *testing.T) {
 		}
 		_ = fd.Close()
 	}
-	if n, err := l.Queued(); n != 0 || err != nil {
-		t.Errorf("%d in the queue after all were accepted, %v", n, err)
+	if waiting, err := l.Waiting(); waiting || err != nil {
+		t.Errorf("waiting after all were accepted: %v, %v", waiting, err)
 	}
 	_ = l.Shutdown()
 	for i, conn := range conns {
@@ -65,7 +67,7 @@ func TestRefuseNewKeepsTheQueue(t *testing.T) {
 // The reason for RefuseNew: shutdown, even of the reading side only, resets
 // whoever waits.
 func TestShutdownOfAListenerResetsItsQueue(t *testing.T) {
-	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 16)
+	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 16, mpm.SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

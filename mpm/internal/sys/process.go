@@ -131,3 +131,13 @@ func SetName(name string) error {
 
 // SignalName is the signal's name in the words of kill(1), such as SIGTERM.
 func SignalName(sig syscall.Signal) string { return unix.SignalName(sig) }
+
+// Monotonic is the time on CLOCK_MONOTONIC, the same for all processes. See
+// clock_gettime(2).
+func Monotonic() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic("BUG: the kernel has no monotonic clock: " + err.Error())
+	}
+	return time.Duration(ts.Nano())
+}

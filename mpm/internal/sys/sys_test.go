@@ -3,6 +3,7 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
 )
 
 func pipe(t *testing.T) (r, w FD) {
@@ -43,7 +46,7 @@ func TestClosedSeesTheLastWriterGo(t *testing.T) {
 // Two epoll sets watch one listener exclusively: a connection wakes one of
 // them, and one that does not wait is never chosen.
 func TestAnExclusiveWatchWakesOne(t *testing.T) {
-	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 8)
+	l, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), 8, mpm.SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,10 +86,11 @@ func TestAnExclusiveWatchWakesOne(t *testing.T) {
 	}
 	awaitEpoll(t, <-threads)
 	awaitEpoll(t, <-threads)
-	addr, err := l.LocalAddr()
+	local, err := l.LocalAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
+	addr := local.(*net.TCPAddr).AddrPort()
 	c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -26,8 +26,13 @@ func (d *decoder) listener(t *table, names, addresses map[string]string) {
 	var name, address string
 	named := t.text("name", &name)
 	addressed := t.address("address", &address, addresses)
+	shown := address
+	unix := strings.HasPrefix(address, mpm.UnixPrefix)
+	if unix && addressed {
+		address = d.unixAddress(address)
+	}
 	if !named && !t.has("name") {
-		name = address
+		name = shown
 	}
 	if named || addressed {
 		t.listenerName(name, names)
@@ -39,10 +44,14 @@ func (d *decoder) listener(t *table, names, addresses map[string]string) {
 	if t.integer("backlog", &backlog) && (backlog < 1 || backlog > backlogMax) {
 		t.fault("backlog", "must be from 1 to %d, got %d", backlogMax, backlog)
 	}
+	options := t.socketOptions(unix)
+	if options.V6Only && addressed {
+		t.v6only(address)
+	}
 	read := t.timeout("read_timeout", host.Protocol(protocol))
 	write := t.timeout("write_timeout", host.Protocol(protocol))
 	d.config.MPM.Listeners = append(d.config.MPM.Listeners,
-		mpm.Listener{Name: name, Address: address, Backlog: backlog})
+		mpm.Listener{Name: name, Address: address, Backlog: backlog, Mode: t.mode("mode", unix), Socket: options})
 	d.config.Host.Listeners = append(d.config.Host.Listeners,
 		host.Listener{Name: name, Protocol: host.Protocol(protocol), Plugin: plugin, ReadTimeout: read, WriteTimeout: write})
 }
@@ -51,16 +60,16 @@ func (d *decoder) listener(t *table, names, addresses map[string]string) {
 func (t *table) address(key string, dst *string, seen map[string]string) bool {
 	if !t.text(key, dst) {
 		if !t.has(key) {
-			t.fault(key, `is missing; give HOST:PORT, such as "127.0.0.1:8080"`)
+			t.fault(key, `is missing; give HOST:PORT, such as "127.0.0.1:8080", or unix:PATH`)
 		}
 		return false
 	}
-	normal, err := checkAddress(*dst)
+	normal, err := t.d.normalAddress(*dst)
 	if err != nil {
 		t.fault(key, "%s", err)
 		return false
 	}
-	if strings.HasSuffix(normal, ":0") { // the kernel chooses, another each time
+	if strings.HasSuffix(normal, ":0") && !strings.HasPrefix(normal, mpm.UnixPrefix) { // the kernel chooses, another each time
 		return true
 	}
 	if other, ok := seen[normal]; ok {

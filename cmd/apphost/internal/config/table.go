@@ -96,6 +96,19 @@ func (t *table) integer(key string, dst *int) bool {
 	return true
 }
 
+func (t *table) boolean(key string, dst *bool) {
+	v, ok := t.value(key)
+	if !ok {
+		return
+	}
+	on, ok := v.(bool)
+	if !ok {
+		t.fault(key, "must be true or false, without quotes, got %s", describe(v))
+		return
+	}
+	*dst = on
+}
+
 // duration reads a string such as "30s".
 func (t *table) duration(key string, dst *time.Duration) {
 	v, ok := t.value(key)

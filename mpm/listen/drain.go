@@ -1,0 +1,28 @@
+package listen
+
+// A server that stops gracefully lets nobody new into the queue of a socket,
+// and serves who is there. A socket that a service manager handed over stays
+// the manager's, who goes on to listen on it, and so does its queue.
+
+// RefuseNew keeps further clients out of the queue. On TCP they get no answer
+// until the socket is closed, see sys.FD.RefuseNew; a Unix socket's file is
+// removed.
+func (s *Socket) RefuseNew() error {
+	switch {
+	case s.passed:
+		return nil
+	case s.isUnix():
+		s.unlink()
+		return nil
+	}
+	return s.fd.RefuseNew()
+}
+
+// Waiting reports whether somebody is in the queue whom only this server can
+// serve.
+func (s *Socket) Waiting() (bool, error) {
+	if s.passed {
+		return false, nil
+	}
+	return s.fd.Waiting()
+}
