@@ -83,12 +83,13 @@ func resolve(listeners []mpm.Listener) error {
 	taken := make(map[string]string)
 	for i := range listeners {
 		l := &listeners[i]
+		written := l.Address
 		if err := listen.Resolve(l); err != nil {
-			errs = append(errs, fmt.Errorf("listen on %s: %w", l.Address, err))
+			errs = append(errs, fmt.Errorf("listen on %s: %w", written, err))
 			continue
 		}
 		if other, found := taken[l.Address]; found && !strings.HasSuffix(l.Address, ":0") {
-			errs = append(errs, fmt.Errorf("listen on %s: listener %q has that address, too", l.Address, other))
+			errs = append(errs, fmt.Errorf("listen on %s: listener %q has that address, too", written, other))
 		}
 		taken[l.Address] = l.Name
 	}
