@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package apphosttest starts the real server for tests: the apphost binary,
 // built once for each test process, with a folder of its own for
 // configuration, plugins and control socket, on ports that the kernel picks.

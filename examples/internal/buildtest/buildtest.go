@@ -67,16 +67,3 @@ func readme(t *testing.T) string {
 	}
 	return string(text)
 }
-
-// blocks are the code blocks of a language in a Markdown text.
-func blocks(text, language string) []string {
-	var found []string
-	for {
-		_, after, ok := strings.Cut(text, "\n```"+language+"\n")
-		if !ok {
-			return found
-		}
-		block, rest, _ := strings.Cut(after, "```\n")
-		found, text = append(found, block), rest
-	}
-}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package buildtest
 
 import (
@@ -103,5 +105,18 @@ func Try(t *testing.T, s *apphosttest.Server) {
 				t.Errorf("%s: %v; got\n%s\nwant\n%s", moved, err, got, want)
 			}
 		})
+	}
+}
+
+// blocks are the code blocks of a language in a Markdown text.
+func blocks(text, language string) []string {
+	var found []string
+	for {
+		_, after, ok := strings.Cut(text, "\n```"+language+"\n")
+		if !ok {
+			return found
+		}
+		block, rest, _ := strings.Cut(after, "```\n")
+		found, text = append(found, block), rest
 	}
 }
