@@ -285,6 +285,10 @@ func (p *Parent) handOver(r *reload, now time.Time) {
 func (p *Parent) finish(r *reload, now time.Time) {
 	g := p.serving
 	p.reload = nil
+	older := 0
+	for _, old := range p.retired {
+		older += p.busy(old)
+	}
 	if r.old != nil {
 		p.recordReload(nil, now)
 	}
@@ -292,7 +296,7 @@ func (p *Parent) finish(r *reload, now time.Time) {
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
 			Generation: g.number, Image: g.image, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, Children: g.children, Older: len(p.byPID) - g.children,
+			Warnings: r.warnings, Children: g.children, Older: older,
 		})
 	}
 	r.answer(Result{Generation: g.number})
