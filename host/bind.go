@@ -16,9 +16,15 @@ type webServer interface {
 	ServeConn(ctx context.Context, c mpm.Conn)
 }
 
-// bind says what serves each listener.
-func (h *Host) bind(config *Config) (map[string]listener, error) {
-	mounts, err := h.mounts(config.Routes)
+// noPlugin is the error that the plugin of that name is not there.
+type noPlugin string
+
+func (n noPlugin) Error() string { return fmt.Sprintf("there is no plugin %q", string(n)) }
+
+// bind says what serves each listener. With incomplete, a plugin that is not
+// there is no fault: that it could not be loaded is reported already.
+func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error) {
+	mounts, err := h.mounts(config.Routes, incomplete)
 	errs := []error{err}
 	webConfig := web.Config{Mounts: mounts, Name: "apphost", Logger: h.log}
 	if err == nil {
@@ -35,6 +41,9 @@ func (h *Host) bind(config *Config) (map[string]listener, error) {
 			out[l.Name] = listener{web: server}
 		case TCP:
 			p, err := h.byName(l.Plugin)
+			if incomplete && errors.As(err, new(noPlugin)) {
+				continue
+			}
 			if err == nil && p.conn == nil {
 				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs a conn plugin", l.Plugin, p.module.ABI())
 			}
@@ -52,11 +61,14 @@ func (h *Host) bind(config *Config) (map[string]listener, error) {
 
 // mounts are the routes, and /NAME/ for each HTTP plugin unless a route has
 // taken that path.
-func (h *Host) mounts(routes []Route) ([]web.Mount, error) {
+func (h *Host) mounts(routes []Route, incomplete bool) ([]web.Mount, error) {
 	var out []web.Mount
 	var errs []error
 	for _, r := range routes {
 		p, err := h.byName(r.Plugin)
+		if incomplete && errors.As(err, new(noPlugin)) {
+			continue
+		}
 		if err == nil && p.http == nil {
 			err = fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin", r.Plugin, p.module.ABI())
 		}
@@ -82,5 +94,5 @@ func (h *Host) byName(name string) (*plugin, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no plugin %q", name)
+	return nil, noPlugin(name)
 }

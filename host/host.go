@@ -86,11 +86,9 @@ func New(ctx context.Context, config Config) (*Host, error) {
 		log:     log,
 		runtime: runtime, slot: config.Slot, generation: config.Generation,
 	}
-	err = h.loadAll(ctx, &config)
-	if err == nil {
-		h.listeners, err = h.bind(&config)
-	}
-	if err != nil {
+	faults := h.loadAll(ctx, &config)
+	h.listeners, err = h.bind(&config, faults != nil)
+	if err := errors.Join(faults, err); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil

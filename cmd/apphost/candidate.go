@@ -38,7 +38,7 @@ func tryOut(c *prefork.Candidate) error {
 	c.Step("read " + c.ConfigPath)
 	settings, err := config.Load(c.ConfigPath)
 	if err != nil {
-		return err
+		return errors.Join(err, inspectAll(err))
 	}
 	for _, w := range settings.Warnings {
 		c.Warn(w)
@@ -51,12 +51,13 @@ func tryOut(c *prefork.Candidate) error {
 	hostConfig.Logger = slog.New(reportHandler{to: said})
 	hostConfig.Progress = c.Step
 	c.Step("resolve the listeners' addresses")
-	if err := resolve(settings.MPM.Listeners); err != nil {
-		return err
-	}
+	unresolved := resolve(settings.MPM.Listeners)
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
-		return said.explain(err)
+		return errors.Join(unresolved, said.explain(err))
+	}
+	if unresolved != nil {
+		return errors.Join(unresolved, h.Close())
 	}
 	for _, p := range h.Plugins() {
 		c.Note(note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
@@ -72,6 +73,22 @@ func tryOut(c *prefork.Candidate) error {
 		return err
 	}
 	return c.Done(&settings.MPM, sections)
+}
+
+// inspectAll looks at the plugins of a configuration with faults, so that
+// whoever mends those need not come back for these.
+func inspectAll(err error) error {
+	incomplete, ok := errors.AsType[*config.Incomplete](err)
+	if !ok {
+		return nil
+	}
+	var faults []error
+	for _, p := range incomplete.Plugins {
+		if in := host.Inspect(context.Background(), p.Name, p.Wasm); in.Error() != nil {
+			faults = append(faults, in.Error())
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // resolve replaces names in addresses by numbers, so that the master, which

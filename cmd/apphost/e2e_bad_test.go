@@ -121,6 +121,32 @@ func TestE2EBadInputAtTheStartExits1AndSaysWhy(t *testing.T) {
 	}
 }
 
+// What is wrong in the configuration, in plugins, and between them is told at
+// once.
+func TestE2EACheckTellsEverything(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spoil func(*testing.T, *apphosttest.Server)
+		want  []string
+	}{
+		"with a faulty configuration": {replaceConfig("[mpm]", "[mpm]\nstart_servers = 0"), []string{"mpm.start_servers"}},
+		"with a good configuration":   {replaceConfig(`plugin = "echo"`, `plugin = "hello"`), []string{`listener "echo": plugin "hello"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := apphosttest.New(t, plain, map[string]string{"hello": helloWasm, "echo": echoWasm})
+			tc.spoil(t, s)
+			s.Write("plugins/text.wasm", []byte("hello\n"))
+			s.Plugin("unknown", "../../host/guest/testdata/unknown.wasm")
+			out, code := s.Run("-t", "-c", "config.toml")
+			if code != 1 {
+				t.Errorf("exit status %d, want 1", code)
+			}
+			for _, want := range append(tc.want, `plugin "text" is not a WebAssembly module`, `plugin "unknown" is not a plugin`) {
+				wantOneLine(t, out, []string{want})
+			}
+		})
+	}
+}
+
 // One server under load is given each kind of bad input in turn. It must say
 // why, lose no connection, keep its generation, and take the next good reload.
 func TestE2EBadInputOnReloadChangesNothing(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/apphost/apphost/host"
 )
 
 // cacheDirFallback is used where the environment names no cache folder, as in
@@ -20,7 +22,8 @@ const cacheDirFallback = "/var/cache/apphost"
 // # Errors
 //
 // All faults joined, one line each, in the order of the file; then those of
-// the plugin folder. A file that is not TOML has one fault, the first.
+// the plugin folder. A file that is not TOML has one fault, the first. If
+// plugins could be read all the same, the error is an *Incomplete.
 func Load(path string) (*Config, error) {
 	text, err := readConfigFile(path)
 	if err != nil {
@@ -38,6 +41,16 @@ func Load(path string) (*Config, error) {
 		open:     os.DirFS,
 	})
 }
+
+// Incomplete is the error about a configuration with faults.
+type Incomplete struct {
+	error
+	// Plugins are those that could be read, for who wants to look at them, too.
+	Plugins []host.Plugin
+}
+
+// Unwrap gives the faults.
+func (e *Incomplete) Unwrap() error { return e.error }
 
 // source is what load reads from, so that tests need no disk.
 type source struct {
@@ -58,7 +71,7 @@ func load(src source) (*Config, error) {
 	d.file(doc)
 	d.config.Warnings = d.warnings.lines()
 	if err := d.faults.err(); err != nil {
-		return nil, err
+		return nil, &Incomplete{err, d.config.Host.Plugins}
 	}
 	return d.config, nil
 }
