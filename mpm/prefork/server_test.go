@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -87,6 +88,9 @@ func childMain() int {
 		return ExitFatal
 	}
 	greeting, _ := c.Image.Section("greeting")
+	if string(greeting) == "hostile" {
+		go scribble(c)
+	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
@@ -94,6 +98,23 @@ func childMain() int {
 		return c.Fail(err)
 	}
 	return ExitOK
+}
+
+// scribble is what a child can do that was taken over by its guest: it writes
+// random bytes wherever it shares memory or a pipe with the master.
+func scribble(c *Child) {
+	page, err := c.board.FD().Map(4096, true)
+	if err != nil {
+		return
+	}
+	noise := rand.New(rand.NewPCG(uint64(os.Getpid()), 0))
+	for {
+		for i := range page {
+			page[i] = byte(noise.Uint32())
+		}
+		_, _ = c.report.Write(page)
+		_, _ = c.Image.FD().Write(page)
+	}
 }
 
 // greeter writes its greeting and the child's pid, then echoes until the peer
