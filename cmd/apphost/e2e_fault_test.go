@@ -73,6 +73,7 @@ func TestE2EASecondStopChangesNothing(t *testing.T) {
 	if err := s.Wait(); err != nil {
 		t.Errorf("the server ended badly: %v", err)
 	}
+	s.WaitLog("stopped", nil) // the log is read beside the process, and may come later
 	if n := strings.Count(s.Log(), `"stopped"`); n != 1 {
 		t.Errorf("it says %d times that it has stopped", n)
 	}
