@@ -21,13 +21,15 @@
 //     those that are still starting when their generation ends, and go
 //     through a pidfd, so never to a stranger.
 //   - A graceful stop costs no connection, not even one that waits to be
-//     accepted: the queues are emptied before the generation is retired.
+//     accepted: the queues are emptied before the generation is retired. (A
+//     handshake that takes longer than settleTime may be lost.)
 //   - Decisions come from the master's private table. The scoreboard only
 //     says which children are starting, idle or busy.
 //
 // What a child promises: when its master dies or its generation ends it
 // finishes what it serves and leaves; an idle one leaves at once. One that is
-// still loading sees neither until it has loaded.
+// still loading is ended with its master by the kernel, and sees the end of its
+// generation when it has loaded.
 //
 // Parent is a state machine without goroutines, clocks or system calls of its
 // own: events and times go in, calls of its system interface come out. Run
