@@ -52,7 +52,7 @@ type Options struct {
 type Listener struct {
 	// Name identifies the listener in Conn.Listener and in logs.
 	Name string
-	// Address is HOST:PORT, or unix:PATH. An empty host is every address, and a port of 0
+	// Address is HOST:PORT; an empty host is every address, and a port of 0
 	// lets the kernel choose one. What reaches the master has numbers only.
 	// Or it is UnixPrefix and the absolute path of a Unix socket.
 	Address string
