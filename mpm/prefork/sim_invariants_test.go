@@ -187,7 +187,7 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 // checkIdle holds that there are enough children after quiet times.
 func (w *simWorld) checkIdle() {
 	g := w.parent.serving
-	if g == nil {
+	if g == nil || g.full { // a slot may have become free since the last look
 		return
 	}
 	share := g.options.Share()
