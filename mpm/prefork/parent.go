@@ -52,6 +52,8 @@ type Status struct {
 	// Children is how many it has, Older how many of older generations still
 	// serve a connection each.
 	Children, Older int
+	// Buckets is how many its children are divided into.
+	Buckets int
 }
 
 // Parent is the master's state. It belongs to one goroutine.

@@ -299,7 +299,7 @@ func (p *Parent) finish(r *reload, now time.Time) {
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
 			Generation: g.number, Image: g.image, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, Children: g.children, Older: older,
+			Warnings: r.warnings, Children: g.children, Older: older, Buckets: len(g.pools),
 		})
 	}
 	r.answer(Result{Generation: g.number})
