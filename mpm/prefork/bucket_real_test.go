@@ -149,4 +149,3 @@ func TestEachBucketHasSpareChildren(t *testing.T) {
 	}
 	t.Logf("18 connections held at once after %s", time.Since(start))
 }
-

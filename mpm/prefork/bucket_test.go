@@ -161,3 +161,14 @@ func TestAReloadNeedsASlotForEachBucket(t *testing.T) {
 		t.Errorf("with 4 slots free, 5 buckets: %+v, answered %v", r, ok)
 	}
 }
+
+// Sockets that are too many are looked after all the time, not only at a reload.
+func TestSocketsTooManyAreSweptNowAndThen(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	before := w.files[0].swept
+	w.pass(10 * time.Second)
+	if n := w.files[0].swept - before; n < 9 || n > 11 {
+		t.Errorf("swept %d times in 10 s", n)
+	}
+}
