@@ -18,7 +18,7 @@ type exchangeState struct {
 	http *fasthttp.RequestCtx
 
 	method, uri     []byte
-	pathBuffer      []byte // for cleanPath
+	pathBuffer      []byte // for urlpath.Clean
 	hostBuffer      []byte // for hostName
 	request         block
 	requestTrailers block

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/urlpath"
 )
 
 // routes finds the mount for a request. It is not changed once made.
@@ -237,7 +238,7 @@ func validateMounts(mounts []Mount) error {
 		case strings.Contains(strings.TrimPrefix(m.Host, "*."), "*"):
 			fault = `a wildcard is "*." and the rest of a name`
 		// Escaped, so that a "%" or "?" of the path is not taken for more.
-		case string(cleanPath(new([]byte), []byte(url.PathEscape(m.Path)))) != m.Path:
+		case string(urlpath.Clean(new([]byte), []byte(url.PathEscape(m.Path)))) != m.Path:
 			fault = "path matches nothing: it is not in its shortest form"
 		}
 		if fault != "" {

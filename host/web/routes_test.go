@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/urlpath"
 )
 
 func TestLongestMountWins(t *testing.T) {
@@ -67,10 +68,15 @@ func TestLongestMountWins(t *testing.T) {
 func TestTheMoreExactMountWins(t *testing.T) {
 	var mounts []Mount
 	for _, m := range []Mount{
-		{Path: "/"}, {Path: "/a/"}, {Path: "/a/", Methods: []string{"PUT", "DELETE"}},
-		{Host: "One.example", Path: "/"}, {Host: "one.example", Path: "/get", Methods: []string{"GET"}},
-		{Host: "*.example", Path: "/"}, {Host: "*.two.example", Path: "/a/"},
-		{Host: "post.only", Path: "/p", Methods: []string{"POST"}}, {Host: "[::1]", Path: "/six"},
+		{Path: "/"},
+		{Path: "/a/"},
+		{Path: "/a/", Methods: []string{"PUT", "DELETE"}},
+		{Host: "One.example", Path: "/"},
+		{Host: "one.example", Path: "/get", Methods: []string{"GET"}},
+		{Host: "*.example", Path: "/"},
+		{Host: "*.two.example", Path: "/a/"},
+		{Host: "post.only", Path: "/p", Methods: []string{"POST"}},
+		{Host: "[::1]", Path: "/six"},
 	} {
 		m.Name = m.Host + m.Path + strings.Join(m.Methods, ",")
 		m.Handler = say(m.Name)
@@ -107,7 +113,8 @@ func TestTheMoreExactMountWins(t *testing.T) {
 
 func TestAMethodThatNoMountIsForIs405(t *testing.T) {
 	f := serve(t, Config{Mounts: []Mount{
-		{Path: "/a", Methods: []string{"GET"}, Handler: say("")}, {Path: "/a", Methods: []string{"POST", "PUT"}, Handler: say("")},
+		{Path: "/a", Methods: []string{"GET"}, Handler: say("")},
+		{Path: "/a", Methods: []string{"POST", "PUT"}, Handler: say("")},
 		{Path: "/", Methods: []string{"GET"}, Handler: say("")},
 	}})
 	r, _ := f.dial().send("DELETE /a HTTP/1.1\r\nHost: a\r\n\r\n").response("DELETE")
@@ -213,7 +220,7 @@ func FuzzRoute(f *testing.F) {
 			t.Skip()
 		}
 		before := bytes.Clone(uri)
-		path := cleanPath(new([]byte), uri)
+		path := urlpath.Clean(new([]byte), uri)
 		if !bytes.Equal(uri, before) {
 			t.Fatalf("%q was changed to %q", before, uri)
 		}

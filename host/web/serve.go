@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/urlpath"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -67,7 +68,7 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 func (s *Server) answer(x *exchangeState) {
 	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
 	if x.uri[0] == '/' {
-		path = cleanPath(&x.pathBuffer, x.uri)
+		path = urlpath.Clean(&x.pathBuffer, x.uri)
 	}
 	var host []byte
 	if s.routes.byHost() {
