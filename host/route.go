@@ -10,6 +10,7 @@ import (
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/web"
 	"github.com/apphost/apphost/host/web/fixed"
+	"github.com/apphost/apphost/host/web/static"
 )
 
 // mounts are the routes, and /NAME/ for each HTTP plugin unless a route has
@@ -43,7 +44,10 @@ func (h *Host) mounts(routes []Route, incomplete bool) ([]web.Mount, error) {
 
 // chain is the handler of a route.
 func (h *Host) chain(r *Route) (exchange.Handler, error) {
-	handler := r.end()
+	handler, err := h.end(r)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range slices.Backward(r.Chain) {
 		p, err := h.byName(name)
 		if err == nil && p.http == nil {
@@ -79,23 +83,32 @@ func (l *linked) Serve(ctx context.Context, x exchange.Exchange) error {
 }
 
 // end is what answers the requests that all plugins pass on, or nil.
-func (r *Route) end() exchange.Handler {
+func (h *Host) end(r *Route) (exchange.Handler, error) {
 	switch {
+	case r.Root != "":
+		files, err := static.Open(r.Root, r.Path)
+		if err != nil {
+			return nil, fmt.Errorf("root: %w", err)
+		}
+		h.files = append(h.files, files)
+		return files, nil
 	case r.Redirect != nil:
-		return &fixed.Redirect{Location: r.Redirect.Location, Response: fixed.Response{Status: r.Redirect.Status}}
+		return &fixed.Redirect{Location: r.Redirect.Location, Response: fixed.Response{Status: r.Redirect.Status}}, nil
 	case r.Respond != nil:
 		return &fixed.Response{
 			Status: r.Respond.Status, Body: []byte(r.Respond.Body),
 			Header: []fixed.Field{{Name: "Content-Type", Value: r.Respond.ContentType}},
-		}
+		}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // Describe says in a few words what answers, such as "auth → shop".
 func (r *Route) Describe() string {
 	parts := slices.Clone(r.Chain)
 	switch {
+	case r.Root != "":
+		parts = append(parts, "files of "+r.Root)
 	case r.Redirect != nil:
 		parts = append(parts, fmt.Sprintf("redirect %d to %s", r.Redirect.Status, r.Redirect.Location))
 	case r.Respond != nil:
