@@ -113,3 +113,22 @@ func (p *Parent) lives(g *generation, now time.Time) bool {
 	}
 	return false
 }
+
+func (p *Parent) freeSlot() int {
+	for i, ch := range p.slots {
+		if ch == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *Parent) freeSlots() int {
+	n := 0
+	for _, ch := range p.slots {
+		if ch == nil {
+			n++
+		}
+	}
+	return n
+}

@@ -375,25 +375,6 @@ func (p *Parent) spawn(g *generation, bucket int, now time.Time) error {
 	return nil
 }
 
-func (p *Parent) freeSlot() int {
-	for i, ch := range p.slots {
-		if ch == nil {
-			return i
-		}
-	}
-	return -1
-}
-
-func (p *Parent) freeSlots() int {
-	n := 0
-	for _, ch := range p.slots {
-		if ch == nil {
-			n++
-		}
-	}
-	return n
-}
-
 // busy counts the children of g that serve a connection.
 func (p *Parent) busy(g *generation) int {
 	n := 0
