@@ -145,7 +145,7 @@ func TestEachBucketHasSpareChildren(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 	}
 	t.Logf("18 connections held at once after %s", time.Since(start))
 }

@@ -32,28 +32,50 @@ func TestPlanAll(t *testing.T) {
 		most int
 		want deal
 	}{
-		{"enough in each is left alone", of(90, 8, [2]int{2, 2}, [2]int{4, 9}, [2]int{3, 3}), 50,
-			deal{retire: -1, next: maintenanceInterval}},
-		{"a bucket whose children are all busy gets one while others idle", of(90, 1, [2]int{4, 4}, [2]int{0, 7}, [2]int{4, 4}), 50,
-			deal{spawn: []int{1}, retire: -1, next: shortageInterval}},
-		{"each that is short grows at its own rate", of(90, 4, [2]int{1, 9}, [2]int{0, 9}, [2]int{4, 9}), 50,
-			deal{spawn: []int{1, 0, 1, 0, 1, 0, 1, 0}, retire: -1, next: shortageInterval}},
-		{"what room there is goes to the neediest first", of(3, 32, [2]int{1, 9}, [2]int{0, 9}, [2]int{1, 8}), 50,
-			deal{spawn: []int{1, 2, 0}, retire: -1, next: shortageInterval}},
-		{"one without children comes before one with busy ones", of(1, 32, [2]int{0, 9}, [2]int{0, 3}, [2]int{0, 0}), 50,
-			deal{spawn: []int{2}, retire: -1, next: shortageInterval}},
-		{"the last child of max_request_workers, too", of(50, 32, [2]int{0, 60}, [2]int{0, 39}, [2]int{0, 0}), 50,
-			deal{spawn: []int{2}, retire: -1, next: shortageInterval}},
-		{"no more than the caller wants", of(90, 32, [2]int{0, 9}, [2]int{0, 3}, [2]int{0, 1}), 1,
-			deal{spawn: []int{2}, retire: -1, next: shortageInterval}},
-		{"one leaves where most are idle", of(90, 1, [2]int{5, 9}, [2]int{9, 9}, [2]int{8, 20}), 50,
-			deal{retire: 1, next: maintenanceInterval}},
-		{"elsewhere while one is leaving there", leaving, 50,
-			deal{retire: 1, next: maintenanceInterval}},
-		{"one leaves while another bucket grows", of(90, 1, [2]int{5, 9}, [2]int{0, 9}, [2]int{3, 9}), 50,
-			deal{spawn: []int{1}, retire: 0, next: shortageInterval}},
-		{"no room is reported", of(0, 1, [2]int{3, 9}, [2]int{0, 9}, [2]int{3, 9}), 50,
-			deal{retire: -1, next: maintenanceInterval, full: true}},
+		{
+			"enough in each is left alone", of(90, 8, [2]int{2, 2}, [2]int{4, 9}, [2]int{3, 3}), 50,
+			deal{retire: -1, next: maintenanceInterval},
+		},
+		{
+			"a bucket whose children are all busy gets one while others idle", of(90, 1, [2]int{4, 4}, [2]int{0, 7}, [2]int{4, 4}), 50,
+			deal{spawn: []int{1}, retire: -1, next: shortageInterval},
+		},
+		{
+			"each that is short grows at its own rate", of(90, 4, [2]int{1, 9}, [2]int{0, 9}, [2]int{4, 9}), 50,
+			deal{spawn: []int{1, 0, 1, 0, 1, 0, 1, 0}, retire: -1, next: shortageInterval},
+		},
+		{
+			"what room there is goes to the neediest first", of(3, 32, [2]int{1, 9}, [2]int{0, 9}, [2]int{1, 8}), 50,
+			deal{spawn: []int{1, 2, 0}, retire: -1, next: shortageInterval},
+		},
+		{
+			"one without children comes before one with busy ones", of(1, 32, [2]int{0, 9}, [2]int{0, 3}, [2]int{0, 0}), 50,
+			deal{spawn: []int{2}, retire: -1, next: shortageInterval},
+		},
+		{
+			"the last child of max_request_workers, too", of(50, 32, [2]int{0, 60}, [2]int{0, 39}, [2]int{0, 0}), 50,
+			deal{spawn: []int{2}, retire: -1, next: shortageInterval},
+		},
+		{
+			"no more than the caller wants", of(90, 32, [2]int{0, 9}, [2]int{0, 3}, [2]int{0, 1}), 1,
+			deal{spawn: []int{2}, retire: -1, next: shortageInterval},
+		},
+		{
+			"one leaves where most are idle", of(90, 1, [2]int{5, 9}, [2]int{9, 9}, [2]int{8, 20}), 50,
+			deal{retire: 1, next: maintenanceInterval},
+		},
+		{
+			"elsewhere while one is leaving there", leaving, 50,
+			deal{retire: 1, next: maintenanceInterval},
+		},
+		{
+			"one leaves while another bucket grows", of(90, 1, [2]int{5, 9}, [2]int{0, 9}, [2]int{3, 9}), 50,
+			deal{spawn: []int{1}, retire: 0, next: shortageInterval},
+		},
+		{
+			"no room is reported", of(0, 1, [2]int{3, 9}, [2]int{0, 9}, [2]int{3, 9}), 50,
+			deal{retire: -1, next: maintenanceInterval, full: true},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, each := planAll(tc.in, tc.most, o)
