@@ -93,7 +93,7 @@ func (t *Table) Spread(sockets []*Socket, listeners []mpm.Listener, buckets int)
 	for i, s := range sockets {
 		if err := s.divide(&listeners[i], buckets); err != nil {
 			t.Unspread(sockets)
-			return fmt.Errorf("listen on %s with %d sockets (mpm.listen_cores_buckets_ratio): %w", s.Bound, buckets, err)
+			return fmt.Errorf("listen on %s with %d sockets: %w", s.Bound, buckets, err)
 		}
 	}
 	return nil
@@ -111,7 +111,7 @@ func (s *Socket) divide(l *mpm.Listener, buckets int) error {
 	addr := netip.AddrPortFrom(bound.AddrPort().Addr().WithZone(s.zone), bound.AddrPort().Port())
 	if len(s.more) == 0 {
 		if err := s.fd.Steer(1); err != nil {
-			return err
+			return fmt.Errorf("this kernel cannot steer clients; set mpm.listen_cores_buckets_ratio to 0: %w", err)
 		}
 		if err := s.fd.Share(); err != nil {
 			return err

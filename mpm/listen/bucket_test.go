@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // divided is a table with one socket on 127.0.0.1 that serves with so many
@@ -171,6 +172,30 @@ func TestASecondServerIsFoundInSpiteOfBuckets(t *testing.T) {
 	sockets, err := other.Acquire([]mpm.Listener{listener("a", s.Bound.String())})
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), s.Bound.String()) {
 		t.Errorf("a second server got %v, %v", sockets, err)
+	}
+}
+
+// A socket that was not prepared stands for a kernel that cannot: that is an
+// error, which says what to do, and the socket serves on.
+func TestWithoutSteeringThereAreNoBuckets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var table Table
+	s := &Socket{fd: sys.FD(file.Fd()), Bound: l.Addr()}
+	err = table.Spread([]*Socket{s}, []mpm.Listener{listener("a", l.Addr().String())}, 2)
+	if err == nil || !strings.Contains(err.Error(), "listen_cores_buckets_ratio") {
+		t.Errorf("two buckets: %v", err)
+	}
+	if err := table.Steer([]*Socket{s}, 1); err != nil || len(s.all()) != 1 {
+		t.Errorf("one bucket: %v, %d sockets", err, len(s.all()))
 	}
 }
 

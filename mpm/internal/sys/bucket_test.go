@@ -15,9 +15,9 @@ import (
 )
 
 // group makes n sockets on one address of which the first live get clients.
-func group(t *testing.T, address string, n, live int) (fds []FD, addr string) {
+func group(t *testing.T, address string, n, live int, o mpm.SocketOptions) (fds []FD, addr string) {
 	t.Helper()
-	first, err := Listen(netip.MustParseAddrPort(address), 512, mpm.SocketOptions{})
+	first, err := Listen(netip.MustParseAddrPort(address), 512, o)
 	if err != nil {
 		t.Skipf("this machine has no %s: %v", address, err)
 	}
@@ -31,7 +31,7 @@ func group(t *testing.T, address string, n, live int) (fds []FD, addr string) {
 		t.Fatal(err)
 	}
 	for range n - 1 {
-		fd, err := Join(bound.(*net.TCPAddr).AddrPort(), 512, mpm.SocketOptions{})
+		fd, err := Join(bound.(*net.TCPAddr).AddrPort(), 512, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func acceptAll(t *testing.T, fd FD) int {
 func TestClientsGoWhereTheyAreSteered(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::]:0"} {
 		const clients = 60
-		fds, addr := group(t, address, 3, 1)
+		fds, addr := group(t, address, 3, 1, mpm.SocketOptions{})
 		early := dialAll(t, clients, addr)
 		if err := fds[0].Steer(3); err != nil {
 			t.Fatal(err)
@@ -112,6 +112,31 @@ func TestClientsGoWhereTheyAreSteered(t *testing.T) {
 	}
 }
 
+// A handshake that is under way when clients are steered away completes where
+// it began. TCP_DEFER_ACCEPT keeps these under way until the client sends.
+func TestAHandshakeEndsWhereItBegan(t *testing.T) {
+	const clients = 40
+	fds, addr := group(t, "127.0.0.1:0", 2, 2, mpm.SocketOptions{DeferAccept: 30 * time.Second})
+	conns := dialAll(t, clients, addr)
+	if err := fds[0].Steer(1); err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if waiting, err := fd.Waiting(); waiting || err != nil {
+			t.Fatalf("a handshake is over before the client has sent: %v, %v", waiting, err)
+		}
+	}
+	for _, conn := range conns {
+		if _, err := conn.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := acceptAll(t, fds[0]), acceptAll(t, fds[1])
+	if first+second != clients || second == 0 {
+		t.Errorf("of %d clients %d were on the first socket and %d on the second", clients, first, second)
+	}
+}
+
 // Two servers never share an address without knowing, even if the second would
 // and is the same user's; and two that share do not either: the second begins
 // without.
@@ -129,7 +154,7 @@ func TestNobodyJoinsUnasked(t *testing.T) {
 	if fd, err := Join(addr, 16, mpm.SocketOptions{}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("a socket joins one that does not share: %d, %v", fd, err)
 	}
-	_, shared := group(t, "127.0.0.1:0", 3, 3)
+	_, shared := group(t, "127.0.0.1:0", 3, 3, mpm.SocketOptions{})
 	if fd, err := Listen(netip.MustParseAddrPort(shared), 16, mpm.SocketOptions{}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("a second server gets the address of a group: %d, %v", fd, err)
 	}
@@ -138,7 +163,7 @@ func TestNobodyJoinsUnasked(t *testing.T) {
 // The reason for Steer: closing a socket of a group resets who waits on it.
 // (With net.ipv4.tcp_migrate_req=1 it does not.)
 func TestClosingASocketOfAGroupResetsItsQueue(t *testing.T) {
-	fds, addr := group(t, "127.0.0.1:0", 2, 2)
+	fds, addr := group(t, "127.0.0.1:0", 2, 2, mpm.SocketOptions{})
 	conns := dialAll(t, 40, addr)
 	if waiting, err := fds[1].Waiting(); !waiting || err != nil {
 		t.Fatalf("waiting: %v, %v", waiting, err)
