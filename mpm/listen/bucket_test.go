@@ -212,3 +212,29 @@ func TestAUnixSocketHasOneForAllBuckets(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A graceful stop keeps clients out of every bucket, and waits for those in any.
+func TestAStopLooksIntoEveryBucket(t *testing.T) {
+	_, s, _ := divided(t, 3)
+	connect(t, s, 60)
+	if err := s.RefuseNew(); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // the kernel chooses the bucket
+		if conn, err := net.DialTimeout("tcp", s.Bound.String(), 10*time.Millisecond); err == nil {
+			_ = conn.Close()
+			t.Fatal("a bucket takes a client after the end")
+		}
+	}
+	last := s.more[1]
+	s.more = s.more[:1]
+	queues(t, s) // all but the last
+	s.more = append(s.more, last)
+	if waiting, err := s.Waiting(); !waiting || err != nil {
+		t.Errorf("clients wait in the last bucket: %v, %v", waiting, err)
+	}
+	queues(t, s)
+	if waiting, err := s.Waiting(); waiting || err != nil {
+		t.Errorf("nobody waits any more: %v, %v", waiting, err)
+	}
+}
