@@ -37,6 +37,8 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"graceful_timeout", func(o *Options) { o.GracefulTimeout = -1 }},
 		{"graceful_shutdown_timeout", func(o *Options) { o.GracefulShutdownTimeout = -1 }},
 		{"kill_timeout", func(o *Options) { o.KillTimeout = 0 }},
+		{"error_log", func(o *Options) { o.ErrorLog = "logs/error" }},
+		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: ""}} }},
 	} {
 		o := good()
 		tc.spoil(o)

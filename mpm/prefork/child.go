@@ -13,6 +13,7 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -31,7 +32,9 @@ type Child struct {
 	gate       sys.FD
 	hurry      sys.FD
 	report     sys.FD
+	newLogs    sys.FD
 	listeners  []childListener
+	logs       []*logs.Stream // the error log, then those of the options
 
 	epoll  *sys.Epoll
 	events []sys.Event
@@ -71,6 +74,7 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		gate:       inherit(fdGate),
 		hurry:      inherit(fdHurry),
 		report:     inherit(fdReport),
+		newLogs:    inherit(fdNewLogs),
 	}
 	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.hurry, c.report} {
 		if !p.IsPipe() {
@@ -90,7 +94,7 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		}
 		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
 	}
-	return c, nil
+	return c, c.openLogs()
 }
 
 // Fail tells the master why this child cannot serve. The process is to exit
@@ -343,5 +347,5 @@ func acceptFailure(err error) error {
 // on.
 func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE, syscall.SIGXFSZ)
 }

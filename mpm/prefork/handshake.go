@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "3"
+const handshakeVersion = "4"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -32,7 +32,9 @@ const (
 	fdGate       = 8  // pipe, read: closed when the generation may accept
 	fdHurry      = 9  // pipe, read: closed when idle connections are to end
 	fdReport     = 10 // pipe, write: ready, or why not
-	fdListeners  = 11 // the listening sockets, in the order of the options
+	fdNewLogs    = 11 // socket: log files to change over to
+	fdListeners  = 12 // the listening sockets, in the order of the options; then
+	// the logs but for the error log, in the order of the options
 )
 
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,

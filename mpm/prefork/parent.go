@@ -8,6 +8,7 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/logs"
 )
 
 // Config is what a Parent is made with.
@@ -21,6 +22,9 @@ type Config struct {
 	Environment []string
 	// Logger receives what the master has to say.
 	Logger *slog.Logger
+	// ErrorLog, if set, is where Logger writes to. It follows the error log of
+	// the generation that serves.
+	ErrorLog *logs.Stream
 	// Hangup, if set, says what SIGHUP asks for: Restart, which is the
 	// default, or Stop when a terminal was closed.
 	Hangup func() Request
@@ -72,7 +76,8 @@ type Parent struct {
 	started    time.Time
 	lastReload *ReloadStatus
 
-	winding  *windUp // a graceful stop
+	newLogs *newLogs // a reopening of the log files
+	winding *windUp  // a graceful stop
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
@@ -134,6 +139,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	p.bound(now, &next)
 	p.proceed(now, &next)
 	p.wind(now, &next)
+	p.awaitNewLogs(now, &next)
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)

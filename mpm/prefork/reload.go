@@ -70,6 +70,10 @@ func (p *Parent) request(ev requested, now time.Time) {
 		p.gracefulStop(now)
 		return
 	}
+	if ev.what == ReopenLogs {
+		p.reopenLogs(ev.reply, now)
+		return
+	}
 	if p.stopping || p.winding != nil {
 		if ev.reply != nil {
 			ev.reply <- p.stoppingResult()
