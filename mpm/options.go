@@ -47,6 +47,9 @@ type Options struct {
 	// it.
 	KillTimeout time.Duration
 
+	// PIDFile is the absolute path of a file for the master's pid; "" is none.
+	// It is fixed for the master's life.
+	PIDFile string
 	// ErrorLog is the absolute path of the error log; "" is standard error.
 	ErrorLog string
 	// Logs are further log files.
@@ -164,6 +167,9 @@ func (o *Options) Validate() error {
 		if !strings.HasPrefix(path, "/") {
 			fault(key, "must be an absolute path, got %q", path)
 		}
+	}
+	if o.PIDFile != "" {
+		absolute("pid_file", o.PIDFile)
 	}
 	if o.ErrorLog != "" {
 		absolute("error_log", o.ErrorLog)

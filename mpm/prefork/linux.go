@@ -40,6 +40,7 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+	pid       pidFile
 	logFiles
 }
 
@@ -69,7 +70,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w, logFiles: files,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files,
 	}, nil
 }
 
@@ -79,6 +80,7 @@ func (l *linux) release() {
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
 	l.logFiles.release()
+	l.pid.release()
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -222,6 +224,9 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 }
 
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
+	if err := l.pid.hold(o.PIDFile); err != nil {
+		return nil, err
+	}
 	files, err := l.logFiles.acquire(o)
 	if err != nil {
 		return nil, err
@@ -294,6 +299,9 @@ func (g *linuxGeneration) sockets() []Socket {
 func (g *linuxGeneration) open() {
 	if err := g.system.table.Apply(g.socks, g.listeners); err != nil {
 		g.system.log.Error("cannot change a socket that stays", "err", err)
+	}
+	if err := g.system.pid.renew(); err != nil {
+		g.system.log.Error("the pid file is gone", "err", err)
 	}
 	if err := g.system.logFiles.use(g.logs[0]); err != nil {
 		g.system.log.Error("cannot change over to the error log", "err", err)
