@@ -68,7 +68,7 @@ func (t *Table) acquire(path string) (*File, error) {
 			return nil, err
 		}
 	case t.standard == sys.None:
-		return nil, errors.New("log.file: it must be set: this server has no standard error to log to")
+		return nil, errors.New("log.file: it must be set for a server that detaches itself, which has no standard error to log to")
 	}
 	t.files = append(t.files, f)
 	return f, nil

@@ -136,6 +136,12 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	if ready != nil {
 		ready()
 	}
+	return c.serve(ctx, h, share)
+}
+
+// serve accepts connections and hands them to h until the child is told to
+// leave or has served its share; 0 is no bound.
+func (c *Child) serve(ctx context.Context, h mpm.ConnHandler, share uint64) error {
 	for !c.over && (share == 0 || c.served < share) {
 		l, err := c.await()
 		if err != nil {
@@ -222,6 +228,9 @@ func (c *Child) enter() error {
 		if err := c.epoll.Add(l.fd, true); err != nil {
 			return err
 		}
+	}
+	if c.pod == sys.None { // nobody else could leave
+		return nil
 	}
 	return c.epoll.Add(c.pod, true)
 }

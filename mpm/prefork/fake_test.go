@@ -28,8 +28,8 @@ type world struct {
 
 	spawnErr, openErr, reopenErr error
 
-	behind            []int // children that still write to the old log files
-	served            []Status
+	behind []int // children that still write to the old log files
+	served []Status
 }
 
 type fakeProcess struct {

@@ -15,8 +15,10 @@ const handshakeVersion = "4"
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
 
-// The first argument of a child and a candidate: their role, as ps shows it.
+// The first argument of a child, a candidate and a master that has detached
+// itself: their role, as ps shows it.
 const (
+	RoleMaster    = "apphost: master"
 	RoleChild     = "apphost: child"
 	RoleCandidate = "apphost: candidate"
 )
@@ -40,6 +42,10 @@ const (
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,
 // which is an empty memfd for it to fill: a pipe, write.
 const fdCandidateReport = 4
+
+// fdDetachedReady is what a detached master starts with besides fdLog, on which
+// its launcher reads what stands in the way of the start: a pipe, write.
+const fdDetachedReady = 3
 
 // What a child writes to its report pipe.
 const (

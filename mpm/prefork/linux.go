@@ -288,9 +288,11 @@ func (p *pipe) close() {
 	}
 }
 
-func (g *linuxGeneration) sockets() []Socket {
+func (g *linuxGeneration) sockets() []Socket { return sockets(g.socks) }
+
+func sockets(socks []*listen.Socket) []Socket {
 	var list []Socket
-	for _, s := range g.socks {
+	for _, s := range socks {
 		list = append(list, Socket{Name: s.Name, Address: s.Bound})
 	}
 	return list

@@ -23,6 +23,9 @@ func newLogFiles(cfg Config) (logFiles, error) {
 	if err != nil {
 		return logFiles{}, err
 	}
+	if cfg.Detached {
+		table.GiveUpStandardError()
+	}
 	return logFiles{table: table, own: cfg.ErrorLog, children: make(map[int]*linuxChild)}, nil
 }
 

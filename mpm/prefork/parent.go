@@ -25,6 +25,8 @@ type Config struct {
 	// ErrorLog, if set, is where Logger writes to. It follows the error log of
 	// the generation that serves.
 	ErrorLog *logs.Stream
+	// Detached says that standard error is nothing to log to.
+	Detached bool
 	// Hangup, if set, says what SIGHUP asks for: Restart, which is the
 	// default, or Stop when a terminal was closed.
 	Hangup func() Request
@@ -76,8 +78,8 @@ type Parent struct {
 	started    time.Time
 	lastReload *ReloadStatus
 
-	newLogs *newLogs // a reopening of the log files
-	winding *windUp  // a graceful stop
+	newLogs  *newLogs // a reopening of the log files
+	winding  *windUp  // a graceful stop
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
@@ -157,15 +159,6 @@ func (p *Parent) done(now time.Time) bool {
 	return len(p.byPID) == 0 && (p.reload == nil || p.reload.trial == nil) || due(p.giveUpAt, now)
 }
 
-// wakeUp is the earliest of some times.
-type wakeUp struct{ time time.Time }
-
-func (w *wakeUp) at(t time.Time) {
-	if !t.IsZero() && (w.time.IsZero() || t.Before(w.time)) {
-		w.time = t
-	}
-}
-
 // enforce ends a child that is past one of its deadlines.
 func (p *Parent) enforce(ch *child, now time.Time) {
 	if due(ch.closeBy, now) {
@@ -192,8 +185,6 @@ func (p *Parent) enforce(ch *child, now time.Time) {
 		p.end(ch, syscall.SIGKILL, now)
 	}
 }
-
-func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // end signals a child to end, and sees to it that it does.
 func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
