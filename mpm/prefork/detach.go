@@ -29,6 +29,9 @@ const lastWords = time.Second
 // its own, in the root folder, and without a terminal. Paths in args are
 // absolute, therefore.
 func Launch(args, environment []string) (*Launched, error) {
+	if err := sys.KeepFromChildren(); err != nil {
+		return nil, err
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
