@@ -239,7 +239,7 @@ func (p *Parent) childSaid(ch *child, ev childSaid) {
 		return
 	}
 	ch.ready, ch.startBy = true, time.Time{}
-	p.log.Debug("child is ready", "slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number)
+	p.log.Debug("child is ready", append([]any{"slot", ch.slot, "pid", ch.proc.pid()}, p.totals(ch.generation)...)...)
 }
 
 // bury removes a child that is reaped and silent.
@@ -262,7 +262,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 
 // lament logs a death, as loud as it deserves.
 func (p *Parent) lament(ch *child) {
-	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number, "status", ch.status.String()}
+	args := append([]any{"slot", ch.slot, "pid", ch.proc.pid(), "status", ch.status.String()}, p.totals(ch.generation)...)
 	switch {
 	case ch.reason != "":
 		p.log.Error("child cannot serve", append(args, "reason", ch.reason)...)
@@ -355,7 +355,7 @@ func (p *Parent) spawn(g *generation, now time.Time) error {
 	p.slots[slot] = ch
 	p.byPID[proc.pid()] = ch
 	g.children++
-	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
+	p.log.Debug("child spawned", append([]any{"slot", slot, "pid", proc.pid()}, p.totals(g)...)...)
 	return nil
 }
 

@@ -342,6 +342,7 @@ func (p *Parent) fail(faults []string, now time.Time) {
 // retire makes every child of g leave once it is idle.
 func (p *Parent) retire(g *generation, now time.Time) {
 	g.retired = true
+	p.log.Debug("generation is to leave", p.totals(g)...)
 	g.files.retire()
 	if g.options.GracefulTimeout > 0 {
 		g.deadline = now.Add(g.options.GracefulTimeout)
