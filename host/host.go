@@ -10,6 +10,7 @@ import (
 	"github.com/apphost/apphost/host/abi/httpwasm"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/web/static"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -18,7 +19,8 @@ import (
 type Host struct {
 	log        *slog.Logger
 	runtime    *guest.Runtime
-	plugins    []*plugin // in the order of Config.Plugins
+	plugins    []*plugin       // in the order of Config.Plugins
+	files      []*static.Files // of routes
 	listeners  map[string]listener
 	slot       int
 	generation uint64
@@ -101,6 +103,10 @@ func (h *Host) Close() error {
 		errs = append(errs, p.serves.Close())
 	}
 	h.plugins = nil
+	for _, f := range h.files {
+		errs = append(errs, f.Close())
+	}
+	h.files = nil
 	return errors.Join(append(errs, h.runtime.Close(context.Background()))...)
 }
 
