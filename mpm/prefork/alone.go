@@ -46,11 +46,16 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 	}
 	defer table.Release(socks)
 	var generation, lifeline, gate, hurry pipe
-	for _, p := range []*pipe{&generation, &lifeline, &gate, &hurry} {
+	pipes := []*pipe{&generation, &lifeline, &gate, &hurry}
+	defer func() {
+		for _, p := range pipes {
+			p.close()
+		}
+	}()
+	for _, p := range pipes {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			return err
 		}
-		defer p.close()
 	}
 	gate.closeWriter() // open from the start
 	board, err := scoreboard.New(0)

@@ -94,7 +94,10 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		}
 		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
 	}
-	return c, c.openLogs()
+	if err := c.openLogs(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Fail tells the master why this child cannot serve. The process is to exit

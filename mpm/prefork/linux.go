@@ -41,7 +41,7 @@ type linux struct {
 	table     listen.Table
 	board     []*scoreboard.Slot
 	pid       pidFile
-	logFiles
+	logFiles  logFiles
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {

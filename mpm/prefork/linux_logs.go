@@ -56,7 +56,11 @@ func (l *logFiles) follow(p linuxProcess, files []*logs.File, newLogs sys.FD) *l
 	return c
 }
 
-func (l *logFiles) reopenLogs() error {
+func (l *linux) reopenLogs() error { return l.logFiles.reopen() }
+func (l *linux) oldLogs() []int    { return l.logFiles.old() }
+
+// reopen opens all files anew and hands them to everybody who writes to them.
+func (l *logFiles) reopen() error {
 	if err := l.table.Reopen(); err != nil {
 		return err
 	}
@@ -69,7 +73,8 @@ func (l *logFiles) reopenLogs() error {
 	return l.use(l.current)
 }
 
-func (l *logFiles) oldLogs() []int {
+// old are the pids of who has not taken them yet.
+func (l *logFiles) old() []int {
 	var pids []int
 	for pid, c := range l.children {
 		if c.behind() {
