@@ -1,8 +1,12 @@
 package prefork
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"syscall"
 
+	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/logs"
 )
 
@@ -16,7 +20,10 @@ func (c *Child) openLogs() error {
 		fd := inherit(fdListeners + len(c.listeners) + i)
 		c.logs = append(c.logs, logs.NewStream(int(fd), -1))
 	}
-	go c.followLogs()
+	if err := c.newLogs.SetNonblock(); err != nil {
+		return fmt.Errorf("start child: %w", err)
+	}
+	go c.followLogs(os.NewFile(uintptr(c.newLogs), "new logs"))
 	return nil
 }
 
@@ -35,13 +42,22 @@ func (c *Child) Log(name string) *logs.Stream {
 }
 
 // followLogs changes over to each set of files that the master hands over, and
-// says so. It waits in a system call, on a thread of its own that costs nothing
-// meanwhile: so it comes as well while the child is idle, or in the middle of a
-// connection on which nothing happens for hours.
-func (c *Child) followLogs() {
+// says so. It waits in the runtime's poller, which is there anyway: so it comes
+// as well while the child is idle, or in the middle of a connection on which
+// nothing happens for hours, and takes up no thread meanwhile.
+func (c *Child) followLogs(newLogs *os.File) {
+	defer func() { _ = newLogs.Close() }()
+	conn, err := newLogs.SyscallConn()
+	if err != nil {
+		return
+	}
 	for {
-		fds, err := c.newLogs.RecvFDs(len(c.logs))
-		if err != nil {
+		var fds []sys.FD
+		poll := conn.Read(func(uintptr) bool {
+			fds, err = c.newLogs.RecvFDs(len(c.logs))
+			return !errors.Is(err, syscall.EAGAIN)
+		})
+		if err != nil || poll != nil {
 			return // the master is gone
 		}
 		done := len(fds) == len(c.logs)

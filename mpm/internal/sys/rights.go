@@ -34,8 +34,9 @@ func (fd FD) SendFDs(fds []FD) error {
 	}
 }
 
-// RecvFDs waits for the descriptors of one SendFDs, at most limit. It returns
-// io.EOF when the other side has gone.
+// RecvFDs takes the descriptors of one SendFDs, at most limit. It waits for
+// them, or returns unix.EAGAIN if the socket does not block; and io.EOF when the
+// other side has gone.
 func (fd FD) RecvFDs(limit int) ([]FD, error) {
 	var data [1]byte
 	rights := make([]byte, unix.CmsgSpace(4*limit))
