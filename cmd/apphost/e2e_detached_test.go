@@ -172,6 +172,24 @@ func TestE2EAFailedDetachedStartSaysWhy(t *testing.T) {
 	}
 }
 
+// Whoever starts it may think better of it.
+func TestE2EAStartCanBeInterrupted(t *testing.T) {
+	s := newDetached(t)
+	s.Plugin("loops", "testdata/init_loops.wasm")
+	start := s.Command("-k", "start", "-c", "config.toml")
+	if err := start.Start(); err != nil {
+		t.Fatal(err)
+	}
+	apphosttest.Eventually(t, apphosttest.Patience, "it has begun to start", func() bool { return len(s.ControlFiles()) > 0 })
+	if err := start.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := start.Wait(); err == nil {
+		t.Error("the start went well")
+	}
+	wantRun(t, s, 0, "not running", "-k", "stop")
+}
+
 // Two servers of different configuration files must not share a pid file.
 func TestE2ETwoServersWithOnePIDFile(t *testing.T) {
 	s := newDetached(t)

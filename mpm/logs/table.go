@@ -135,6 +135,16 @@ func (t *Table) Reopen() error {
 	return nil
 }
 
+// Moved reports whether the path of some file leads elsewhere by now.
+func (t *Table) Moved() bool {
+	for _, f := range t.files {
+		if f.path != "" && !f.fd.IsAt(f.path) {
+			return true
+		}
+	}
+	return false
+}
+
 // GiveUpStandardError lets go of what standard error was at the start, so that
 // whoever reads it sees the end.
 func (t *Table) GiveUpStandardError() {

@@ -305,8 +305,8 @@ func (g *linuxGeneration) open() {
 	if err := g.system.pid.renew(); err != nil {
 		g.system.log.Error("the pid file is gone", "err", err)
 	}
-	if err := g.system.logFiles.use(g.logs[0]); err != nil {
-		g.system.log.Error("cannot change over to the error log", "err", err)
+	if err := g.system.logFiles.serve(g.logs[0]); err != nil {
+		g.system.log.Error("cannot change over to the log files", "err", err)
 	}
 	g.gate.closeWriter()
 }

@@ -1,6 +1,7 @@
 package prefork
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/apphost/apphost/mpm"
@@ -38,6 +39,17 @@ func (l *logFiles) acquire(o *mpm.Options) ([]*logs.File, error) {
 		paths = append(paths, log.Path)
 	}
 	return l.table.Acquire(paths)
+}
+
+// serve lets the master write to the error log of the generation that serves now.
+// Files that were renamed are reopened: so the logs are rotated for who is used
+// to reload for it.
+func (l *logFiles) serve(f *logs.File) error {
+	var err error
+	if l.table.Moved() {
+		err = l.reopen()
+	}
+	return errors.Join(err, l.use(f))
 }
 
 // use lets the master write to an error log.

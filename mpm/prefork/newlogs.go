@@ -7,8 +7,8 @@ import (
 
 const (
 	// newLogsPatience is how long to wait for children to change over to
-	// reopened log files. They need microseconds, unless a guest keeps the
-	// processor to itself or something has stopped them.
+	// reopened log files. They need a tenth of a second at most, unless a guest
+	// keeps the processor to itself or something has stopped them.
 	newLogsPatience = 5 * time.Second
 	// newLogsPoll is how often to look whether they have.
 	newLogsPoll = 2 * time.Millisecond

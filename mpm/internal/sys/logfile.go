@@ -33,6 +33,13 @@ func OpenAppend(path string) (FD, error) {
 	}
 }
 
+// IsAt reports whether path leads to the open file.
+func (fd FD) IsAt(path string) bool {
+	var ours, there unix.Stat_t
+	return unix.Fstat(int(fd), &ours) == nil && unix.Stat(path, &there) == nil &&
+		ours.Dev == there.Dev && ours.Ino == there.Ino
+}
+
 // Dup is another descriptor for the same open file, which is closed on exec.
 func (fd FD) Dup() (FD, error) {
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
