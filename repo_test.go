@@ -57,6 +57,8 @@ var edges = []edge{
 	{from: "./host/abi/...", to: "github.com/valyala/fasthttp/...", why: "an ABI speaks host/exchange, so that HTTP/2 needs no second copy"},
 	{from: "./host/abi/conn", to: "./host/abi/httpwasm", why: "each guest ABI stands alone"},
 	{from: "./host/abi/httpwasm", to: "./host/abi/conn", why: "each guest ABI stands alone"},
+	{from: "./host/abi/command", to: "./host/abi/conn", why: "each guest ABI stands alone"},
+	{from: "./host/abi/command", to: "./host/abi/httpwasm", why: "each guest ABI stands alone"},
 
 	{from: "./sdk/...", to: "./...", but: []string{"./sdk/..."}, why: "a guest must not link the server"},
 	{from: "./sdk/...", to: thirdParty, why: "a handler's author gets no dependencies from the SDK"},

@@ -199,8 +199,8 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 				Routes: []host.Route{{Path: "/x/", Chain: []string{"probe"}}},
 			},
 			[]string{
-				`route "/x/": plugin "probe" speaks the conn ABI, a route needs an HTTP plugin`,
-				`listener "a": plugin "hello" speaks the http-wasm ABI, a tcp listener needs a conn plugin`,
+				`route "/x/": plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command`,
+				`listener "a": plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, or a command`,
 				`listener "b": there is no plugin "nobody"`,
 				`listener "c": unknown protocol "udp"`,
 			},
