@@ -117,6 +117,7 @@ func scribble(c *Child) {
 			page[i] = byte(noise.Uint32())
 		}
 		_, _ = c.report.Write(page)
+		_, _ = c.newLogs.TrySend(page[:16])
 		_, _ = c.Image.FD().Write(page)
 	}
 }
