@@ -50,6 +50,22 @@ type Options struct {
 	// KillTimeout is the time from asking a child to end at once to killing
 	// it.
 	KillTimeout time.Duration
+
+	// PIDFile is the absolute path of a file for the master's pid; "" is none.
+	// It is fixed for the master's life.
+	PIDFile string
+	// ErrorLog is the absolute path of the error log; "" is standard error.
+	ErrorLog string
+	// Logs are further log files.
+	Logs []Log
+}
+
+// Log is a log file, which the master opens for its children.
+type Log struct {
+	// Name is what a child knows it by.
+	Name string
+	// Path is absolute.
+	Path string
 }
 
 // Listener is one socket to accept from.
@@ -154,6 +170,20 @@ func (o *Options) Validate() error {
 	}
 	if o.GracefulShutdownTimeout < 0 {
 		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
+	}
+	absolute := func(key, path string) {
+		if !strings.HasPrefix(path, "/") {
+			fault(key, "must be an absolute path, got %q", path)
+		}
+	}
+	if o.PIDFile != "" {
+		absolute("pid_file", o.PIDFile)
+	}
+	if o.ErrorLog != "" {
+		absolute("error_log", o.ErrorLog)
+	}
+	for _, l := range o.Logs {
+		absolute("logs", l.Path)
 	}
 	return errors.Join(errs...)
 }

@@ -39,6 +39,9 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"graceful_timeout", func(o *Options) { o.GracefulTimeout = -1 }},
 		{"graceful_shutdown_timeout", func(o *Options) { o.GracefulShutdownTimeout = -1 }},
 		{"kill_timeout", func(o *Options) { o.KillTimeout = 0 }},
+		{"pid_file", func(o *Options) { o.PIDFile = "pid" }},
+		{"error_log", func(o *Options) { o.ErrorLog = "logs/error" }},
+		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: ""}} }},
 	} {
 		o := good()
 		tc.spoil(o)

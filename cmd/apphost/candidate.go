@@ -59,11 +59,8 @@ func tryOut(c *prefork.Candidate) error {
 	if unresolved != nil {
 		return errors.Join(unresolved, h.Close())
 	}
-	for _, p := range h.Plugins() {
-		c.Note(note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
-	}
-	for _, l := range settings.Host.Listeners {
-		c.Note(note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())
+	for _, line := range notesOf(h, settings.Host.Listeners) {
+		c.Note(line)
 	}
 	if err := h.Close(); err != nil {
 		return err

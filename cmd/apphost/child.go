@@ -43,6 +43,6 @@ func openHost(c *prefork.Child) (*host.Host, error) {
 		return nil, err
 	}
 	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
-	hostConfig.Logger = newLogger(os.Stderr, log)
+	hostConfig.Logger = newLogger(c.ErrorLog(), log)
 	return host.New(context.Background(), hostConfig)
 }

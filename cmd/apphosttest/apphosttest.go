@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +35,8 @@ type Server struct {
 	// files, and Env is added to its environment.
 	ExtraFiles []*os.File
 	Env        []string
+	// Flags are further ones to start the master with.
+	Flags []string
 	// Terminal, if set, is the terminal to start the master on. Detached
 	// starts it on none, whatever the test runs on.
 	Terminal *os.File
@@ -159,7 +162,7 @@ func Start(t testing.TB, toml string, plugins map[string]string) *Server {
 // Start starts the server and waits until it serves.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.cmd = s.Command("-c", "config.toml")
+	s.cmd = s.Command(append(slices.Clone(s.Flags), "-c", "config.toml")...)
 	s.log = newLogReader()
 	// A pipe of our own: with one of package exec's, Wait would wait for the
 	// children too, who write to the same log and may outlive the master.

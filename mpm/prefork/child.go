@@ -13,6 +13,7 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -31,7 +32,9 @@ type Child struct {
 	gate       sys.FD
 	hurry      sys.FD
 	report     sys.FD
+	newLogs    sys.FD
 	listeners  []childListener
+	logs       []*logs.Stream // the error log, then those of the options
 
 	epoll  *sys.Epoll
 	events []sys.Event
@@ -74,6 +77,7 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		gate:       inherit(fdGate),
 		hurry:      inherit(fdHurry),
 		report:     inherit(fdReport),
+		newLogs:    inherit(fdNewLogs),
 	}
 	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.hurry, c.report} {
 		if !p.IsPipe() {
@@ -87,6 +91,9 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
 	if err := c.openListeners(args); err != nil {
+		return nil, err
+	}
+	if err := c.openLogs(); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -131,6 +138,12 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	if ready != nil {
 		ready()
 	}
+	return c.serve(ctx, h, share)
+}
+
+// serve accepts connections and hands them to h until the child is told to
+// leave or has served its share; 0 is no bound.
+func (c *Child) serve(ctx context.Context, h mpm.ConnHandler, share uint64) error {
 	for !c.over && (share == 0 || c.served < share) {
 		l, err := c.await()
 		if err != nil {
@@ -217,6 +230,9 @@ func (c *Child) enter() error {
 		if err := c.epoll.Add(l.fd, true); err != nil {
 			return err
 		}
+	}
+	if c.pod == sys.None { // nobody else could leave
+		return nil
 	}
 	return c.epoll.Add(c.pod, true)
 }
@@ -346,5 +362,5 @@ func acceptFailure(err error) error {
 // on.
 func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE, syscall.SIGXFSZ)
 }

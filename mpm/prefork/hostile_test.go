@@ -30,8 +30,12 @@ func TestAHostileChildHarmsNobodyElse(t *testing.T) {
 	if r := s.ask(Reload); len(r.Errors) > 0 {
 		t.Fatalf("reload: %+v", r)
 	}
-	for range 20 {
-		if err := s.ping("good"); err != nil {
+	// One whose slot denies that it is idle is not waited for, and may take one
+	// connection more.
+	for good, late := 0, 0; good < 20; {
+		if err := s.ping("good"); err == nil {
+			good++
+		} else if late++; late > 6 {
 			t.Fatal(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -39,6 +40,8 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+	pid       pidFile
+	logFiles  logFiles
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -53,15 +56,21 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
 	}
+	files, err := newLogFiles(cfg)
+	if err != nil {
+		_ = null.Close()
+		return nil, err
+	}
 	r, w, err := sys.Pipe()
 	if err != nil {
 		_ = null.Close()
+		files.release()
 		return nil, err
 	}
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files,
 	}, nil
 }
 
@@ -70,6 +79,8 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
+	l.logFiles.release()
+	l.pid.release()
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -104,17 +115,17 @@ func childEnvironment(env []string) []string {
 	return append(slices.Clone(env), name+"1")
 }
 
-// start runs this program in another role. The given files become
-// descriptors 3 and up; sys.None among them stands for the process's end of a
+// start runs this program in another role. log becomes its standard error, the
+// given files descriptors 3 and up; sys.None among them stands for the process's end of a
 // report pipe, whose other end is returned.
-func (l *linux) start(c sys.Command, files ...sys.FD) (sys.Process, *os.File, error) {
+func (l *linux) start(c sys.Command, log sys.FD, files ...sys.FD) (sys.Process, *os.File, error) {
 	r, w, err := sys.Pipe()
 	if err != nil {
 		return sys.Process{}, nil, err
 	}
 	defer func() { _ = w.Close() }()
 	null := sys.FD(l.null.Fd())
-	c.Files = append([]sys.FD{null, null, sys.FD(fdLog)}, files...)
+	c.Files = append([]sys.FD{null, null, log}, files...)
 	c.Files[slices.Index(c.Files, sys.None)] = w
 	proc, err := sys.Start(c)
 	if err != nil {
@@ -137,18 +148,27 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 		l.board[slot] = s
 	}
 	l.board[slot].Reset()
-	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
-	sockets, surplus := g.socketsOf(bucket)
-	fds = append(fds, sockets...)
-	proc, report, err := l.start(sys.Command{
-		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
-	}, fds...)
+	newLogs, theirs, err := sys.SocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
+	defer func() { _ = theirs.Close() }()
+	// In the order of the const block in handshake.go.
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs}
+	sockets, surplus := g.socketsOf(bucket)
+	fds = append(fds, sockets...)
+	for _, f := range g.logs[1:] {
+		fds = append(fds, f.FD())
+	}
+	proc, report, err := l.start(sys.Command{
+		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
+	}, g.logs[0].FD(), fds...)
+	if err != nil {
+		_ = newLogs.Close()
+		return nil, fmt.Errorf("spawn child: %w", err)
+	}
 	go l.listenToChild(proc.PID, report)
-	return linuxProcess{proc, report}, nil
+	return l.logFiles.follow(linuxProcess{proc, report}, g.logs, newLogs), nil
 }
 
 // listenToChild turns a child's report into events. A child says R or F and a
@@ -181,7 +201,7 @@ func (l *linux) startCandidate() (candidate, error) {
 	}
 	// A guest that spins in a candidate keeps it from noticing anything.
 	c := sys.Command{Args: candidateArgs(l.configPath), Env: l.env, DieWithParent: true}
-	proc, report, err := l.start(c, img, sys.None)
+	proc, report, err := l.start(c, sys.FD(fdLog), img, sys.None)
 	if err != nil {
 		_ = img.Close()
 		return nil, fmt.Errorf("start candidate: %w", err)
@@ -203,11 +223,21 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 }
 
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
-	socks, err := l.table.Acquire(o.Listeners)
+	if err := l.pid.hold(o.PIDFile); err != nil {
+		return nil, err
+	}
+	files, err := l.logFiles.acquire(o)
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners, pods: make([]pipe, o.BucketCount())}
+	socks, err := l.table.Acquire(o.Listeners)
+	if err != nil {
+		l.logFiles.table.Release(files)
+		return nil, err
+	}
+	g := &linuxGeneration{
+		system: l, image: img, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
+	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
 		return nil, err
@@ -235,6 +265,7 @@ type linuxGeneration struct {
 	socks  []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
+	logs      []*logs.File // the error log, then those of the options
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
@@ -269,9 +300,11 @@ func (p *pipe) close() {
 	}
 }
 
-func (g *linuxGeneration) sockets() []Socket {
+func (g *linuxGeneration) sockets() []Socket { return sockets(g.socks) }
+
+func sockets(socks []*listen.Socket) []Socket {
 	var list []Socket
-	for _, s := range g.socks {
+	for _, s := range socks {
 		list = append(list, Socket{Name: s.Name, Address: s.Bound})
 	}
 	return list
@@ -283,6 +316,12 @@ func (g *linuxGeneration) open() {
 	}
 	g.steer()
 	g.opened = true
+	if err := g.system.pid.renew(); err != nil {
+		g.system.log.Error("the pid file is gone", "err", err)
+	}
+	if err := g.system.logFiles.serve(g.logs[0]); err != nil {
+		g.system.log.Error("cannot change over to the log files", "err", err)
+	}
 	g.gate.closeWriter()
 }
 
@@ -322,6 +361,8 @@ func (g *linuxGeneration) release() {
 		p.close()
 	}
 	g.letGo()
+	g.system.logFiles.table.Release(g.logs)
+	g.logs = nil
 }
 
 // linuxProcess is a process known by its pidfd.

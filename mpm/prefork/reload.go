@@ -70,6 +70,10 @@ func (p *Parent) request(ev requested, now time.Time) {
 		p.gracefulStop(now)
 		return
 	}
+	if ev.what == ReopenLogs {
+		p.reopenLogs(ev.reply, now)
+		return
+	}
 	if p.stopping || p.winding != nil {
 		if ev.reply != nil {
 			ev.reply <- p.stoppingResult()
@@ -341,6 +345,7 @@ func (p *Parent) fail(faults []string, now time.Time) {
 // retire makes every child of g leave once it is idle.
 func (p *Parent) retire(g *generation, now time.Time) {
 	g.retired = true
+	p.log.Debug("generation is to leave", p.totals(g)...)
 	g.files.retire()
 	if g.options.GracefulTimeout > 0 {
 		g.deadline = now.Add(g.options.GracefulTimeout)

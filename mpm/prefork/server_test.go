@@ -94,7 +94,11 @@ func childMain() int {
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
+	var h mpm.ConnHandler = greeter(greeting)
+	if string(greeting) == "logs" {
+		h = clerk{c}
+	}
+	if err := c.Serve(context.Background(), h, runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
 	}
 	return ExitOK
@@ -113,6 +117,7 @@ func scribble(c *Child) {
 			page[i] = byte(noise.Uint32())
 		}
 		_, _ = c.report.Write(page)
+		_, _ = c.newLogs.TrySend(page[:16])
 		_, _ = c.Image.FD().Write(page)
 	}
 }

@@ -55,6 +55,9 @@ type simWorld struct {
 	notes   [50]simNote
 	noted   int
 	problem string
+
+	reopened    time.Duration // when the log files were
+	newLogsTime time.Duration // how long children take to follow
 }
 
 var simEpoch = time.Unix(1_000_000, 0)
@@ -110,6 +113,7 @@ func (w *simWorld) violated(format string, args ...any) {
 // newSimWorld makes a world with a master about to start.
 func newSimWorld(rng *rand.Rand) *simWorld {
 	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17)}
+	w.newLogsTime = time.Duration(rng.IntN(10)) * time.Millisecond
 	w.states = make([]mpm.State, w.limit)
 	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
 	return w
@@ -289,3 +293,22 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }
+
+func (w *simWorld) reopenLogs() error {
+	if w.chance(w.faults.noOpen) {
+		return errFake
+	}
+	w.reopened = w.at
+	return nil
+}
+
+// oldLogs are the children that were there at the reopening and do nothing, for
+// as long as they live, and for a moment all of them.
+func (w *simWorld) oldLogs() (pids []int) {
+	for _, p := range w.live {
+		if !p.candidate && !p.reaped && (p.hung || w.at < w.reopened+w.newLogsTime) {
+			pids = append(pids, p.number)
+		}
+	}
+	return pids
+}

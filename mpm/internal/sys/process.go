@@ -56,6 +56,10 @@ type Command struct {
 	// the thread that starts the process, and Go's threads last as long as
 	// the program. See PR_SET_PDEATHSIG in prctl(2).
 	DieWithParent bool
+	// Dir is the process's working folder; "" is ours.
+	Dir string
+	// NewSession takes the process off our terminal. See setsid(2).
+	NewSession bool
 }
 
 // Process is a started process. PIDFD refers to it, and never to another
@@ -73,7 +77,10 @@ func Start(c Command) (Process, error) {
 		files[i] = uintptr(f)
 	}
 	pidfd := -1
-	attr := &syscall.ProcAttr{Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+	attr := &syscall.ProcAttr{
+		Env: c.Env, Files: files, Dir: c.Dir,
+		Sys: &syscall.SysProcAttr{PidFD: &pidfd, Setsid: c.NewSession},
+	}
 	if c.DieWithParent {
 		attr.Sys.Pdeathsig = syscall.SIGKILL
 	}
