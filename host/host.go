@@ -62,6 +62,12 @@ func Inspect(ctx context.Context, name string, wasm []byte) *guest.Inspection {
 	return guest.Inspect(ctx, name, wasm, abis())
 }
 
+// MakeUserCache makes the code cache of a user in dir, for root to call before
+// it becomes that user, and returns the path for Config.CacheDir.
+func MakeUserCache(dir string, uid, gid int) (string, error) {
+	return guest.MakeUserCache(dir, uid, gid)
+}
+
 // New loads every plugin and tries it out: it prepares one instance as for a
 // connection or request, which runs _initialize and child_init, and drops it.
 //

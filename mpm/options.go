@@ -46,6 +46,9 @@ type Options struct {
 	// KillTimeout is the time from asking a child to end at once to killing
 	// it.
 	KillTimeout time.Duration
+
+	// Privileges are those of the children and candidates.
+	Privileges Privileges `json:",omitzero"`
 }
 
 // Listener is one socket to accept from.
@@ -62,6 +65,8 @@ type Listener struct {
 	// Mode are the permissions of a Unix socket's file; who may write to it
 	// may connect.
 	Mode fs.FileMode
+	// GID is the group of a Unix socket's file; 0 leaves the master's.
+	GID int `json:",omitempty"`
 	// Socket are the options of the socket.
 	Socket SocketOptions
 }
@@ -147,5 +152,6 @@ func (o *Options) Validate() error {
 	if o.GracefulShutdownTimeout < 0 {
 		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
 	}
+	o.Privileges.validate(fault)
 	return errors.Join(errs...)
 }

@@ -53,7 +53,9 @@ type childListener struct {
 var ErrSick = errors.New("short of a resource")
 
 // OpenChild takes over what the master handed to this process and checks each
-// descriptor for what it should be. args and getenv are the process's own.
+// descriptor for what it should be. It gives up what is left of the master's
+// privileges before it reads anything. args and getenv are the process's own.
+// It must be called on the thread that the process began with.
 func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	if err := checkHandshake(getenv); err != nil {
 		return nil, err
@@ -76,6 +78,10 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		if !p.IsPipe() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
+	}
+	if err := confineChild(getenv); err != nil {
+		c.Fail(err)
+		return nil, fmt.Errorf("start child: %w", err)
 	}
 	if c.board, err = scoreboard.Attach(inherit(fdSlot)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)

@@ -42,6 +42,9 @@ type linux struct {
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
+	if err := sys.CheckSelf(); err != nil {
+		return nil, err
+	}
 	if err := sys.KeepFromChildren(); err != nil {
 		return nil, err
 	}
@@ -84,7 +87,7 @@ func environment(own []string) []string {
 	for _, kv := range own {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv:
+		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, privilegesEnv:
 		default:
 			env = append(env, kv)
 		}
@@ -143,7 +146,7 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 		fds = append(fds, s.FD())
 	}
 	proc, report, err := l.start(sys.Command{
-		Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
+		Args: childArgs(slot, number), Env: g.env, TimerSlack: childTimerSlack, DieWithParent: true, Identity: g.bornAs,
 	}, fds...)
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
@@ -208,7 +211,10 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners}
+	g := &linuxGeneration{
+		system: l, image: img, socks: socks, listeners: o.Listeners,
+		env: confinedEnv(l.childEnv, &o.Privileges), bornAs: bornAs(&o.Privileges),
+	}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -232,6 +238,9 @@ type linuxGeneration struct {
 	socks  []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
+	// env and bornAs are its children's.
+	env    []string
+	bornAs *mpm.Identity
 
 	pod, generation, gate, hurry pipe
 }

@@ -74,10 +74,15 @@ func candidateMain() int {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
 	}
-	if err := c.Done(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
+	if err := c.Seal(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
 		c.Fail(err)
 		return 1
 	}
+	if err := c.Confine(&cfg.Options.Privileges); err != nil {
+		c.Fail(err)
+		return 1
+	}
+	c.Done()
 	return 0
 }
 

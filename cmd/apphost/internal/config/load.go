@@ -12,7 +12,8 @@ import (
 )
 
 // cacheDirFallback is used where the environment names no cache folder, as in
-// most services: only root can make it, so nobody else's code is run from it.
+// most services, and where root starts what runs as another user: only root can
+// make it, so nobody else's code is run from it.
 const cacheDirFallback = "/var/cache/apphost"
 
 // Load reads the file at path and everything it names: the plugin folder,
@@ -39,6 +40,7 @@ func Load(path string) (*Config, error) {
 		base:     filepath.Dir(absolute),
 		cacheDir: defaultCacheDir(),
 		open:     os.DirFS,
+		system:   thisSystem(),
 	})
 }
 
@@ -59,6 +61,7 @@ type source struct {
 	base     string                    // the folder relative paths start from, absolute
 	cacheDir string                    // where cache_dir is empty
 	open     func(folder string) fs.FS // opens the plugin folder
+	system   system
 }
 
 // load is Load without the disk.

@@ -86,6 +86,7 @@ func (d *decoder) mpm(t *table) {
 	t.duration("graceful_timeout", &o.GracefulTimeout)
 	t.duration("graceful_shutdown_timeout", &o.GracefulShutdownTimeout)
 	t.duration("kill_timeout", &o.KillTimeout)
+	d.privileges(t)
 	for i, dst := range []*int{&o.MaxRequestWorkers, &o.MaxConnectionsPerChild} {
 		t.oldInteger(oldNames[i].old, oldNames[i].now, dst)
 	}
