@@ -82,11 +82,11 @@ func sealAndConfine(c *prefork.Candidate, settings *config.Config, whole bool) e
 	p := &settings.MPM.Privileges
 	if id := p.Identity; id != nil {
 		c.Step("make the code cache")
-		dir, err := host.MakeUserCache(settings.Host.CacheDir, id.UID, id.GID)
+		dir, err := host.MakeUserCache(p.Chroot, settings.Host.CacheDir, id.UID, id.GID)
 		if err != nil {
 			return err
 		}
-		settings.Host.CacheDir = config.Inside(p, dir)
+		settings.Host.CacheDir = dir
 	}
 	if whole {
 		sections, err := encodeGeneration(settings)

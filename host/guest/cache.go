@@ -69,6 +69,17 @@ func checkOwned(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOwner(info, path); err != nil {
+		return err
+	}
+	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// checkOwner is the part of checkOwned that needs no access.
+func checkOwner(info fs.FileInfo, path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", path)
 	}
@@ -78,9 +89,6 @@ func checkOwned(path string) error {
 	}
 	if uid, ok := ownerOf(info); ok && uid != 0 && uid != os.Geteuid() {
 		return fmt.Errorf("%s belongs to user %d; it must belong to user %d, which runs this, or to root", path, uid, os.Geteuid())
-	}
-	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
-		return err
 	}
 	return nil
 }

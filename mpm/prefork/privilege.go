@@ -3,8 +3,11 @@ package prefork
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/apphost/apphost/mpm"
@@ -59,7 +62,12 @@ func (c *Candidate) Confine(p *mpm.Privileges) error {
 func confine(p *mpm.Privileges) error {
 	_, _ = time.Now().Zone() // loads the time zone, whose file is not in a changed root
 	if p.CoreDumpDirectory != "" {
-		debug.SetTraceback("crash") // or the runtime exits where the kernel would dump
+		// Or the runtime exits, and leaves the kernel nothing to dump. Before it
+		// lets the kernel do so it sends its other threads SIGQUIT, and waits
+		// long for each to notice.
+		debug.SetTraceback("crash")
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGQUIT) // for Reset does not undo Ignore
+		signal.Reset(syscall.SIGQUIT)
 	}
 	return sys.Confine(p)
 }

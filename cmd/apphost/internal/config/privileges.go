@@ -129,18 +129,21 @@ func (d *decoder) folder(t *table, key string) string {
 	return path
 }
 
-// rootCache settles the cache folder of a server that changes user or root:
-// root's own is nobody else's.
+// rootCache settles the cache folder of a server that changes user or root, as
+// its children see it: root's own is nobody else's.
 func (d *decoder) rootCache(t *table, given bool) {
 	p := &d.config.MPM.Privileges
 	switch {
 	case p.Identity == nil:
 	case !given:
-		d.config.Host.CacheDir = filepath.Join(p.Chroot, cacheDirFallback)
+		d.config.Host.CacheDir = cacheDirFallback
 	case p.Chroot != "":
-		if _, ok := within(p.Chroot, d.config.Host.CacheDir); !ok {
+		inside, ok := within(p.Chroot, d.config.Host.CacheDir)
+		if !ok {
 			t.fault("cache_dir", "must be in mpm.chroot (%s), because children see nothing else", p.Chroot)
+			return
 		}
+		d.config.Host.CacheDir = inside
 	}
 }
 
@@ -156,23 +159,11 @@ func (d *decoder) socketGroup(unix bool) int {
 
 // within is path as seen from inside of a changed root.
 func within(root, path string) (string, bool) {
-	if root == "" {
-		return path, true
-	}
 	inside, err := filepath.Rel(root, path)
 	if err != nil || !filepath.IsLocal(inside) {
 		return "", false
 	}
 	return filepath.Join("/", inside), true
-}
-
-// Inside is path, which children are to use, as they see it.
-func Inside(p *mpm.Privileges, path string) string {
-	inside, ok := within(p.Chroot, path)
-	if !ok {
-		panic("BUG: a path that is not in the changed root: " + path)
-	}
-	return inside
 }
 
 // thisSystem is the one that the process runs on.
