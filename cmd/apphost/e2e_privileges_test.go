@@ -63,7 +63,8 @@ func wantNobody(t *testing.T, pid int) {
 	}
 }
 
-// wantChildrenNobodys checks all children.
+// wantChildrenNobodys checks all children. One that was started a moment ago may
+// have to change its root first.
 func wantChildrenNobodys(t *testing.T, s *apphosttest.Server) {
 	t.Helper()
 	children := s.Children()
@@ -71,6 +72,9 @@ func wantChildrenNobodys(t *testing.T, s *apphosttest.Server) {
 		t.Error("there are no children")
 	}
 	for _, pid := range children {
+		apphosttest.Eventually(t, apphosttest.Patience, "the child is not root", func() bool {
+			return !strings.HasPrefix(processStatus(pid)["Uid"], "0")
+		})
 		wantNobody(t, pid)
 	}
 }
