@@ -26,7 +26,12 @@ func inContainer(t *testing.T, s *apphosttest.Server, flags uintptr, script stri
 		t.Skipf("namespaces cannot be made here: %v", err)
 	}
 	s.Attr = func(attr *syscall.SysProcAttr) { attr.Cloneflags = flags }
-	s.Shell = `if [ "$1" = -c ]; then set -e; mount --make-rprivate /; ` + script + `; fi; exec "$0" "$@"`
+	// Mounts are for the new namespace only: commands run outside of it.
+	home, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Shell = `if [ "$(readlink /proc/self/ns/mnt)" != "` + home + `" ]; then set -e; mount --make-rprivate /; ` + script + `; fi; exec "$0" "$@"`
 }
 
 // asProcess1 makes the server process 1, and leaves it a child that is not its
@@ -112,8 +117,12 @@ func TestE2EAContainerStartsAgainAfterAKill(t *testing.T) {
 		apphosttest.Eventually(t, apphosttest.Patience, "the kernel has ended the container", func() bool { return len(s.Processes()) == 0 })
 	}
 	s.Configure("[mpm]\nstart_servers = 0\n")
-	if err := s.Command("-c", "config.toml").Run(); err == nil {
-		t.Error("a start that fails has exit code 0")
+	cmd := s.Command("-c", "config.toml")
+	cmd.SysProcAttr = new(syscall.SysProcAttr)
+	s.Attr(cmd.SysProcAttr)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "mpm.start_servers: ") {
+		t.Errorf("a start that fails: %v:\n%s", err, out)
 	}
 }
 
@@ -145,7 +154,8 @@ func TestE2EWithoutProcTheReasonIsPlain(t *testing.T) {
 	inContainer(t, s, syscall.CLONE_NEWNS, "mount -t tmpfs tmpfs /proc")
 	for _, args := range [][]string{{"-c", "config.toml"}, {"-c", "config.toml", "-t"}} {
 		cmd := s.Command(args...)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+		s.Attr(cmd.SysProcAttr)
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "is /proc mounted?") || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("apphost %q: %v:\n%s", args, err, out)
