@@ -177,20 +177,11 @@ func wantOwned(t *testing.T, folder string) {
 	}
 }
 
-// candidateIsNobodys looks at a candidate in a guest's child_init.
+// candidateIsNobodys looks at a candidate in a guest's child_init, and then ends
+// it.
 func candidateIsNobodys(t *testing.T, s *apphosttest.Server) {
 	t.Helper()
-	s.Plugin("bad", "testdata/init_loops.wasm")
-	s.Signal(syscall.SIGUSR1)
-	candidate := 0
-	apphosttest.Eventually(t, apphosttest.Patience, "a candidate runs its guest", func() bool {
-		for _, pid := range s.Processes() {
-			if strings.HasPrefix(apphosttest.CommandLine(pid), "apphost: candidate") && ticks(pid) >= 50 {
-				candidate = pid
-			}
-		}
-		return candidate != 0
-	})
+	candidate := spinningCandidate(t, s)
 	wantNobody(t, candidate)
 	if err := syscall.Kill(candidate, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -198,6 +189,36 @@ func candidateIsNobodys(t *testing.T, s *apphosttest.Server) {
 	entry, ok := s.WaitLog("reload failed", nil)
 	if !ok || !strings.Contains(fmt.Sprint(entry["reason"]), "child_init") {
 		t.Errorf("the candidate ended somewhere else: %v", entry)
+	}
+}
+
+// spinningCandidate is a candidate in a guest that never returns.
+func spinningCandidate(t *testing.T, s *apphosttest.Server) (pid int) {
+	t.Helper()
+	s.Plugin("bad", "testdata/init_loops.wasm")
+	s.Signal(syscall.SIGUSR1)
+	apphosttest.Eventually(t, apphosttest.Patience, "a candidate runs its guest", func() bool {
+		for _, other := range s.Processes() {
+			if strings.HasPrefix(apphosttest.CommandLine(other), "apphost: candidate") && ticks(other) >= 50 {
+				pid = other
+			}
+		}
+		return pid != 0
+	})
+	return pid
+}
+
+// To change credentials takes back that the kernel ends a process with its
+// master.
+func TestE2ENobodysProcessesDieWithTheirMaster(t *testing.T) {
+	onlyRoot(t)
+	for chroot, cache := range map[string]string{"": "CACHE", `chroot = "."`: "compiled"} {
+		config := strings.Replace(asNobody(plain, chroot), "CACHE", cache, 1)
+		s := apphosttest.New(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
+		s.Start()
+		spinningCandidate(t, s)
+		s.Kill()
+		apphosttest.Eventually(t, apphosttest.Patience, "all have ended", func() bool { return len(s.Processes()) == 0 })
 	}
 }
 
@@ -246,6 +267,16 @@ func TestE2EAReloadCannotChangeTheUser(t *testing.T) {
 	}
 	if err := echo(s.Addr("echo"), "ping"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A cache folder that the user cannot get to is an error that says so.
+func TestE2EACacheOutOfReachIsNamed(t *testing.T) {
+	onlyRoot(t)
+	s := apphosttest.New(t, strings.Replace(asNobody(plain, ""), "CACHE", "compiled", 1), map[string]string{"hello": helloWasm, "echo": echoWasm})
+	want := fmt.Sprintf("permission denied; user %d has to be able to get there", nobodyID)
+	if out, code := s.Run("-c", "config.toml"); code != 1 || !strings.Contains(out, want) {
+		t.Errorf("exit status %d: %s", code, out)
 	}
 }
 

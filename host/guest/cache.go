@@ -47,7 +47,11 @@ const (
 // openCache opens the directory. The keeper makes it if it is missing.
 func openCache(dir string, keeper bool) (*cache, error) {
 	if keeper {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		err := os.MkdirAll(dir, 0o700)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("make code cache: %w; user %d has to be able to get there", err, os.Geteuid())
+		}
+		if err != nil {
 			return nil, fmt.Errorf("make code cache: %w", err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -64,6 +65,13 @@ func portrait() string {
 		panic("BUG: " + err.Error())
 	}
 	return string(raw)
+}
+
+// diesWithParent reports whether the kernel ends this process with its parent.
+func diesWithParent() bool {
+	var sig int32
+	err := unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&sig)), 0, 0, 0)
+	return err == nil && sig == int32(unix.SIGKILL)
 }
 
 // onlyRoot skips a test where nobody could be started as somebody else, and

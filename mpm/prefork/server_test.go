@@ -104,6 +104,9 @@ func childMain() int {
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
+	if string(greeting) == "selfie" && !diesWithParent() {
+		return c.Fail(errors.New("it would outlive its master"))
+	}
 	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
 	}
