@@ -67,15 +67,23 @@ func (d *decoder) asRoot(t *table, p *mpm.Privileges) {
 	if p.Identity == nil && !t.refusedKey("user") && !t.refusedKey("group") {
 		t.warn("user", "is not set: plugins run as root; name a user that owns nothing, such as one made for this server")
 	}
-	if p.Chroot == "" || p.CoreDumpDirectory == "" {
-		return
+	if p.CoreDumpDirectory != "" {
+		p.CoreDumpDirectory = d.inside(t, "core_dump_directory", p.CoreDumpDirectory)
 	}
-	inside, ok := within(p.Chroot, p.CoreDumpDirectory)
-	if !ok {
-		t.fault("core_dump_directory", "must be in mpm.chroot (%s), because children see nothing else", p.Chroot)
-		return
+}
+
+// inside is a path that children use, as they see it.
+func (d *decoder) inside(t *table, key, path string) string {
+	chroot := d.config.MPM.Privileges.Chroot
+	if chroot == "" {
+		return path
 	}
-	p.CoreDumpDirectory = inside
+	inside, err := filepath.Rel(chroot, path)
+	if err != nil || !filepath.IsLocal(inside) {
+		t.fault(key, "must be in mpm.chroot (%s), because children see nothing else", chroot)
+		return ""
+	}
+	return filepath.Join("/", inside)
 }
 
 // identity reads user and group.
@@ -132,18 +140,12 @@ func (d *decoder) folder(t *table, key string) string {
 // rootCache settles the cache folder of a server that changes user or root, as
 // its children see it: root's own is nobody else's.
 func (d *decoder) rootCache(t *table, given bool) {
-	p := &d.config.MPM.Privileges
 	switch {
-	case p.Identity == nil:
-	case !given:
+	case d.config.MPM.Privileges.Identity == nil:
+	case given:
+		d.config.Host.CacheDir = d.inside(t, "cache_dir", d.config.Host.CacheDir)
+	default:
 		d.config.Host.CacheDir = cacheDirFallback
-	case p.Chroot != "":
-		inside, ok := within(p.Chroot, d.config.Host.CacheDir)
-		if !ok {
-			t.fault("cache_dir", "must be in mpm.chroot (%s), because children see nothing else", p.Chroot)
-			return
-		}
-		d.config.Host.CacheDir = inside
 	}
 }
 
@@ -155,15 +157,6 @@ func (d *decoder) socketGroup(unix bool) int {
 		return id.GID
 	}
 	return 0
-}
-
-// within is path as seen from inside of a changed root.
-func within(root, path string) (string, bool) {
-	inside, err := filepath.Rel(root, path)
-	if err != nil || !filepath.IsLocal(inside) {
-		return "", false
-	}
-	return filepath.Join("/", inside), true
 }
 
 // thisSystem is the one that the process runs on.
