@@ -346,8 +346,9 @@ func acceptFailure(err error) error {
 
 // Prepare sets up this process for a child's or candidate's role: its name in
 // process lists, and no signals of a terminal, which are the master's to act
-// on.
+// on, or of a log that cannot be written to.
 func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE,
+		syscall.SIGXFSZ)
 }
