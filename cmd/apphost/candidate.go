@@ -80,6 +80,9 @@ func tryOut(c *prefork.Candidate) error {
 // could make of this process has no say in what the master and the children do.
 func sealAndConfine(c *prefork.Candidate, settings *config.Config, whole bool) error {
 	p := &settings.MPM.Privileges
+	if p.Identity == nil && os.Geteuid() == 0 {
+		c.Warn("mpm.user: is not set: plugins run as root; name a user that owns nothing, such as one made for this server")
+	}
 	if id := p.Identity; id != nil {
 		c.Step("make the code cache")
 		dir, err := host.MakeUserCache(p.Chroot, settings.Host.CacheDir, id.UID, id.GID)

@@ -49,7 +49,9 @@ func (d *decoder) privileges(t *table) {
 		t.size("limit_core", &p.Limits.CoreBytes, coreMin, coreMax)
 	}
 	if d.src.system.root {
-		d.asRoot(t, p)
+		if p.CoreDumpDirectory != "" {
+			p.CoreDumpDirectory = d.inside(t, "core_dump_directory", p.CoreDumpDirectory)
+		}
 		return
 	}
 	// As httpd does: so one file serves for a service and for a try-out.
@@ -60,16 +62,6 @@ func (d *decoder) privileges(t *table) {
 		t.warn("chroot", "has no effect: only root can change its root folder, and this is user %d", d.src.system.self)
 	}
 	p.Identity, p.Chroot = nil, ""
-}
-
-// asRoot settles what only root can have.
-func (d *decoder) asRoot(t *table, p *mpm.Privileges) {
-	if p.Identity == nil && !t.refusedKey("user") && !t.refusedKey("group") {
-		t.warn("user", "is not set: plugins run as root; name a user that owns nothing, such as one made for this server")
-	}
-	if p.CoreDumpDirectory != "" {
-		p.CoreDumpDirectory = d.inside(t, "core_dump_directory", p.CoreDumpDirectory)
-	}
 }
 
 // inside is a path that children use, as they see it.
