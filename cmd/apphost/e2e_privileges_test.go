@@ -270,6 +270,29 @@ func TestE2EAReloadCannotChangeTheUser(t *testing.T) {
 	}
 }
 
+// A child that cannot be confined ends with the exit code of what trying again
+// does not help, and says why.
+func TestE2EAChildThatCannotBeConfinedDoesNotServe(t *testing.T) {
+	onlyRoot(t)
+	s := apphosttest.New(t, strings.Replace(asNobody(plain, `chroot = "jail"`), "CACHE", "jail", 1), map[string]string{"hello": helloWasm, "echo": echoWasm})
+	jail := filepath.Join(s.Dir, "jail")
+	if err := os.Mkdir(jail, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	if err := os.Rename(jail, jail+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(apphosttest.ChildrenOf(t, s.PID)[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.WaitLog("child cannot serve", func(e map[string]any) bool {
+		return e["status"] == "exit status 15" && strings.Contains(fmt.Sprint(e["reason"]), "change root to mpm.chroot")
+	}); !ok {
+		t.Errorf("no such death in the log:\n%s", s.Log())
+	}
+}
+
 // A cache folder that the user cannot get to is an error that says so.
 func TestE2EACacheOutOfReachIsNamed(t *testing.T) {
 	onlyRoot(t)
@@ -299,6 +322,31 @@ func TestE2EWhoIsNotRootStaysWhoTheyAre(t *testing.T) {
 	}
 	if err := echo(s.Addr("echo"), "ping"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A service manager may let a user that is not root take low ports. What runs
+// plugins may not, before a reload and after.
+func TestE2ECapabilitiesAreTheMastersAlone(t *testing.T) {
+	onlyRoot(t)
+	config := strings.Replace(strings.Replace(plain, "127.0.0.1:0", lowPort(t), 1), "CACHE", "compiled", 1)
+	s := apphosttest.New(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	s.Unprivileged()
+	s.Attr = func(attr *syscall.SysProcAttr) { attr.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE} }
+	s.Start()
+	for range 2 {
+		if got := processStatus(s.PID)["CapAmb"]; got != "0000000000000400" {
+			t.Errorf("the master has capabilities %s", got)
+		}
+		for _, pid := range s.Children() {
+			if is := processStatus(pid); is["CapPrm"] != is["CapAmb"] || strings.Trim(is["CapPrm"], "0") != "" {
+				t.Errorf("a child has capabilities %s", is["CapPrm"])
+			}
+		}
+		if _, err := get("http://" + s.Addr("web") + "/hello/"); err != nil {
+			t.Error(err)
+		}
+		s.Reload()
 	}
 }
 

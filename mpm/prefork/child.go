@@ -52,6 +52,9 @@ type childListener struct {
 // of descriptors; the child exits with ExitSick.
 var ErrSick = errors.New("short of a resource")
 
+// ErrTold is wrapped by errors that the master knows already.
+var ErrTold = errors.New("the master was told")
+
 // OpenChild takes over what the master handed to this process and checks each
 // descriptor for what it should be. It gives up what is left of the master's
 // privileges before it reads anything. args and getenv are the process's own.
@@ -81,7 +84,7 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	}
 	if err := confineChild(getenv); err != nil {
 		c.Fail(err)
-		return nil, fmt.Errorf("start child: %w", err)
+		return nil, fmt.Errorf("start child: %w: %w", ErrTold, err)
 	}
 	if c.board, err = scoreboard.Attach(inherit(fdSlot)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)

@@ -19,17 +19,38 @@ func credential(id *mpm.Identity) *syscall.Credential {
 	return c
 }
 
-// giveNoPrivileges keeps what root starts from this thread from ever gaining
-// privileges by executing something, such as a set-user-ID program. It cannot
-// be undone, and costs root nothing. See PR_SET_NO_NEW_PRIVS in prctl(2).
-func giveNoPrivileges() error {
-	if unix.Geteuid() != 0 {
-		return nil
+// giveNoPrivileges keeps what is started from this thread from more than its
+// user may do; restore undoes what can be undone and has to be.
+//
+// What root starts never gains privileges by executing something, such as a
+// set-user-ID program: see PR_SET_NO_NEW_PRIVS in prctl(2), which costs root
+// nothing. Where another user has capabilities that programs inherit, such as
+// those of AmbientCapabilities= in a unit of systemd, they are for the master
+// alone: see PR_CAP_AMBIENT there.
+func giveNoPrivileges() (restore func(), err error) {
+	if unix.Geteuid() == 0 {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return nil, fmt.Errorf("give no new privileges: %w", err)
+		}
+		return func() {}, nil
 	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("give no new privileges: %w", err)
+	var had []uintptr
+	for capability := uintptr(0); capability <= unix.CAP_LAST_CAP; capability++ {
+		if on, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, capability, 0, 0); err == nil && on == 1 {
+			had = append(had, capability)
+		}
 	}
-	return nil
+	if had == nil {
+		return func() {}, nil
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("give no capabilities: %w", err)
+	}
+	return func() {
+		for _, capability := range had {
+			_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, capability, 0, 0) // as it was a moment ago
+		}
+	}, nil
 }
 
 // explainStart says what an operator can do about a process that did not

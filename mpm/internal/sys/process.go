@@ -86,12 +86,14 @@ func Start(c Command) (Process, error) {
 		attr.Sys.Credential = credential(c.Identity)
 	}
 
-	// Both of these belong to a thread and are inherited from it.
+	// These belong to a thread and are inherited from it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := giveNoPrivileges(); err != nil {
+	restore, err := giveNoPrivileges()
+	if err != nil {
 		return Process{}, fmt.Errorf("start process: %w", err)
 	}
+	defer restore()
 	if c.TimerSlack > 0 {
 		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(c.TimerSlack), 0, 0, 0); err == nil {
 			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
