@@ -58,6 +58,8 @@ type Options struct {
 	ErrorLog string
 	// Logs are further log files.
 	Logs []Log
+	// Privileges are those of the children and candidates.
+	Privileges Privileges `json:",omitzero"`
 }
 
 // Log is a log file, which the master opens for its children.
@@ -82,6 +84,8 @@ type Listener struct {
 	// Mode are the permissions of a Unix socket's file; who may write to it
 	// may connect.
 	Mode fs.FileMode
+	// GID is the group of a Unix socket's file; 0 leaves the master's.
+	GID int `json:",omitempty"`
 	// Socket are the options of the socket.
 	Socket SocketOptions
 }
@@ -185,5 +189,6 @@ func (o *Options) Validate() error {
 	for _, l := range o.Logs {
 		absolute("logs", l.Path)
 	}
+	o.Privileges.validate(fault)
 	return errors.Join(errs...)
 }

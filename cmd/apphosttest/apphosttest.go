@@ -41,6 +41,8 @@ type Server struct {
 	// starts it on none, whatever the test runs on.
 	Terminal *os.File
 	Detached bool
+	// Attr, if set, changes how the master is started.
+	Attr func(*syscall.SysProcAttr)
 	// Shell, if set, is a script for sh that executes each command, which is
 	// "$0" "$@".
 	Shell string
@@ -174,10 +176,13 @@ func (s *Server) Start() {
 	if s.Terminal != nil {
 		s.cmd.Stdin = s.Terminal
 	}
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	if s.Attr != nil {
+		s.Attr(s.cmd.SysProcAttr)
+	}
 	if s.Terminal != nil || s.Detached {
-		if s.cmd.SysProcAttr == nil {
-			s.cmd.SysProcAttr = new(syscall.SysProcAttr)
-		}
 		s.cmd.SysProcAttr.Setsid, s.cmd.SysProcAttr.Setctty = true, s.Terminal != nil
 	}
 	err = s.cmd.Start()

@@ -24,7 +24,7 @@ const (
 	sayError   = "error"   // a reason why the generation cannot serve
 	sayWarning = "warning" // something the operator should know
 	sayNote    = "note"    // something to print when the generation serves
-	sayDone    = "done"    // the image is complete and sealed
+	sayDone    = "done"    // what is in the sealed image can serve
 )
 
 const (
@@ -110,20 +110,20 @@ func (c *Candidate) Fail(err error) {
 	}
 }
 
-// Done completes the generation image: sections for the children, options for
-// the master.
-func (c *Candidate) Done(o *mpm.Options, sections []image.Section) error {
+// Seal makes the generation image: sections for the children, options for the
+// master. It must come before other people's code runs: from then on nobody,
+// this process included, can change what the master and the children do.
+func (c *Candidate) Seal(o *mpm.Options, sections []image.Section) error {
 	encoded, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("encode options: %w", err)
 	}
 	sections = append([]image.Section{{Name: sectionOptions, Data: encoded}}, sections...)
-	if err := image.Fill(c.image, sections); err != nil {
-		return err
-	}
-	c.say(sayDone, "")
-	return nil
+	return image.Fill(c.image, sections)
 }
+
+// Done says that the generation can serve.
+func (c *Candidate) Done() { c.say(sayDone, "") }
 
 // openImage opens an image a candidate has made and validates the options in
 // it once more: a candidate has run guest code. It owns fd from then on, even

@@ -58,8 +58,13 @@ type childListener struct {
 // of descriptors; the child exits with ExitSick.
 var ErrSick = errors.New("short of a resource")
 
+// ErrTold is wrapped by errors that the master knows already.
+var ErrTold = errors.New("the master was told")
+
 // OpenChild takes over what the master handed to this process and checks each
-// descriptor for what it should be. args and getenv are the process's own.
+// descriptor for what it should be. It gives up what is left of the master's
+// privileges before it reads anything. args and getenv are the process's own.
+// It must be called on the thread that the process began with.
 func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	if err := checkHandshake(getenv); err != nil {
 		return nil, err
@@ -83,6 +88,10 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		if !p.IsPipe() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
+	}
+	if err := confineChild(getenv); err != nil {
+		c.Fail(err)
+		return nil, fmt.Errorf("start child: %w: %w", ErrTold, err)
 	}
 	if c.board, err = scoreboard.Attach(inherit(fdSlot)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
@@ -359,8 +368,9 @@ func acceptFailure(err error) error {
 
 // Prepare sets up this process for a child's or candidate's role: its name in
 // process lists, and no signals of a terminal, which are the master's to act
-// on.
+// on, or of a log that cannot be written to.
 func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE, syscall.SIGXFSZ)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE,
+		syscall.SIGXFSZ)
 }

@@ -45,6 +45,9 @@ type linux struct {
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
+	if err := sys.CheckSelf(); err != nil {
+		return nil, err
+	}
 	if err := sys.KeepFromChildren(); err != nil {
 		return nil, err
 	}
@@ -95,7 +98,7 @@ func environment(own []string) []string {
 	for _, kv := range own {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv:
+		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, privilegesEnv:
 		default:
 			env = append(env, kv)
 		}
@@ -161,7 +164,8 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 		fds = append(fds, f.FD())
 	}
 	proc, report, err := l.start(sys.Command{
-		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
+		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
+		TimerSlack: childTimerSlack, DieWithParent: true, Identity: g.bornAs,
 	}, g.logs[0].FD(), fds...)
 	if err != nil {
 		_ = newLogs.Close()
@@ -237,6 +241,7 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 	}
 	g := &linuxGeneration{
 		system: l, image: img, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
+		env: confinedEnv(l.childEnv, &o.Privileges), bornAs: bornAs(&o.Privileges),
 	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
@@ -266,6 +271,9 @@ type linuxGeneration struct {
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
 	logs      []*logs.File // the error log, then those of the options
+	// env and bornAs are its children's.
+	env    []string
+	bornAs *mpm.Identity
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
@@ -363,36 +371,4 @@ func (g *linuxGeneration) release() {
 	g.letGo()
 	g.system.logFiles.table.Release(g.logs)
 	g.logs = nil
-}
-
-// linuxProcess is a process known by its pidfd.
-type linuxProcess struct {
-	sys.Process
-	report *os.File // our end of its report pipe
-}
-
-func (p linuxProcess) pid() int                        { return p.PID }
-func (p linuxProcess) signal(sig syscall.Signal) error { return p.Signal(sig) }
-
-func (p linuxProcess) release() {
-	_ = p.Close()
-	// Should anyone else hold the other end, nobody listens any longer.
-	_ = p.report.Close()
-}
-
-// linuxCandidate is a candidate and the memfd it fills.
-type linuxCandidate struct {
-	linuxProcess
-	image sys.FD
-}
-
-func (c *linuxCandidate) result() (*image.Image, *mpm.Options, error) {
-	fd := c.image
-	c.image = sys.None
-	return openImage(fd)
-}
-
-func (c *linuxCandidate) release() {
-	_ = c.image.Close()
-	c.linuxProcess.release()
 }

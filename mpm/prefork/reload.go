@@ -189,6 +189,11 @@ func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []strin
 	if o.ServerLimit != len(p.slots) {
 		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
 	}
+	if p.serving != nil {
+		if err := p.serving.options.Privileges.Change(&o.Privileges); err != nil {
+			return err
+		}
+	}
 	free := p.freeSlots()
 	if free == 0 {
 		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))

@@ -46,7 +46,7 @@ func notify(hangup func() Request, onTerminal bool) *signalEvents {
 }
 
 // ignoring adds what must not end us: SIGPIPE, from a write to a standard error
-// that nobody reads, and SIGXFSZ, from one to a file that may not grow.
+// that nobody reads, and SIGXFSZ, from one to a log that has become too large.
 func (s *signalEvents) ignoring() *signalEvents {
 	s.on(nil, syscall.SIGPIPE)
 	s.on(nil, syscall.SIGXFSZ)

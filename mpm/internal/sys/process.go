@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
 )
 
 // OutliveParent undoes Command.DieWithParent, in the process itself, on the
@@ -60,6 +62,9 @@ type Command struct {
 	Dir string
 	// NewSession takes the process off our terminal. See setsid(2).
 	NewSession bool
+	// Identity, if set, is who the process runs as from its first instruction
+	// on. See Confine for what is left to do then.
+	Identity *mpm.Identity
 }
 
 // Process is a started process. PIDFD refers to it, and never to another
@@ -84,10 +89,18 @@ func Start(c Command) (Process, error) {
 	if c.DieWithParent {
 		attr.Sys.Pdeathsig = syscall.SIGKILL
 	}
+	if c.Identity != nil {
+		attr.Sys.Credential = credential(c.Identity)
+	}
 
-	// Timer slack belongs to a thread and is inherited from it.
+	// These belong to a thread and are inherited from it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	restore, err := giveNoPrivileges()
+	if err != nil {
+		return Process{}, fmt.Errorf("start process: %w", err)
+	}
+	defer restore()
 	if c.TimerSlack > 0 {
 		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(c.TimerSlack), 0, 0, 0); err == nil {
 			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
@@ -95,7 +108,7 @@ func Start(c Command) (Process, error) {
 	}
 	pid, err := syscall.ForkExec(Self, c.Args, attr)
 	if err != nil {
-		return Process{}, fmt.Errorf("start process: %w", err)
+		return Process{}, explainStart(err, c.Identity)
 	}
 	return Process{PID: pid, PIDFD: FD(pidfd)}, nil
 }

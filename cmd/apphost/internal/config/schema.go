@@ -93,6 +93,7 @@ func (d *decoder) mpm(t *table) {
 	if t.text("pid_file", &o.PIDFile) && o.PIDFile != "" {
 		o.PIDFile = d.resolve(o.PIDFile)
 	}
+	d.privileges(t)
 	for i, dst := range []*int{&o.MaxRequestWorkers, &o.MaxConnectionsPerChild} {
 		t.oldInteger(oldNames[i].old, oldNames[i].now, dst)
 	}
