@@ -48,6 +48,7 @@ func runMaster(configPath string, stderr io.Writer) error {
 			}
 		},
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
+		Spawning: manager.spawning,
 	})
 	go server.Serve((&requests{master: master, configPath: configPath, ready: ready}).do)
 	err = master.Run()
@@ -131,6 +132,9 @@ func announce(log *slog.Logger, s prefork.Status) {
 		}
 	}
 	args := []any{"generation", s.Generation, "children", s.Children, "pid", os.Getpid()}
+	if s.RollBack != nil {
+		args = append(args, "as_generation", s.RollBack.To)
+	}
 	if s.Older > 0 {
 		args = append(args, "children_of_older_generations", s.Older)
 	}

@@ -89,6 +89,7 @@ func newWorld(t *testing.T) *world {
 	w.parent = newParent(Config{
 		Logger:  slog.New(slog.DiscardHandler),
 		Serving: func(s Status) { w.served = append(w.served, s) },
+		Jitter:  func() float64 { return 0 },
 	}, w)
 	return w
 }

@@ -80,7 +80,7 @@ func TestAGracefulStopLetsHandshakesEnd(t *testing.T) {
 
 func TestAGracefulStopWaitsForOldGenerations(t *testing.T) {
 	w := newWorld(t)
-	w.options.GracefulTimeout = 0
+	w.options.GracefulRestartTimeout = 0
 	w.start()
 	old := w.children(1)[0]
 	w.serve(old)
@@ -107,7 +107,7 @@ func TestAGracefulStopHasABound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.options.GracefulShutdownTimeout = 10 * time.Second
-			w.options.GracefulTimeout = time.Second // is for reloads
+			w.options.GracefulRestartTimeout = time.Second // is for reloads
 			w.start()
 			for _, c := range w.children(1) {
 				w.serve(c)

@@ -3,6 +3,7 @@ package prefork
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -37,6 +38,13 @@ type Config struct {
 	// Failed, if set, is called when a reload has failed, and the generation of
 	// before serves on.
 	Failed func(Result)
+	// Spawning, if set, is called when children of a serving generation begin
+	// to die young, so that new ones are spawned slowly, and when they live
+	// again.
+	Spawning func(generation uint64, s SpawnStatus)
+	// Jitter gives a number from 0 to below 1, at random unless set otherwise,
+	// by which pauses differ.
+	Jitter func() float64
 	// Stopping, if set, is called when a server that serves begins to stop,
 	// with how long that may take; 0 is without bound.
 	Stopping func(within time.Duration)
@@ -49,6 +57,9 @@ type Status struct {
 	Sockets    []Socket
 	Notes      []string
 	Warnings   []string
+	// RollBack is set when an earlier generation serves again, under this
+	// number, because the one between did not prove itself.
+	RollBack *RollBack
 	// Children is how many it has, Older how many of older generations still
 	// serve a connection each.
 	Children, Older int
@@ -66,8 +77,10 @@ type Parent struct {
 	retired []*generation  // oldest first
 	number  uint64         // of the youngest generation, serving or not
 
-	reload *reload // the one under way
-	queued *reload // the one that follows it
+	reload    *reload    // the one under way
+	queued    *reload    // the one that follows it
+	probation *probation // of the serving generation, until it has proved itself
+	limits    limits
 
 	started    time.Time
 	lastReload *ReloadStatus
@@ -80,6 +93,9 @@ type Parent struct {
 }
 
 func newParent(cfg Config, sys system) *Parent {
+	if cfg.Jitter == nil {
+		cfg.Jitter = rand.Float64
+	}
 	return &Parent{cfg: cfg, sys: sys, log: cfg.Logger, byPID: make(map[int]*child)}
 }
 
@@ -132,6 +148,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 		}
 	}
 	p.bound(now, &next)
+	p.probate(now, &next)
 	p.proceed(now, &next)
 	p.wind(now, &next)
 	if p.serving != nil && !p.stopping {
@@ -260,6 +277,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 		p.failedProof(ch)
 	} else if g == p.serving && !p.stopping {
 		p.replace(ch, now)
+		p.blame(ch, now)
 	}
 }
 
@@ -276,36 +294,6 @@ func (p *Parent) lament(ch *child) {
 	}
 }
 
-// replace sees to it that a dead child of the serving generation is made up
-// for: at once, unless children keep dying young.
-func (p *Parent) replace(ch *child, now time.Time) {
-	g := ch.generation
-	g.maintenance = now
-	if ch.status.clean() && ch.ready {
-		g.leaving = time.Time{}
-		return
-	}
-	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
-	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
-		return
-	}
-	p.slowDown(g, now)
-	if g.failures == 3 {
-		p.log.Warn("children die young; spawning more and more slowly until they live", "generation", g.number)
-	}
-}
-
-// slowDown notes a failure of g, and puts off its next spawn.
-func (p *Parent) slowDown(g *generation, now time.Time) {
-	if now.Sub(g.failed) > calm+backoff(g.failures) {
-		g.failures = 0
-	}
-	g.failures++
-	g.failed = now
-	g.rate = 1
-	g.notBefore = now.Add(backoff(g.failures))
-}
-
 // maintain keeps the number of idle children in bounds.
 func (p *Parent) maintain(g *generation, now time.Time) {
 	if now.Before(g.maintenance) {
@@ -315,19 +303,17 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 		g.maintenance = g.notBefore
 		return
 	}
-	d := plan(p.census(g, now), g.options)
+	p.recovered(g, now)
+	c := p.census(g, now)
+	d := plan(c, g.options)
 	g.rate, g.maintenance = d.rate, now.Add(d.next)
-	if g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures) {
+	if g.failures > 2 && g.troubled(now) {
 		g.rate = 1
 		if d.spawn > 0 && !p.lives(g, now) {
 			g.notBefore = now.Add(youth) // this one has to show first that it can live
 		}
 	}
-	if d.full && !g.full {
-		p.log.Warn("every child is busy and no more may be started; raise mpm.max_request_workers (and mpm.server_limit) if the machine can bear it",
-			"max_request_workers", g.options.MaxRequestWorkers, "server_limit", g.options.ServerLimit)
-	}
-	g.full = d.full
+	p.noteLimit(g, limitOf(c, d, g.options), now)
 	if d.retire {
 		if err := g.files.retireOne(); err != nil {
 			p.log.Error("cannot retire an idle child", "err", err)
@@ -336,9 +322,7 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 	}
 	for range d.spawn {
 		if err := p.spawn(g, now); err != nil {
-			p.log.Error("cannot spawn child", "generation", g.number, "err", err)
-			p.slowDown(g, now)
-			g.notBefore = now.Add(max(backoff(g.failures), time.Second))
+			p.spawnFailed(g, err, now)
 			return
 		}
 	}

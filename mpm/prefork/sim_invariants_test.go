@@ -54,7 +54,7 @@ func (w *simWorld) checkSignal(p *simProc, sig syscall.Signal) {
 	case !p.ready || p.mute || p.closed:
 	default:
 		f := p.files
-		patience := f.options.GracefulTimeout
+		patience := f.options.GracefulRestartTimeout
 		if !f.over || patience == 0 || w.at-f.overAt < patience {
 			w.violated("signal %v to process %d, which is ready (busy: %v) and may serve on", sig, p.number, p.busy)
 		}

@@ -55,7 +55,7 @@ func (w *simWorld) randomOptions() mpm.Options {
 	o.MinSpareServers = 1 + rng.IntN(4)
 	o.MaxSpareServers = o.MinSpareServers + 1 + rng.IntN(6)
 	if rng.IntN(2) == 0 {
-		o.GracefulTimeout = seconds(20)
+		o.GracefulRestartTimeout = seconds(20)
 	}
 	if rng.IntN(3) == 0 {
 		o.MaxConnectionsPerChild = 1 + rng.IntN(20)

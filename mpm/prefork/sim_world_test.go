@@ -108,7 +108,7 @@ func (w *simWorld) violated(format string, args ...any) {
 func newSimWorld(rng *rand.Rand) *simWorld {
 	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, limit: 4 + rng.IntN(17)}
 	w.states = make([]mpm.State, w.limit)
-	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
+	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing, Jitter: rng.Float64}, w)
 	return w
 }
 
