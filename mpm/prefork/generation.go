@@ -39,6 +39,7 @@ type generation struct {
 	files  generationFiles
 
 	children int // live ones
+	served   bool
 	retired  bool
 
 	// Of the serving generation.

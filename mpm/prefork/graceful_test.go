@@ -199,3 +199,25 @@ func TestAGracefulStopCancelsReloads(t *testing.T) {
 		}
 	})
 }
+
+// The children are ended at the bound by a look at the clock, so their deadline
+// has to be looked at then, too.
+func TestAGracefulStopWakesUpForItsKills(t *testing.T) {
+	w := newWorld(t)
+	w.options.GracefulShutdownTimeout = 10 * time.Second
+	w.start()
+	busy := w.children(1)[0]
+	w.serve(busy)
+	busy.deaf = true
+	w.ask(GracefulStop)
+	w.pass(time.Second)
+	w.drainIdle(1)
+	w.now = w.now.Add(10 * time.Second)
+	wake := w.parent.advance(w.now)
+	if len(busy.signals) != 1 {
+		t.Fatalf("signals %v at the bound, want SIGTERM", busy.signals)
+	}
+	if want := w.now.Add(w.options.KillTimeout); wake.IsZero() || wake.After(want) {
+		t.Errorf("the master wants to wake up at %s, %s after the kill is due", wake, wake.Sub(want))
+	}
+}

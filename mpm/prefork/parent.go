@@ -142,9 +142,6 @@ func (p *Parent) advance(now time.Time) time.Time {
 	for _, ch := range p.slots {
 		if ch != nil {
 			p.enforce(ch, now)
-			next.at(ch.startBy)
-			next.at(ch.killAt)
-			next.at(ch.closeBy)
 		}
 	}
 	p.bound(now, &next)
@@ -154,6 +151,13 @@ func (p *Parent) advance(now time.Time) time.Time {
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
+	}
+	for _, ch := range p.slots { // at last: all of the above may end children
+		if ch != nil {
+			next.at(ch.startBy)
+			next.at(ch.killAt)
+			next.at(ch.closeBy)
+		}
 	}
 	next.at(p.giveUpAt)
 	return next.time

@@ -250,7 +250,7 @@ func (p *Parent) prove(r *reload, now time.Time) {
 	}
 	r.next, r.old = nil, p.serving
 	p.watch(r, r.old, g, now)
-	p.serving = g
+	p.serving, g.served = g, true
 	g.maintenance = now
 	g.files.open() // before the old one stops: at no time does nobody accept
 	if r.old != nil {

@@ -53,7 +53,7 @@ func (p *Parent) bound(now time.Time, next *wakeUp) {
 
 // thin ends the oldest of the retired generations that still serve until there
 // are at most so many; 0 is no limit. One that was retired just now and is idle
-// does not count: it leaves by itself.
+// does not count, since it leaves by itself, nor does one that never served.
 func (p *Parent) thin(most int, now time.Time, next *wakeUp) {
 	if most == 0 || len(p.retired) <= most {
 		return
@@ -61,9 +61,9 @@ func (p *Parent) thin(most int, now time.Time, next *wakeUp) {
 	var lasting []*generation // oldest first
 	for _, g := range p.retired {
 		leaves := g.retiredAt.Add(handoverTimeout)
-		switch {
-		case g.ended:
-		case p.busy(g) == 0 && now.Before(leaves):
+		switch live, busy := p.living(g); {
+		case g.ended || !g.served || live == 0:
+		case busy == 0 && now.Before(leaves):
 			next.at(leaves)
 		default:
 			lasting = append(lasting, g)
@@ -74,6 +74,21 @@ func (p *Parent) thin(most int, now time.Time, next *wakeUp) {
 			"generation", g.number, "children", g.children, "max_old_generations", most)
 		p.endAll(g, now)
 	}
+}
+
+// living counts the children of g that have not ended, and those among them
+// that serve.
+func (p *Parent) living(g *generation) (live, busy int) {
+	for slot, ch := range p.slots {
+		if ch == nil || ch.generation != g || ch.reaped {
+			continue
+		}
+		live++
+		if p.sys.slotState(slot).Busy() {
+			busy++
+		}
+	}
+	return live, busy
 }
 
 // endAll ends the children of g now, whatever they serve.
