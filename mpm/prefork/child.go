@@ -33,13 +33,14 @@ type Child struct {
 	report     sys.FD
 	listeners  []childListener
 
-	epoll  *sys.Epoll
-	events []sys.Event
-	linger lingering
-	served uint64
-	turn   int  // where the search for a ready listener starts
-	open   bool // the gate is: listeners are watched
-	over   bool // the generation or the master is gone: leave after this
+	epoll   *sys.Epoll
+	events  []sys.Event
+	linger  lingering
+	served  uint64
+	turn    int       // where the search for a ready listener starts
+	open    bool      // the gate is: listeners are watched
+	over    bool      // the generation or the master is gone: leave after this
+	starved time.Time // since when it could not accept for want of something
 }
 
 type childListener struct {
@@ -161,12 +162,16 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 
 // accept takes a connection from l, or else from the next listener that woke
 // this child: the kernel may have woken nobody else for it. l is nil when all
-// have gone to others.
+// have gone to others, or the child is short of something; see starve.
 func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, error) {
 	for ; l != nil; l = c.nextListener() {
 		fd, peer, err := l.fd.Accept()
 		if err == nil {
+			c.starved = time.Time{}
 			return l, fd, peer, nil
+		}
+		if lacks(err) {
+			return nil, sys.None, nil, c.starve(l, err, time.Now())
 		}
 		l.ready = false
 		// A listener that the next generation does without is shut down after

@@ -91,6 +91,9 @@ func childMain() int {
 	if string(greeting) == "hostile" {
 		go scribble(c)
 	}
+	if short, ok := shortages[string(greeting)]; ok {
+		short()
+	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
@@ -122,6 +125,10 @@ func scribble(c *Child) {
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "brief" { // leaves the client to itself
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		return
+	}
 	if g == "lecture" { // says a lot, and does not listen
 		_, _ = c.Write(make([]byte, lectureBytes))
 		return
