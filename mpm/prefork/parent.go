@@ -287,7 +287,8 @@ func (p *Parent) bury(ch *child, now time.Time) {
 
 // lament logs a death, as loud as it deserves.
 func (p *Parent) lament(ch *child) {
-	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number, "status", ch.status.String()}
+	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number,
+		"status", ch.status.String(), "children", ch.generation.children, "all_children", len(p.byPID)}
 	switch {
 	case ch.reason != "":
 		p.log.Error("child cannot serve", append(args, "reason", ch.reason)...)
@@ -346,7 +347,7 @@ func (p *Parent) spawn(g *generation, now time.Time) error {
 	p.slots[slot] = ch
 	p.byPID[proc.pid()] = ch
 	g.children++
-	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
+	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number, "children", g.children, "all_children", len(p.byPID))
 	return nil
 }
 
