@@ -129,6 +129,14 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
 		return
 	}
+	if g == "mayfly" {
+		os.Exit(2)
+	}
+	if strings.HasPrefix(string(g), "hold") { // serves until the client goes, told to leave or not
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
 	if g == "lecture" { // says a lot, and does not listen
 		_, _ = c.Write(make([]byte, lectureBytes))
 		return
