@@ -268,8 +268,11 @@ func (c *Child) await() (*childListener, error) {
 		if l := c.nextListener(); l != nil {
 			return l, nil
 		}
-		if c.over || (picked && c.takePodByte()) {
+		if c.over || (picked && c.takePodByte() == podLeave) {
 			return nil, nil
+		}
+		if l := c.nextListener(); l != nil {
+			return l, nil // the byte said so
 		}
 		if gate && !c.open {
 			if err := c.enter(); err != nil {
@@ -304,12 +307,19 @@ func (c *Child) nextListener() *childListener {
 	return nil
 }
 
-// takePodByte reports whether this child, and no other, got the byte that
-// makes one leave.
-func (c *Child) takePodByte() bool {
+// takePodByte takes the byte in the pod, if this child and no other got it. One
+// that says to look makes each listener count as ready.
+func (c *Child) takePodByte() byte {
 	var b [1]byte
-	n, err := c.pod.Read(b[:])
-	return n == 1 && err == nil
+	if n, err := c.pod.Read(b[:]); n != 1 || err != nil {
+		return 0
+	}
+	if b[0] == podLook {
+		for i := range c.listeners {
+			c.listeners[i].ready = true
+		}
+	}
+	return b[0]
 }
 
 // stopping reports whether this connection is to be one of the last: the

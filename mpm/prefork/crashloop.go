@@ -16,6 +16,9 @@ func (p *Parent) replace(ch *child, now time.Time) {
 		g.leaving = time.Time{}
 		return
 	}
+	// The kernel wakes one child for a connection. If it was this one, and it
+	// died before it could accept, nobody else would come.
+	g.files.lookAgain()
 	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
 	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
 		return

@@ -142,6 +142,22 @@ func TestEachDeathIsLoggedAsItDeserves(t *testing.T) {
 	}
 }
 
+// A child that died may have been woken for a connection that it did not take.
+func TestAfterADeathAnotherChildLooksForConnections(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.exit(w.children(1)[0], 0)
+	w.settle()
+	if n := w.files[0].looks; n != 0 {
+		t.Errorf("%d are to look after a child that left in order", n)
+	}
+	w.exit(w.children(1)[0], syscall.WaitStatus(syscall.SIGKILL))
+	w.settle()
+	if n := w.files[0].looks; n != 1 {
+		t.Errorf("%d are to look after a death, want 1", n)
+	}
+}
+
 func TestLivesOfChildrenAreInTheDebugLog(t *testing.T) {
 	w := newWorld(t)
 	w.start()

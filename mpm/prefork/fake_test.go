@@ -70,6 +70,7 @@ type fakeFiles struct {
 	image      *image.Image
 	opened     bool
 	retiredOne int
+	looks      int
 	drained    bool
 	inQueue    int // waits to be accepted
 	retired    bool
@@ -79,6 +80,7 @@ type fakeFiles struct {
 func (f *fakeFiles) sockets() []Socket      { return nil }
 func (f *fakeFiles) open()                  { f.opened = true }
 func (f *fakeFiles) retireOne() error       { f.retiredOne++; return nil }
+func (f *fakeFiles) lookAgain()             { f.looks++ }
 func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
 func (f *fakeFiles) retire()                { f.retired = true }

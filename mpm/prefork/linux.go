@@ -275,10 +275,14 @@ func (g *linuxGeneration) open() {
 }
 
 func (g *linuxGeneration) retireOne() error {
-	if _, err := g.pod.w.Write([]byte{'!'}); err != nil {
+	if _, err := g.pod.w.Write([]byte{podLeave}); err != nil {
 		return fmt.Errorf("write to pod: %w", err)
 	}
 	return nil
+}
+
+func (g *linuxGeneration) lookAgain() {
+	_, _ = g.pod.w.Write([]byte{podLook}) // if it is full, there is enough to wake everybody
 }
 
 func (g *linuxGeneration) drain() error {

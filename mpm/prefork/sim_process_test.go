@@ -222,6 +222,12 @@ func (f *simFiles) retireOne() error {
 	return nil
 }
 
+func (f *simFiles) lookAgain() {
+	if f.released || f.over {
+		f.w.violated("children of generation %d are to look, which is over", f.number)
+	}
+}
+
 func (f *simFiles) retire() {
 	w := f.w
 	if f.over {

@@ -51,6 +51,8 @@ type generationFiles interface {
 	open()
 	// retireOne makes one idle child leave.
 	retireOne() error
+	// lookAgain makes one idle child look whether a connection waits.
+	lookAgain()
 	// drain lets no further connection into the queues of the listeners, and
 	// makes the children end what idles between two requests. They go on
 	// accepting what is in the queues.
