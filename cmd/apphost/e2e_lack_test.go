@@ -158,7 +158,7 @@ func TestE2EChildrenWithFewDescriptorsServe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
 		if _, err := io.WriteString(conn, "GET /hello/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 			t.Fatal(err)

@@ -287,8 +287,10 @@ func (p *Parent) bury(ch *child, now time.Time) {
 
 // lament logs a death, as loud as it deserves.
 func (p *Parent) lament(ch *child) {
-	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number,
-		"status", ch.status.String(), "children", ch.generation.children, "all_children", len(p.byPID)}
+	args := []any{
+		"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number,
+		"status", ch.status.String(), "children", ch.generation.children, "all_children", len(p.byPID),
+	}
 	switch {
 	case ch.reason != "":
 		p.log.Error("child cannot serve", append(args, "reason", ch.reason)...)

@@ -132,7 +132,7 @@ func TestReloadsWhileEveryWorkerIsHeld(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close()
+			t.Cleanup(func() { _ = conn.Close() })
 		}
 		s.cfg.Greeting += "I"
 		s.write()

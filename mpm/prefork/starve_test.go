@@ -58,7 +58,7 @@ func TestAChildMakesRoomForTheNextConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		pids[pid] = true
 	}
 	if len(pids) != 1 {
