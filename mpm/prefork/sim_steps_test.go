@@ -99,6 +99,9 @@ func (w *simWorld) do(it simItem) {
 	case actClose:
 		p.closeReport()
 	case actHandshake:
+		if w.parent.winding != nil && w.parent.serving == nil && !w.parent.stopping {
+			w.violated("a connection that was on its way finds the listeners closed")
+		}
 		w.arrive()
 	}
 }
