@@ -135,6 +135,9 @@ func announce(log *slog.Logger, s prefork.Status) {
 	if s.RollBack != nil {
 		args = append(args, "as_generation", s.RollBack.To)
 	}
+	if s.Buckets > 1 {
+		args = append(args, "buckets", s.Buckets)
+	}
 	if s.Older > 0 {
 		args = append(args, "children_of_older_generations", s.Older)
 	}

@@ -13,12 +13,12 @@ func (p *Parent) replace(ch *child, now time.Time) {
 	g := ch.generation
 	g.maintenance = now
 	if ch.status.clean() && ch.ready {
-		g.leaving = time.Time{}
+		g.pools[ch.bucket].leaving = time.Time{}
 		return
 	}
 	// The kernel wakes one child for a connection. If it was this one, and it
 	// died before it could accept, nobody else would come.
-	g.files.lookAgain()
+	g.files.lookAgain(ch.bucket)
 	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
 	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
 		return
@@ -33,7 +33,7 @@ func (p *Parent) slowDown(g *generation, least time.Duration, now time.Time) {
 	}
 	g.failures++
 	g.failed = now
-	g.rate = 1
+	g.singly()
 	g.notBefore = now.Add(max(least, p.jittered(backoff(g.failures))))
 	if g.failures > 2 && !g.slowed {
 		g.slowed = true

@@ -162,7 +162,7 @@ func TestLivesOfChildrenAreInTheDebugLog(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	for _, text := range []string{
-		"level=DEBUG msg=\"child spawned\" slot=2 pid=104 generation=1 children=3 all_children=3",
+		"level=DEBUG msg=\"child spawned\" slot=2 bucket=0 pid=104 generation=1 children=3 all_children=3",
 		"level=DEBUG msg=\"child is ready\" slot=0 pid=102 generation=1",
 	} {
 		if w.said(text) != 1 {

@@ -40,6 +40,7 @@ type fakeProcess struct {
 	w       *world
 	number  int
 	slot    int
+	bucket  int
 	gen     uint64
 	status  syscall.WaitStatus
 	dead    bool
@@ -71,16 +72,23 @@ type fakeFiles struct {
 	opened     bool
 	retiredOne int
 	looks      int
+	retiredIn  []int // buckets
+	swept      int
 	drained    bool
 	inQueue    int // waits to be accepted
 	retired    bool
 	released   bool
 }
 
-func (f *fakeFiles) sockets() []Socket      { return nil }
-func (f *fakeFiles) open()                  { f.opened = true }
-func (f *fakeFiles) retireOne() error       { f.retiredOne++; return nil }
-func (f *fakeFiles) lookAgain()             { f.looks++ }
+func (f *fakeFiles) sockets() []Socket { return nil }
+func (f *fakeFiles) open()             { f.opened = true }
+func (f *fakeFiles) retireOne(b int) error {
+	f.retiredOne++
+	f.retiredIn = append(f.retiredIn, b)
+	return nil
+}
+func (f *fakeFiles) lookAgain(int)          { f.looks++ }
+func (f *fakeFiles) sweep(time.Time) error  { f.swept++; return nil }
 func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
 func (f *fakeFiles) retire()                { f.retired = true }
@@ -120,12 +128,12 @@ func (w *world) openGeneration(img *image.Image, _ *mpm.Options) (generationFile
 	return f, nil
 }
 
-func (w *world) spawn(slot int, number uint64, _ generationFiles) (process, error) {
+func (w *world) spawn(slot, bucket int, number uint64, _ generationFiles) (process, error) {
 	if w.spawnErr != nil {
 		return nil, w.spawnErr
 	}
 	p := w.newProcess()
-	p.slot, p.gen = slot, number
+	p.slot, p.bucket, p.gen = slot, bucket, number
 	w.states[slot] = mpm.StateStarting
 	return p, nil
 }

@@ -30,13 +30,17 @@ type limits struct {
 }
 
 // limitOf says which limit a decision ran into.
-func limitOf(c census, d decision, o *mpm.Options) limit {
+func limitOf(buckets []census, full bool, o *mpm.Options) limit {
+	idle, total := 0, 0
+	for _, c := range buckets {
+		idle, total = idle+c.idle, c.total // which is the generation's
+	}
 	switch {
-	case !d.full:
+	case !full:
 		return limitNone
-	case c.total < o.MaxRequestWorkers:
+	case total < o.MaxRequestWorkers:
 		return limitSlots
-	case c.idle > 0:
+	case idle > 0:
 		return limitNear
 	default:
 		return limitReached

@@ -19,7 +19,7 @@ func TestLimitsAreToldApart(t *testing.T) {
 		"none is idle, and no more may be":       {census{idle: 0, total: 20, freeSlots: 10, rate: 1}, limitReached},
 		"older generations have the other slots": {census{idle: 0, total: 12, freeSlots: 0, rate: 1}, limitSlots},
 	} {
-		if got := limitOf(tc.c, plan(tc.c, o), o); got != tc.want {
+		if got := limitOf([]census{tc.c}, plan(tc.c, o).full, o); got != tc.want {
 			t.Errorf("%s: limit %d, want %d", name, got, tc.want)
 		}
 	}

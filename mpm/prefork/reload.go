@@ -194,6 +194,9 @@ func (p *Parent) open(r *reload, b *blueprint) error {
 	if free == 0 {
 		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_restart_timeout", len(p.slots))
 	}
+	if buckets := o.BucketCount(); free < buckets {
+		return fmt.Errorf("only %d of %d slots (mpm.server_limit) are free; a reload needs one for each of %d buckets (mpm.listen_cores_buckets_ratio)", free, len(p.slots), buckets)
+	}
 	files, err := p.sys.openGeneration(b.image, o)
 	if err != nil {
 		return err
@@ -202,12 +205,12 @@ func (p *Parent) open(r *reload, b *blueprint) error {
 		p.cfg.Starting(b.image)
 	}
 	p.number++
-	r.next = &generation{blueprint: b, number: p.number, files: files, rate: 1}
+	r.next = &generation{blueprint: b, number: p.number, files: files, pools: make([]pool, o.BucketCount())}
 	busy := 0
 	if p.serving != nil {
 		busy = p.busy(p.serving)
 	}
-	r.want = startCount(o, busy, free)
+	r.want = max(startCount(o, busy, free), o.BucketCount())
 	return nil
 }
 
@@ -232,7 +235,7 @@ func (p *Parent) prove(r *reload, now time.Time) {
 		if len(r.faults) > 0 {
 			break
 		}
-		if err := p.spawn(g, now); err != nil {
+		if err := p.spawn(g, p.smallest(g), now); err != nil {
 			r.faults = append(r.faults, err.Error())
 		}
 	}
@@ -301,7 +304,7 @@ func (p *Parent) finish(r *reload, now time.Time) {
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
 			Generation: g.number, Image: g.image, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, RollBack: r.back, Children: g.children, Older: older,
+			Warnings: r.warnings, RollBack: r.back, Children: g.children, Older: older, Buckets: len(g.pools),
 		})
 	}
 	r.answer(Result{Generation: g.number})

@@ -59,7 +59,7 @@ func TestASlotSaysStartingBeforeItsChildRuns(t *testing.T) {
 		gate := &files.(*linuxGeneration).gate
 		own := gate.r
 		gate.r = 1 << 20
-		_, err := l.spawn(3, 1, files)
+		_, err := l.spawn(3, 0, 1, files)
 		gate.r = own
 		if err == nil {
 			t.Fatal("a child was started without a gate")

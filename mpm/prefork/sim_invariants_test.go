@@ -102,8 +102,8 @@ func (w *simWorld) checkRetire(f *simFiles) {
 		return
 	}
 	f.wound = true
-	if w.backlog > 0 && !w.leaky && !w.parent.stopping {
-		w.violated("%d connections wait in the queue when the listeners are closed", w.backlog)
+	if w.waiting > 0 && !w.leaky && !w.parent.stopping {
+		w.violated("%d connections wait in the queue when the listeners are closed", w.waiting)
 	}
 }
 
@@ -210,6 +210,7 @@ func (w *simWorld) checkAll() {
 	if g := w.parent.serving; g != nil {
 		w.prints[g.blueprint] = true
 	}
+	w.checkBuckets()
 	for _, p := range w.live {
 		if p.ended && !p.killed && !p.dead && !p.candidate && w.active()-p.termed > p.files.options.KillTimeout+simSlack {
 			w.violated("process %d was told to end %s ago and is not killed", p.number, w.active()-p.termed)
@@ -286,21 +287,25 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 // checkIdle holds that there are enough children after quiet times.
 func (w *simWorld) checkIdle() {
 	g := w.parent.serving
-	if g == nil || w.backlog > 0 { // whoever gets ready serves at once
+	if g == nil || g.full || w.waiting > 0 { // a slot may have become free, or whoever gets ready serves at once
 		return
 	}
-	idle, total := 0, 0
+	share := g.options.Share()
+	total := 0
+	idle := make([]int, g.options.BucketCount())
 	for _, p := range w.live {
 		if p.files == nil || p.files.number != g.number {
 			continue
 		}
 		total++
 		if !p.dead && p.ready && !p.mute && w.states[p.slot] == mpm.StateReady {
-			idle++
+			idle[p.bucket]++
 		}
 	}
-	if idle < g.options.MinSpareServers && total < g.options.MaxRequestWorkers && w.parent.freeSlots() > 0 {
-		w.violated("%d children of %d are idle after %s without faults, want %d", idle, total, simCalm, g.options.MinSpareServers)
+	for b, n := range idle {
+		if n < share.MinSpareServers && total < g.options.MaxRequestWorkers && w.parent.freeSlots() > 0 {
+			w.violated("%d children of bucket %d are idle, of %d in all, after %s without faults, want %d", n, b, total, simCalm, share.MinSpareServers)
+		}
 	}
 }
 
