@@ -36,13 +36,14 @@ type Child struct {
 	listeners  []childListener
 	logs       []*logs.Stream // the error log, then those of the options
 
-	epoll  *sys.Epoll
-	events []sys.Event
-	linger lingering
-	served uint64
-	turn   int  // where the search for a ready listener starts
-	open   bool // the gate is: listeners are watched
-	over   bool // the generation or the master is gone: leave after this
+	epoll   *sys.Epoll
+	events  []sys.Event
+	linger  lingering
+	served  uint64
+	turn    int       // where the search for a ready listener starts
+	open    bool      // the gate is: listeners are watched
+	over    bool      // the generation or the master is gone: leave after this
+	starved time.Time // since when it could not accept for want of something
 }
 
 type childListener struct {
@@ -182,12 +183,16 @@ func (c *Child) serve(ctx context.Context, h mpm.ConnHandler, share uint64) erro
 
 // accept takes a connection from l, or else from the next listener that woke
 // this child: the kernel may have woken nobody else for it. l is nil when all
-// have gone to others.
+// have gone to others, or the child is short of something; see starve.
 func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, error) {
 	for ; l != nil; l = c.nextListener() {
 		fd, peer, err := l.fd.Accept()
 		if err == nil {
+			c.starved = time.Time{}
 			return l, fd, peer, nil
+		}
+		if lacks(err) {
+			return nil, sys.None, nil, c.starve(l, err, time.Now())
 		}
 		l.ready = false
 		// A listener that the next generation does without is shut down after
@@ -287,8 +292,11 @@ func (c *Child) await() (*childListener, error) {
 		if l := c.nextListener(); l != nil {
 			return l, nil
 		}
-		if c.over || (picked && c.takePodByte()) {
+		if c.over || (picked && c.takePodByte() == podLeave) {
 			return nil, nil
+		}
+		if l := c.nextListener(); l != nil {
+			return l, nil // the byte said so
 		}
 		if gate && !c.open {
 			if err := c.enter(); err != nil {
@@ -327,12 +335,19 @@ func (c *Child) nextListener() *childListener {
 	return nil
 }
 
-// takePodByte reports whether this child, and no other, got the byte that
-// makes one leave.
-func (c *Child) takePodByte() bool {
+// takePodByte takes the byte in the pod, if this child and no other got it. One
+// that says to look makes each listener count as ready.
+func (c *Child) takePodByte() byte {
 	var b [1]byte
-	n, err := c.pod.Read(b[:])
-	return n == 1 && err == nil
+	if n, err := c.pod.Read(b[:]); n != 1 || err != nil {
+		return 0
+	}
+	if b[0] == podLook {
+		for i := range c.listeners {
+			c.listeners[i].ready = true
+		}
+	}
+	return b[0]
 }
 
 // stopping reports whether this connection is to be one of the last: the

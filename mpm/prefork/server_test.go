@@ -101,6 +101,9 @@ func childMain() int {
 	if string(greeting) == "hostile" {
 		go scribble(c)
 	}
+	if short, ok := shortages[string(greeting)]; ok {
+		short()
+	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
@@ -140,8 +143,20 @@ func scribble(c *Child) {
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "brief" { // leaves the client to itself
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		return
+	}
+	if g == "mayfly" {
+		os.Exit(2)
+	}
 	if g == "selfie" {
 		fmt.Fprintln(c, portrait())
+		return
+	}
+	if strings.HasPrefix(string(g), "hold") { // serves until the client goes, told to leave or not
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		_, _ = io.Copy(io.Discard, c)
 		return
 	}
 	if g == "lecture" { // says a lot, and does not listen
