@@ -36,8 +36,9 @@ type Child struct {
 	epoll  *sys.Epoll
 	events []sys.Event
 	linger lingering
-	served uint64
+	tally  Tally
 	turn   int  // where the search for a ready listener starts
+	woken  bool // what await returned last had ended a wait
 	open   bool // the gate is: listeners are watched
 	over   bool // the generation or the master is gone: leave after this
 }
@@ -103,6 +104,20 @@ func (c *Child) Fail(err error) (exitCode int) {
 	return ExitFatal
 }
 
+// Tally is what a child has accepted. Each connection wakes at most one of the
+// children that sleep, so together they wake in vain no more often than they
+// take a connection in passing.
+type Tally struct {
+	// Served counts connections, and InPassing those of them that were there
+	// when the child looked before it would sleep.
+	Served, InPassing uint64
+	// InVain counts wake-ups for a connection that another child had taken.
+	InVain uint64
+}
+
+// Tally is what the child has accepted so far.
+func (c *Child) Tally() Tally { return c.tally }
+
 // Serve tells the master that the child is ready, waits for the gate of its
 // generation to open, and then accepts connections and hands them to h, one at
 // a time, until the child is told to leave or has served its share.
@@ -132,7 +147,7 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	if ready != nil {
 		ready()
 	}
-	for !c.over && (share == 0 || c.served < share) {
+	for !c.over && (share == 0 || c.tally.Served < share) {
 		l, err := c.await()
 		if err != nil {
 			return err
@@ -145,11 +160,17 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 			return err
 		}
 		if l == nil {
+			if c.woken {
+				c.tally.InVain++
+			}
 			continue
 		}
+		if !c.woken {
+			c.tally.InPassing++
+		}
 		c.board.SetState(mpm.StateReading)
-		c.served++
-		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: peer}
+		c.tally.Served++
+		conn := &conn{fd: fd, id: c.tally.Served, child: c, listener: l.name, remote: peer}
 		h.ServeConn(ctx, conn)
 		c.board.SetState(mpm.StateClosing)
 		c.finish(conn)
@@ -261,6 +282,7 @@ func (c *Child) await() (*childListener, error) {
 			return nil, nil
 		}
 		if l := c.nextListener(); l != nil {
+			c.woken = waited
 			return l, nil
 		}
 		if c.over || (picked && c.takePodByte()) {

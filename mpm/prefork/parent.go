@@ -286,7 +286,10 @@ func (p *Parent) replace(ch *child, now time.Time) {
 		return
 	}
 	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
-	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
+	if !gaveUp && p.proved(ch, now) {
+		if young(ch, now) {
+			g.failures = 0
+		}
 		return
 	}
 	p.slowDown(g, now)
@@ -297,7 +300,7 @@ func (p *Parent) replace(ch *child, now time.Time) {
 
 // slowDown notes a failure of g, and puts off its next spawn.
 func (p *Parent) slowDown(g *generation, now time.Time) {
-	if now.Sub(g.failed) > calm+backoff(g.failures) {
+	if now.Sub(g.failed) > calm+backoff(g.failures) || p.lives(g, now) {
 		g.failures = 0
 	}
 	g.failures++

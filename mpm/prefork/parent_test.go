@@ -148,6 +148,51 @@ func TestChildrenThatLeaveBeforeTheyAreReadyAreSpawnedMoreAndMoreSlowly(t *testi
 	}
 }
 
+// Children that serve connections and are killed all the same, again and
+// again, show that their like can live.
+func TestChildrenThatServeBeforeTheyDieAreReplacedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers = 3
+	w.start()
+	before := w.nextPID
+	for range 100 { // ten seconds
+		w.now = w.now.Add(100 * time.Millisecond)
+		first := w.children(1)[0]
+		for _, c := range w.children(1) {
+			w.conns[c.slot]++
+		}
+		w.exit(first, syscall.WaitStatus(syscall.SIGKILL))
+		w.settle()
+		w.ready(w.children(1)...)
+	}
+	if spawned := w.nextPID - before; spawned < 100 || len(w.children(1)) < 3 {
+		t.Errorf("%d children were spawned for 100 that were killed; %d live", spawned, len(w.children(1)))
+	}
+	if n := w.parent.serving.failures; n > 0 {
+		t.Errorf("%d of those deaths count as failures", n)
+	}
+}
+
+// One that dies before it has served anybody is no sign of trouble while
+// others, as young, serve.
+func TestFailuresAreForgottenWhenAChildServes(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers = 3
+	w.start()
+	for range 100 {
+		w.now = w.now.Add(100 * time.Millisecond)
+		children := w.children(1)
+		w.conns[children[0].slot]++
+		w.exit(children[len(children)-1], syscall.WaitStatus(syscall.SIGKILL))
+		w.exit(children[0], syscall.WaitStatus(syscall.SIGKILL))
+		w.settle()
+		w.ready(w.children(1)...)
+		if n := w.parent.serving.failures; n > 2 {
+			t.Fatalf("%d failures in a row count, while children serve", n)
+		}
+	}
+}
+
 func TestTooManyIdleChildrenLeaveOneByOne(t *testing.T) {
 	w := newWorld(t)
 	w.options.StartServers = 8

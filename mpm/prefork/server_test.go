@@ -53,6 +53,7 @@ const lectureBytes = 64 << 10
 type testConfig struct {
 	Options  mpm.Options
 	Greeting string
+	Tally    string // the file where each child that leaves writes what it did
 }
 
 func candidateMain() int {
@@ -74,7 +75,9 @@ func candidateMain() int {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
 	}
-	if err := c.Done(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
+	if err := c.Done(&cfg.Options, []image.Section{
+		{Name: "greeting", Data: []byte(cfg.Greeting)}, {Name: "tally", Data: []byte(cfg.Tally)},
+	}); err != nil {
 		c.Fail(err)
 		return 1
 	}
@@ -96,6 +99,22 @@ func childMain() int {
 	}
 	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
+	}
+	if path, _ := c.Image.Section("tally"); len(path) > 0 {
+		return tally(string(path), c)
+	}
+	return ExitOK
+}
+
+// tally adds a line to a file: what a child served, took in passing, and woke for in vain.
+func tally(path string, c *Child) int {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return ExitFatal
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintln(f, c.tally.Served, c.tally.InPassing, c.tally.InVain); err != nil {
+		return ExitFatal
 	}
 	return ExitOK
 }
