@@ -13,7 +13,7 @@ func TestAHostileChildHarmsNobodyElse(t *testing.T) {
 		c.Greeting = "hostile"
 		c.Options.MaxRequestWorkers, c.Options.KillTimeout = 6, time.Second
 	})
-	enough := time.After(2 * time.Second)
+	enough := time.After(sized(2*time.Second, 10*time.Second))
 	for served := 0; ; served++ {
 		if err := s.ping("hostile"); err != nil {
 			t.Fatalf("connection %d: %v", served, err)
