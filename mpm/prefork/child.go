@@ -35,12 +35,16 @@ type Child struct {
 
 	epoll  *sys.Epoll
 	events []sys.Event
-	linger lingering
-	tally  Tally
-	turn   int  // where the search for a ready listener starts
-	woken  bool // what await returned last had ended a wait
-	open   bool // the gate is: listeners are watched
-	over   bool // the generation or the master is gone: leave after this
+	// reserve is given up for a connection that there is no descriptor for:
+	// this child was woken for it, and nobody else is.
+	reserve *sys.Epoll
+	short   error // that there was none then: the child is to leave
+	linger  lingering
+	tally   Tally
+	turn    int  // where the search for a ready listener starts
+	woken   bool // what await returned last had ended a wait
+	open    bool // the gate is: listeners are watched
+	over    bool // the generation or the master is gone: leave after this
 }
 
 type childListener struct {
@@ -104,20 +108,6 @@ func (c *Child) Fail(err error) (exitCode int) {
 	return ExitFatal
 }
 
-// Tally is what a child has accepted. Each connection wakes at most one of the
-// children that sleep, so together they wake in vain no more often than they
-// take a connection in passing.
-type Tally struct {
-	// Served counts connections, and InPassing those of them that were there
-	// when the child looked before it would sleep.
-	Served, InPassing uint64
-	// InVain counts wake-ups for a connection that another child had taken.
-	InVain uint64
-}
-
-// Tally is what the child has accepted so far.
-func (c *Child) Tally() Tally { return c.tally }
-
 // Serve tells the master that the child is ready, waits for the gate of its
 // generation to open, and then accepts connections and hands them to h, one at
 // a time, until the child is told to leave or has served its share.
@@ -160,6 +150,9 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 			return err
 		}
 		if l == nil {
+			if c.short != nil {
+				return c.short
+			}
 			if c.woken {
 				c.tally.InVain++
 			}
@@ -175,6 +168,9 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 		c.board.SetState(mpm.StateClosing)
 		c.finish(conn)
 		c.board.CountConn()
+		if c.short != nil {
+			return c.short
+		}
 		c.board.SetState(mpm.StateReady)
 	}
 	return nil
@@ -185,7 +181,7 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 // have gone to others.
 func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, error) {
 	for ; l != nil; l = c.nextListener() {
-		fd, peer, err := l.fd.Accept()
+		fd, peer, err := c.take(l)
 		if err == nil {
 			return l, fd, peer, nil
 		}
@@ -217,6 +213,9 @@ func (c *Child) share() uint64 {
 func (c *Child) watch() (err error) {
 	const pipes = 4 // pod, generation, lifeline, gate
 	if c.epoll, err = sys.NewEpoll(len(c.listeners) + pipes + lingerMax); err != nil {
+		return err
+	}
+	if c.reserve, err = sys.NewEpoll(1); err != nil {
 		return err
 	}
 	c.linger.epoll = c.epoll

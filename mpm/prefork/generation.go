@@ -27,6 +27,10 @@ type generation struct {
 	leaving     time.Time // an idle child was asked to leave; until then no other is
 	full        bool      // the limit was reported and still stands
 
+	// owed: a child died that the kernel may have woken for a connection. It
+	// wakes nobody else for that; only a new child finds it waiting.
+	owed bool
+
 	// Of a retired generation.
 	deadline time.Time // its children are ended then; zero means never
 }
@@ -124,3 +128,14 @@ func (p *Parent) proved(ch *child, now time.Time) bool {
 }
 
 func young(ch *child, now time.Time) bool { return now.Sub(ch.spawned) < youth }
+
+// busy counts the children of g that serve a connection.
+func (p *Parent) busy(g *generation) int {
+	n := 0
+	for slot, ch := range p.slots {
+		if ch != nil && ch.generation == g && ch.ready && p.sys.slotState(slot).Busy() {
+			n++
+		}
+	}
+	return n
+}

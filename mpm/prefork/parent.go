@@ -286,6 +286,7 @@ func (p *Parent) replace(ch *child, now time.Time) {
 		return
 	}
 	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
+	g.owed = g.owed || ch.ready
 	if !gaveUp && p.proved(ch, now) {
 		if young(ch, now) {
 			g.failures = 0
@@ -318,7 +319,12 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 		g.maintenance = g.notBefore
 		return
 	}
-	d := plan(p.census(g, now), g.options)
+	c := p.census(g, now)
+	d := plan(c, g.options)
+	if g.owed && d.spawn == 0 && c.freeSlots > 0 && c.total < g.options.MaxRequestWorkers {
+		d.spawn, d.retire = 1, false
+	}
+	g.owed = false
 	g.rate, g.maintenance = d.rate, now.Add(d.next)
 	if g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures) {
 		g.rate = 1
@@ -378,17 +384,6 @@ func (p *Parent) freeSlots() int {
 	n := 0
 	for _, ch := range p.slots {
 		if ch == nil {
-			n++
-		}
-	}
-	return n
-}
-
-// busy counts the children of g that serve a connection.
-func (p *Parent) busy(g *generation) int {
-	n := 0
-	for slot, ch := range p.slots {
-		if ch != nil && ch.generation == g && ch.ready && p.sys.slotState(slot).Busy() {
 			n++
 		}
 	}

@@ -287,3 +287,60 @@ func TestAStopGivesUpOnWhatCannotBeKilled(t *testing.T) {
 		t.Errorf("the stop's result is %+v, answered %v; want one error", r, ok)
 	}
 }
+
+// A child that dies may have been woken for a connection, for which the kernel
+// wakes nobody else. A new child finds it.
+func TestADeadChildIsMadeUpForThoughEnoughAreIdle(t *testing.T) {
+	w := newWorld(t)
+	w.options.StartServers, w.options.MaxRequestWorkers = 4, 4
+	w.start()
+	before := w.nextPID
+	w.exit(w.children(1)[0], syscall.WaitStatus(syscall.SIGKILL))
+	w.settle()
+	if n := w.nextPID - before; n != 1 {
+		t.Fatalf("%d children were spawned, want 1", n)
+	}
+	w.ready(w.children(1)...)
+	w.exit(w.children(1)[0], 0) // told to leave, it looks for connections first
+	w.pass(time.Second)
+	if n := w.nextPID - before; n != 1 {
+		t.Errorf("%d children were spawned after one left by itself, want none", n-1)
+	}
+}
+
+// Whatever becomes of an old generation's children, the serving one is not
+// stopped or slowed down for it.
+func TestAFatalEndOfAnOldChildIsNoMatter(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	old := w.children(1)[0]
+	w.states[old.slot] = mpm.StateWriting
+	w.ask(Reload)
+	w.candidateDone()
+	w.ready(w.children(2)...)
+	w.drainIdle(1)
+	before := len(w.children(2))
+	w.exit(old, exited(ExitFatal))
+	w.pass(5 * time.Second)
+	if g := w.parent.serving; w.parent.stopping || g == nil || g.number != 2 || g.failures > 0 {
+		t.Errorf("generation 2 does not serve on as before: %+v", g)
+	}
+	if n := len(w.children(2)); n != before || len(w.parent.retired) > 0 {
+		t.Errorf("%d children of generation 2, want %d; %d generations are retired, want none", n, before, len(w.parent.retired))
+	}
+}
+
+// With children that take their time to become ready, a shortage is not
+// answered again and again: those that start count as idle.
+func TestSlowStartsMakeForNoMoreChildren(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	for _, c := range w.children(1) {
+		w.states[c.slot] = mpm.StateWriting
+	}
+	before := w.nextPID
+	w.pass(10 * time.Second) // none of the new ones becomes ready meanwhile
+	if n := w.nextPID - before; n < 2 || n > 3 {
+		t.Errorf("%d children were spawned for 2 that were missing, want 2 or 3", n)
+	}
+}

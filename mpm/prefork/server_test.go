@@ -53,7 +53,8 @@ const lectureBytes = 64 << 10
 type testConfig struct {
 	Options  mpm.Options
 	Greeting string
-	Tally    string // the file where each child that leaves writes what it did
+	Pause    time.Duration // that each candidate makes
+	Tally    string        // the file where each child that leaves writes what it did
 }
 
 func candidateMain() int {
@@ -70,6 +71,9 @@ func candidateMain() int {
 	if err := json.Unmarshal(raw, &cfg); err != nil {
 		c.Fail(err)
 		return 1
+	}
+	if cfg.Pause > 0 {
+		<-time.After(cfg.Pause)
 	}
 	if cfg.Greeting == "flood" {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
@@ -97,7 +101,14 @@ func childMain() int {
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
+	ready := runtime.UnlockOSThread
+	switch {
+	case string(greeting) == "no descriptor for epoll":
+		starve(c)
+	case string(greeting) == "starved-but-one" && c.Slot%5 != 4:
+		ready = func() { starve(c); runtime.UnlockOSThread() }
+	}
+	if err := c.Serve(context.Background(), greeter(greeting), ready); err != nil {
 		return c.Fail(err)
 	}
 	if path, _ := c.Image.Section("tally"); len(path) > 0 {
@@ -117,6 +128,16 @@ func tally(path string, c *Child) int {
 		return ExitFatal
 	}
 	return ExitOK
+}
+
+// starve keeps this process from opening anything more.
+func starve(c *Child) {
+	free, err := unix.Dup(int(c.report))
+	if err != nil {
+		return
+	}
+	_ = unix.Close(free)
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free), Max: uint64(free)})
 }
 
 // scribble is what a child can do that was taken over by its guest: it writes
