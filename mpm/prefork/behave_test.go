@@ -115,3 +115,34 @@ func TestTheShareOfAChildIsLessByUpToATenth(t *testing.T) {
 		}
 	}
 }
+
+// A listener is shared with whoever handed it over, who may make it block; a
+// child that waited in accept would hear of nothing else.
+func TestListenersDoNotBlockInChildren(t *testing.T) {
+	s := startServer(t, nil)
+	listener := ownListener(t, s.addr)
+	if err := listener.SetBlock(); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.ask(Reload); len(r.Errors) > 0 {
+		t.Fatalf("reload: %+v", r)
+	}
+	if flags, err := unix.FcntlInt(uintptr(listener), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("the listener blocks in the new children: flags %#x, %v", flags, err)
+	}
+}
+
+// ownListener is this process's descriptor of the socket that listens on addr.
+func ownListener(t *testing.T, addr string) sys.FD {
+	t.Helper()
+	for fd := sys.FD(3); fd < 1024; fd++ {
+		if !fd.IsListener() {
+			continue
+		}
+		if local, err := fd.LocalAddr(); err == nil && local.String() == addr {
+			return fd
+		}
+	}
+	t.Fatalf("no socket listens on %s", addr)
+	return sys.None
+}

@@ -93,6 +93,9 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		if !fd.IsListener() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a listening socket", fd)
 		}
+		if err := fd.SetNonblock(); err != nil { // whoever shares it may have changed that
+			return nil, fmt.Errorf("start child: %w", err)
+		}
 		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
 	}
 	return c, nil

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
 )
 
 // soak makes the trials run at full size: `just soak`.
@@ -199,4 +201,53 @@ func (s *server) exchange() (pid int, err error) {
 		}
 	}
 	return pid, nil
+}
+
+// While a candidate takes its time, the old generation serves as ever.
+func TestASlowCandidateIsNotFelt(t *testing.T) {
+	s := startServer(t, nil)
+	l := s.startTrialLoad(4)
+	s.cfg.Pause, s.cfg.Greeting = sized(2*time.Second, 20*time.Second), "two"
+	s.write()
+	begun := time.Now()
+	r := s.ask(Reload)
+	took := time.Since(begun)
+	l.stop()
+	t.Logf("the reload took %s, %d connections, the slowest %s", took, l.made.Load(), l.slowest)
+	if len(r.Errors) > 0 || took < s.cfg.Pause {
+		t.Errorf("after %s, the reload: %+v", took, r)
+	}
+	for _, lost := range l.lost {
+		if lost.err != io.EOF { // which ends one between two messages when the old generation leaves
+			t.Errorf("a connection was lost: %v", lost.err)
+		}
+	}
+	if l.slowest > s.cfg.Pause/2 {
+		t.Errorf("a connection took %s while the candidate was at work", l.slowest)
+	}
+}
+
+// Each of two ports that are never quiet gets its share of the only child.
+func TestBusyListenersShareAChild(t *testing.T) {
+	s := startServer(t, func(c *testConfig) {
+		c.Options.Listeners = append(c.Options.Listeners, mpm.Listener{Name: "other", Address: "127.0.0.1:0", Backlog: 128})
+		c.Options.StartServers, c.Options.MinSpareServers, c.Options.MaxSpareServers, c.Options.MaxRequestWorkers = 1, 1, 2, 1
+	})
+	other := *s
+	other.addr = s.sockets[1].Address.String()
+	// The one with more clients does not get more than its turn.
+	many, few := s.startTrialLoad(16), other.startTrialLoad(2)
+	over := time.NewTimer(sized(time.Second, 10*time.Second))
+	<-over.C
+	many.stop()
+	few.stop()
+	a, b := many.made.Load(), few.made.Load()
+	t.Logf("%d connections with 16 clients, %d with 2", a, b)
+	if len(many.lost)+len(few.lost) > 0 {
+		t.Errorf("%d and %d connections were lost", len(many.lost), len(few.lost))
+	}
+	// By their number it would be 8 to 1.
+	if b == 0 || a > 4*b {
+		t.Errorf("%d connections were served on one listener and %d on the other", a, b)
+	}
 }
