@@ -9,19 +9,16 @@ import (
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
-// Tally is what a child has accepted. Each connection wakes at most one of the
+// tally is what a child has accepted. Each connection wakes at most one of the
 // children that sleep, so together they wake in vain no more often than they
 // take a connection in passing.
-type Tally struct {
-	// Served counts connections, and InPassing those of them that were there
+type tally struct {
+	// served counts connections, and inPassing those of them that were there
 	// when the child looked before it would sleep.
-	Served, InPassing uint64
-	// InVain counts wake-ups for a connection that another child had taken.
-	InVain uint64
+	served, inPassing uint64
+	// inVain counts wake-ups for a connection that another child had taken.
+	inVain uint64
 }
-
-// Tally is what the child has accepted so far.
-func (c *Child) Tally() Tally { return c.tally }
 
 // take accepts a connection, if need be in place of the reserve, after which
 // this child is to leave.

@@ -40,7 +40,7 @@ type Child struct {
 	reserve *sys.Epoll
 	short   error // that there was none then: the child is to leave
 	linger  lingering
-	tally   Tally
+	tally   tally
 	turn    int  // where the search for a ready listener starts
 	woken   bool // what await returned last had ended a wait
 	open    bool // the gate is: listeners are watched
@@ -140,7 +140,7 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	if ready != nil {
 		ready()
 	}
-	for !c.over && (share == 0 || c.tally.Served < share) {
+	for !c.over && (share == 0 || c.tally.served < share) {
 		l, err := c.await()
 		if err != nil {
 			return err
@@ -157,16 +157,16 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 				return c.short
 			}
 			if c.woken {
-				c.tally.InVain++
+				c.tally.inVain++
 			}
 			continue
 		}
 		if !c.woken {
-			c.tally.InPassing++
+			c.tally.inPassing++
 		}
 		c.board.SetState(mpm.StateReading)
-		c.tally.Served++
-		conn := &conn{fd: fd, id: c.tally.Served, child: c, listener: l.name, remote: peer}
+		c.tally.served++
+		conn := &conn{fd: fd, id: c.tally.served, child: c, listener: l.name, remote: peer}
 		h.ServeConn(ctx, conn)
 		c.board.SetState(mpm.StateClosing)
 		c.finish(conn)

@@ -112,19 +112,19 @@ func childMain() int {
 		return c.Fail(err)
 	}
 	if path, _ := c.Image.Section("tally"); len(path) > 0 {
-		return tally(string(path), c)
+		return writeTally(string(path), c)
 	}
 	return ExitOK
 }
 
-// tally adds a line to a file: what a child served, took in passing, and woke for in vain.
-func tally(path string, c *Child) int {
+// writeTally adds a line to a file: what a child served, took in passing, and woke for in vain.
+func writeTally(path string, c *Child) int {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return ExitFatal
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintln(f, c.tally.Served, c.tally.InPassing, c.tally.InVain); err != nil {
+	if _, err := fmt.Fprintln(f, c.tally.served, c.tally.inPassing, c.tally.inVain); err != nil {
 		return ExitFatal
 	}
 	return ExitOK
