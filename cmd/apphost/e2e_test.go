@@ -134,10 +134,11 @@ func startLoad(t *testing.T, s *apphosttest.Server, perSecond int) *load {
 			// A tick that came late stands for more than one.
 			for due := int(time.Since(begun).Seconds() * float64(perSecond)); n < due; n++ {
 				atOnce <- struct{}{}
+				toWeb := n%2 == 0
 				running.Go(func() {
 					defer func() { <-atOnce }()
 					begun := time.Now()
-					if n%2 == 0 {
+					if toWeb {
 						l.note(hello(web), time.Since(begun))
 					} else {
 						l.note(echo(addr, "ping"), time.Since(begun))
