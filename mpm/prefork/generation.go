@@ -19,17 +19,12 @@ type generation struct {
 	retired  bool
 
 	// Of the serving generation.
-	rate        int       // of the last maintenance cycle
+	pools       []pool    // by bucket
 	maintenance time.Time // when the next one is due
 	failures    int       // children that died young, with no long pause between
 	failed      time.Time // the last of them
 	notBefore   time.Time // no spawn until then, after failures
-	leaving     time.Time // an idle child was asked to leave; until then no other is
 	full        bool      // the limit was reported and still stands
-
-	// owed: a child died that the kernel may have woken for a connection. It
-	// wakes nobody else for that; only a new child finds it waiting.
-	owed bool
 
 	// Of a retired generation.
 	deadline time.Time // its children are ended then; zero means never
@@ -63,6 +58,7 @@ func (g *generation) release() {
 // child is the master's record of one process.
 type child struct {
 	slot       int
+	bucket     int
 	proc       process
 	generation *generation
 
@@ -81,22 +77,24 @@ type child struct {
 	status         exitStatus
 }
 
-// census counts the children of g.
-func (p *Parent) census(g *generation, now time.Time) census {
-	c := census{rate: max(g.rate, 1), leaving: now.Before(g.leaving)}
+// census counts the children of g, by bucket.
+func (p *Parent) census(g *generation, now time.Time) []census {
+	cs := make([]census, len(g.pools))
+	free := p.freeSlots()
+	for b, pool := range g.pools {
+		cs[b] = census{rate: max(pool.rate, 1), leaving: now.Before(pool.leaving), total: g.children, freeSlots: free}
+	}
 	for slot, ch := range p.slots {
-		switch {
-		case ch == nil:
-			c.freeSlots++
-		case ch.generation != g:
-		default:
-			c.total++
-			if !ch.reaped && p.idle(slot, ch) {
-				c.idle++
-			}
+		if ch == nil || ch.generation != g {
+			continue
+		}
+		c := &cs[ch.bucket]
+		c.own++
+		if !ch.reaped && p.idle(slot, ch) {
+			c.idle++
 		}
 	}
-	return c
+	return cs
 }
 
 // idle reports whether a child counts as ready for a connection. One that is
@@ -129,11 +127,19 @@ func (p *Parent) proved(ch *child, now time.Time) bool {
 
 func young(ch *child, now time.Time) bool { return now.Sub(ch.spawned) < youth }
 
-// busy counts the children of g that serve a connection.
-func (p *Parent) busy(g *generation) int {
+func (p *Parent) freeSlot() int {
+	for i, ch := range p.slots {
+		if ch == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *Parent) freeSlots() int {
 	n := 0
-	for slot, ch := range p.slots {
-		if ch != nil && ch.generation == g && ch.ready && p.sys.slotState(slot).Busy() {
+	for _, ch := range p.slots {
+		if ch == nil {
 			n++
 		}
 	}
