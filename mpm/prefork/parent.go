@@ -27,6 +27,8 @@ type Config struct {
 	// OnTerminal says that the server was started on a terminal, whose every
 	// change of size sends SIGWINCH, which asks for a graceful stop otherwise.
 	OnTerminal bool
+	// Hooks are those of the master; mpm.Hooks says which.
+	Hooks mpm.Hooks
 	// Starting, if set, is called before the first child of the first
 	// generation is spawned.
 	Starting func(*image.Image)
@@ -76,7 +78,8 @@ type Parent struct {
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
-	failed   *Result // why the start failed
+	monitor  time.Time // when to run that hook
+	failed   *Result   // why the start failed
 }
 
 func newParent(cfg Config, sys system) *Parent {
@@ -137,6 +140,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
+		p.runMonitor(now, &next)
 	}
 	next.at(p.giveUpAt)
 	return next.time
@@ -256,6 +260,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 	ch.proc.release()
 	g.children--
 	p.lament(ch)
+	p.tell(ch, mpm.ChildExited)
 	if r := p.reload; r != nil && r.next == g {
 		p.failedProof(ch)
 	} else if g == p.serving && !p.stopping {
@@ -359,6 +364,7 @@ func (p *Parent) spawn(g *generation, now time.Time) error {
 	p.byPID[proc.pid()] = ch
 	g.children++
 	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
+	p.tell(ch, mpm.ChildStarted)
 	return nil
 }
 
@@ -375,17 +381,6 @@ func (p *Parent) freeSlots() int {
 	n := 0
 	for _, ch := range p.slots {
 		if ch == nil {
-			n++
-		}
-	}
-	return n
-}
-
-// busy counts the children of g that serve a connection.
-func (p *Parent) busy(g *generation) int {
-	n := 0
-	for slot, ch := range p.slots {
-		if ch != nil && ch.generation == g && ch.ready && p.sys.slotState(slot).Busy() {
 			n++
 		}
 	}

@@ -207,6 +207,28 @@ func (s *server) ask(what Request) Result {
 	return r
 }
 
+// until looks at the server again and again until it is as it should be.
+func (s *server) until(what string, holds func(Snapshot) bool) {
+	s.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		now, err := s.master.Inspect(context.Background())
+		if err != nil {
+			s.Fatal(err)
+		}
+		if holds(now) {
+			return
+		}
+		select {
+		case <-deadline:
+			s.Fatalf("20 s and not yet: %s; it is %+v", what, now)
+		case <-tick.C:
+		}
+	}
+}
+
 func (s *server) stop() {
 	if s.ended == nil {
 		return

@@ -284,4 +284,8 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 // slotConns is for reports only; the parent decides nothing by it.
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
+func (w *simWorld) slotThreads(slot int) (ready, busy int) { return oneThread(w.states[slot]) }
+
+func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
+
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }
