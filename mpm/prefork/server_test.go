@@ -118,7 +118,7 @@ func scribble(c *Child) {
 }
 
 // greeter writes its greeting and the child's pid, then echoes until the peer
-// closes; between messages it is in keepalive.
+// closes; between messages it is in keepalive, but not after the message "hold".
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
@@ -128,8 +128,10 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 	}
 	fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
 	buf := make([]byte, 1024)
-	for {
-		c.SetState(mpm.StateKeepalive)
+	for held := false; ; {
+		if !held {
+			c.SetState(mpm.StateKeepalive)
+		}
 		n, err := c.Read(buf)
 		if err != nil {
 			return
@@ -138,6 +140,7 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 		if _, err := c.Write(buf[:n]); err != nil {
 			return
 		}
+		held = string(buf[:n]) == "hold"
 	}
 }
 

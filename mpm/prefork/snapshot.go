@@ -25,12 +25,13 @@ type Snapshot struct {
 	Generations []GenerationStatus `json:"generations"`
 	// Listeners are those of the serving generation.
 	Listeners []ListenerStatus `json:"listeners"`
-	// Idle and Busy count the children of the serving generation that wait
-	// for a connection, and that serve one.
+	// Idle and Busy count the threads of the serving generation that wait for
+	// a connection, and that serve one. In the prefork model a child has one.
 	Idle int `json:"idle"`
 	Busy int `json:"busy"`
-	// Scoreboard has a letter for each slot, see SlotStatus, and a dot for one
-	// without a child, up to max_request_workers or the last child.
+	// Scoreboard has a letter for each thread of each slot, see SlotStatus, and
+	// a dot for one without a child, up to the most children that the serving
+	// generation may have or the last child.
 	Scoreboard string `json:"scoreboard"`
 	// Slots are those with a child.
 	Slots []SlotStatus `json:"slots"`
@@ -67,6 +68,8 @@ type SlotStatus struct {
 	// finishing what it serves, I about to leave.
 	State  string `json:"state"`
 	Letter string `json:"letter"`
+	// Threads has the letter of each of its threads.
+	Threads string `json:"threads"`
 	// ChildConnections is how many connections this child has served,
 	// SlotConnections how many all children of the slot have.
 	ChildConnections uint64  `json:"child_connections"`
@@ -119,7 +122,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 			s.Spawning.Failures = g.failures
 			s.Spawning.PausedSeconds = max(0, g.notBefore.Sub(now).Seconds())
 		}
-		shown = g.options.MaxRequestWorkers
+		shown = g.options.ChildrenMax()
 	}
 	if r := p.reload; r != nil && r.next != nil {
 		s.Generations = append(s.Generations, GenerationStatus{r.next.number, "proving", r.next.children})
@@ -131,32 +134,50 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 }
 
 // snapshotSlots adds the children and the scoreboard, which has at least shown
-// letters.
+// slots.
 func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
-	letters := []byte(strings.Repeat(".", len(p.slots)))
+	empty := "."
+	if p.serving != nil {
+		empty = strings.Repeat(".", p.serving.options.Threads())
+	}
+	letters := make([]string, len(p.slots))
 	for slot, ch := range p.slots {
+		letters[slot] = empty
 		if ch == nil || ch.reaped {
 			continue
 		}
 		state := p.stateOf(ch)
-		letters[slot] = state.Letter()
+		letters[slot] = p.threadLetters(ch, state)
 		ofChild, ofSlot := p.sys.slotConns(slot)
 		s.Slots = append(s.Slots, SlotStatus{
 			Slot: slot, PID: ch.proc.pid(), Generation: ch.generation.number,
-			State: state.String(), Letter: string(state.Letter()),
+			State: state.String(), Letter: string(state.Letter()), Threads: letters[slot],
 			ChildConnections: ofChild, SlotConnections: ofSlot, AgeSeconds: now.Sub(ch.spawned).Seconds(),
 		})
-		if ch.generation == p.serving {
-			switch {
-			case state == mpm.StateReady:
-				s.Idle++
-			case state.Busy():
-				s.Busy++
-			}
+		if ch.generation == p.serving && state != mpm.StateStarting {
+			ready, busy := p.sys.slotThreads(slot)
+			s.Idle += ready
+			s.Busy += busy
 		}
 		shown = max(shown, slot+1)
 	}
-	s.Scoreboard = string(letters[:min(shown, len(letters))])
+	s.Scoreboard = strings.Join(letters[:min(shown, len(letters))], "")
+}
+
+// threadLetters are those of a child's threads. What the master knows better of
+// the child counts for those that serve nothing.
+func (p *Parent) threadLetters(ch *child, state mpm.State) string {
+	states := p.sys.slotLetters(ch.slot)
+	letters := make([]byte, len(states))
+	for i, own := range states {
+		switch {
+		case len(states) == 1, own == mpm.StateDead,
+			state == mpm.StateStarting, state == mpm.StateGraceful:
+			own = state
+		}
+		letters[i] = own.Letter()
+	}
+	return string(letters)
 }
 
 // stateOf is what a child does. That it starts, or that its generation is
