@@ -76,7 +76,9 @@ func TestOneChildServesManyConnectionsAtOnce(t *testing.T) {
 }
 
 func TestAKilledChildOfManyThreadsCostsOnlyItsOwnConnections(t *testing.T) {
-	s := startCrew(t, 3, 4, func(c *testConfig) { c.Options.StartServers = 3 })
+	s := startCrew(t, 3, 4, func(c *testConfig) {
+		c.Options.StartServers, c.Options.MaxSpareThreads = 3, 100
+	})
 	byPID := make(map[int][]net.Conn)
 	for range 12 {
 		conn, _, pid, err := s.dial()
