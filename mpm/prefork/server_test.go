@@ -70,6 +70,12 @@ func candidateMain() int {
 		c.Fail(err)
 		return 1
 	}
+	if path, ok := strings.CutPrefix(cfg.Greeting, "hooks:"); ok {
+		if err := c.Begin(candidateHooks(path)); err != nil {
+			c.Fail(err)
+			return 1
+		}
+	}
 	if cfg.Greeting == "flood" {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
@@ -93,6 +99,11 @@ func childMain() int {
 	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
+	}
+	if path, ok := strings.CutPrefix(string(greeting), "hooks:"); ok {
+		if err := takePart(c, path); err != nil {
+			return c.Fail(err)
+		}
 	}
 	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
@@ -141,6 +152,9 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 			return
 		}
 		held = string(buf[:n]) == "hold"
+		if string(buf[:n]) == "crash" {
+			panic("BUG: as the client has asked")
+		}
 	}
 }
 

@@ -20,6 +20,8 @@ type Snapshot struct {
 	// Started is when the master began, UptimeSeconds how long ago that was.
 	Started       time.Time `json:"started"`
 	UptimeSeconds float64   `json:"uptime_seconds"`
+	// Model is that of the serving generation: "prefork" or "worker".
+	Model string `json:"model"`
 	// Generations has those that have children or are about to have them,
 	// oldest first.
 	Generations []GenerationStatus `json:"generations"`
@@ -123,6 +125,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 			s.Spawning.PausedSeconds = max(0, g.notBefore.Sub(now).Seconds())
 		}
 		shown = g.options.ChildrenMax()
+		s.Model = g.options.Model.String()
 	}
 	if r := p.reload; r != nil && r.next != nil {
 		s.Generations = append(s.Generations, GenerationStatus{r.next.number, "proving", r.next.children})
@@ -147,7 +150,7 @@ func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
 			continue
 		}
 		state := p.stateOf(ch)
-		letters[slot] = p.threadLetters(ch, state)
+		letters[slot] = lettersOf(state, p.sys.slotLetters(slot))
 		ofChild, ofSlot := p.sys.slotConns(slot)
 		s.Slots = append(s.Slots, SlotStatus{
 			Slot: slot, PID: ch.proc.pid(), Generation: ch.generation.number,
@@ -164,18 +167,22 @@ func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
 	s.Scoreboard = strings.Join(letters[:min(shown, len(letters))], "")
 }
 
-// threadLetters are those of a child's threads. What the master knows better of
-// the child counts for those that serve nothing.
-func (p *Parent) threadLetters(ch *child, state mpm.State) string {
-	states := p.sys.slotLetters(ch.slot)
-	letters := make([]byte, len(states))
-	for i, own := range states {
+// lettersOf are those of a child's threads. A child of one thread is what the
+// master says it is; of a larger one that is retired only those threads are
+// left that serve.
+func lettersOf(child mpm.State, own []mpm.State) string {
+	letters := make([]byte, len(own))
+	for i, state := range own {
 		switch {
-		case len(states) == 1, own == mpm.StateDead,
-			state == mpm.StateStarting, state == mpm.StateGraceful:
-			own = state
+		case len(own) == 1, child == mpm.StateStarting:
+			state = child
+		case child != mpm.StateGraceful:
+		case state.Busy():
+			state = mpm.StateGraceful
+		default:
+			state = mpm.StateDead
 		}
-		letters[i] = own.Letter()
+		letters[i] = state.Letter()
 	}
 	return string(letters)
 }
