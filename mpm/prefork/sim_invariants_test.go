@@ -3,8 +3,6 @@ package prefork
 import (
 	"syscall"
 	"time"
-
-	"github.com/apphost/apphost/mpm"
 )
 
 // The bounds of simulated time that the checks below hold the master to. They
@@ -56,7 +54,7 @@ func (w *simWorld) checkSignal(p *simProc, sig syscall.Signal) {
 		f := p.files
 		patience := f.options.GracefulTimeout
 		if !f.over || patience == 0 || w.at-f.overAt < patience {
-			w.violated("signal %v to process %d, which is ready (busy: %v) and may serve on", sig, p.number, p.busy)
+			w.violated("signal %v to process %d, which is ready (connections: %d) and may serve on", sig, p.number, p.conns)
 		}
 	}
 }
@@ -121,7 +119,7 @@ func (w *simWorld) checkAll() {
 	if w.idle > simIdleLoops && w.wake.Before(w.now().Add(time.Microsecond)) && !w.wake.IsZero() {
 		w.violated("the master spins")
 	}
-	if p := w.parent; p.serving != nil && p.serving.children > p.serving.options.MaxRequestWorkers {
+	if p := w.parent; p.serving != nil && p.serving.children > p.serving.options.ChildrenMax() {
 		w.violated("generation %d has %d children, more than max_request_workers", p.serving.number, p.serving.children)
 	}
 }
@@ -195,12 +193,13 @@ func (w *simWorld) checkIdle() {
 			continue
 		}
 		total++
-		if !p.dead && p.ready && !p.mute && w.states[p.slot] == mpm.StateReady {
-			idle++
+		if !p.dead && p.ready && !p.mute {
+			ready, _ := w.slotThreads(p.slot)
+			idle += ready
 		}
 	}
-	if idle < g.options.MinSpareServers && total < g.options.MaxRequestWorkers && w.parent.freeSlots() > 0 {
-		w.violated("%d children of %d are idle after %s without faults, want %d", idle, total, simCalm, g.options.MinSpareServers)
+	if o := g.options; idle < o.SpareMin() && total < o.ChildrenMax() && w.parent.freeSlots() > 0 {
+		w.violated("%d threads of %d children are idle after %s without faults, want %d", idle, total, simCalm, o.SpareMin())
 	}
 }
 

@@ -34,11 +34,13 @@ type simWorld struct {
 	storm    bool    // whatever is spawned dies young
 	backlog  int     // connections that nobody has accepted
 	nextPID  int
-	live     []*simProc // not reaped
-	dead     []*simProc // to be reaped
-	unknown  int        // orphans to be reaped
-	all      []*simProc // for what holds at the end
-	states   []mpm.State
+	live     []*simProc  // not reaped
+	dead     []*simProc  // to be reaped
+	unknown  int         // orphans to be reaped
+	all      []*simProc  // for what holds at the end
+	states   []mpm.State // by slot
+	conns    []int       // likewise
+	threaded bool        // the model is worker
 	gens     []*simFiles // by number, from 1
 	options  mpm.Options // of the youngest candidate
 	limit    int
@@ -107,7 +109,8 @@ func (w *simWorld) violated(format string, args ...any) {
 // newSimWorld makes a world with a master about to start.
 func newSimWorld(rng *rand.Rand) *simWorld {
 	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, limit: 4 + rng.IntN(17)}
-	w.states = make([]mpm.State, w.limit)
+	w.states, w.conns = make([]mpm.State, w.limit), make([]int, w.limit)
+	w.threaded = *simModel == string(mpm.Worker) || *simModel == "" && rng.IntN(2) == 0
 	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
 	return w
 }
@@ -244,7 +247,7 @@ func (w *simWorld) spawn(slot int, number uint64, files generationFiles) (proces
 	}
 	p := w.newProc()
 	p.slot, p.files = slot, f
-	w.states[slot] = mpm.StateStarting
+	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	w.spawns++
 	w.scriptChild(p)
 	w.note("spawn", p, 0)
@@ -284,7 +287,16 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 // slotConns is for reports only; the parent decides nothing by it.
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
-func (w *simWorld) slotThreads(slot int) (ready, busy int) { return oneThread(w.states[slot]) }
+func (w *simWorld) slotThreads(slot int) (ready, busy int) {
+	if !w.threaded {
+		return oneThread(w.states[slot])
+	}
+	busy = w.conns[slot]
+	if ch := w.parent.slots[slot]; ch != nil && w.states[slot] == mpm.StateReady {
+		ready = max(0, ch.generation.options.Threads()-busy)
+	}
+	return ready, busy
+}
 
 func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
 
