@@ -16,6 +16,9 @@ const (
 	simSlack     = time.Second
 	// simCalm is how long after the last fault there are enough children.
 	simCalm = 45 * time.Second
+	// simStart is how long after a slot is free there is a child in it: a cycle
+	// of maintenance, the slowest start, and the doubling.
+	simStart = 12 * time.Second
 	// simIdleLoops is how many turns the master may take at one time with
 	// nothing new to see.
 	simIdleLoops = 50
@@ -155,6 +158,9 @@ func (w *simWorld) checkTable() {
 			w.violated("slot %d and the table of processes disagree on process %d", slot, ch.proc.pid())
 		}
 	}
+	if w.parent.freeSlots() == 0 {
+		w.crowded = w.active()
+	}
 	if known != len(w.parent.byPID) {
 		w.violated("%d children are in slots, %d in the table of processes", known, len(w.parent.byPID))
 	}
@@ -203,7 +209,7 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 // checkIdle holds that there are enough children after quiet times.
 func (w *simWorld) checkIdle() {
 	g := w.parent.serving
-	if g == nil {
+	if g == nil || w.active()-w.crowded < simStart {
 		return
 	}
 	idle, total := 0, 0

@@ -34,15 +34,16 @@ type simWorld struct {
 	storm    bool    // whatever is spawned dies young
 	backlog  int     // connections that nobody has accepted
 	nextPID  int
-	live     []*simProc  // not reaped
-	dead     []*simProc  // to be reaped
-	unknown  int         // orphans to be reaped
-	all      []*simProc  // for what holds at the end
-	states   []mpm.State // by slot
-	conns    []int       // likewise
-	threaded bool        // the model is worker
-	gens     []*simFiles // by number, from 1
-	options  mpm.Options // of the youngest candidate
+	live     []*simProc    // not reaped
+	dead     []*simProc    // to be reaped
+	unknown  int           // orphans to be reaped
+	all      []*simProc    // for what holds at the end
+	states   []mpm.State   // by slot
+	conns    []int         // likewise
+	threaded bool          // the model is worker
+	crowded  time.Duration // when no slot was free, the last time; in active time
+	gens     []*simFiles   // by number, from 1
+	options  mpm.Options   // of the youngest candidate
 	limit    int
 	spawns   int
 	asks     []*simAsk
