@@ -42,8 +42,7 @@ plugin = "echo"
 func TestE2EAChildOfManyThreads(t *testing.T) {
 	s := apphosttest.Start(t, crew, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	for range 3 {
-		roundTrip, hangUp := hold(t, s.Addr("echo"))
-		defer hangUp()
+		roundTrip, _ := hold(t, s.Addr("echo"))
 		if err := roundTrip(); err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 // Child is the process's own view when it runs in a child's role. It belongs
-// to one goroutine.
+// to one goroutine, but for the methods of mpm.Process.
 type Child struct {
 	Slot       int
 	Generation uint64
@@ -201,7 +201,7 @@ func (s *single) serve(share uint64) error {
 		}
 		s.served++
 		conn := &conn{child: s.Child}
-		conn.endpoint.init(fd, s.served, l.name, peer, own, s.clock)
+		conn.init(fd, s.served, l.name, peer, own, s.clock)
 		s.handler.ServeConn(s.ctx, conn)
 		own.SetState(mpm.StateClosing)
 		s.Child.finish(conn)

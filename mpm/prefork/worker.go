@@ -136,7 +136,7 @@ func (w *crew) start(listener string, fd sys.FD, peer net.Addr) {
 	w.free = w.free[:len(w.free)-1]
 	w.conns[thread] = c
 	w.mu.Unlock()
-	c.endpoint.init(fd, w.served, listener, peer, w.board.Thread(thread), w.clock)
+	c.init(fd, w.served, listener, peer, w.board.Thread(thread), w.clock)
 	w.serving.Add(1)
 	go w.run(thread, c)
 }

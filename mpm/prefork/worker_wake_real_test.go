@@ -67,7 +67,7 @@ func TestHeldThreadsHoldUpNoReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		if _, err := conn.Write([]byte("hold")); err != nil {
 			t.Fatal(err)
 		}
