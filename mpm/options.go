@@ -16,6 +16,10 @@ import (
 type Options struct {
 	// Listeners are the sockets to accept from, at least one.
 	Listeners []Listener
+	// Buckets is how many sockets each TCP address has, each with children of
+	// its own, as far as the sockets are made here; 0 counts as 1. It is fixed
+	// by the candidate, from the cores it may run on: see Buckets.
+	Buckets int `json:",omitempty"`
 
 	// Model is how children serve. It is fixed for the master's life.
 	Model Model
@@ -136,6 +140,7 @@ func (o *Options) Validate() error {
 	if len(o.Listeners) == 0 {
 		fault("listen", "there is no listener; add a [[listen]] section")
 	}
+	atLeast("listen_cores_buckets_ratio", o.Buckets, 0)
 	atLeast("start_servers", o.StartServers, 1)
 	switch {
 	case !o.Model.Known():
@@ -177,6 +182,9 @@ func (o *Options) validatePrefork(fault func(key, format string, args ...any)) {
 	if o.MaxRequestWorkers < 1 {
 		fault("max_request_workers", "must be at least 1, got %d", o.MaxRequestWorkers)
 	}
+	if o.Buckets > o.MaxRequestWorkers {
+		fault("max_request_workers", "must be at least 1 for each of the %d buckets (listen_cores_buckets_ratio), got %d", o.Buckets, o.MaxRequestWorkers)
+	}
 	if o.StartServers > o.MaxRequestWorkers {
 		fault("start_servers", "must not be more than max_request_workers (%d), got %d", o.MaxRequestWorkers, o.StartServers)
 	}
@@ -211,6 +219,10 @@ func (o *Options) validateWorker(fault func(key, format string, args ...any)) {
 		return
 	}
 	children := o.ChildrenMax()
+	if o.Buckets > children {
+		fault("max_request_workers", "must be at least threads_per_child (%d) for each of the %d buckets (listen_cores_buckets_ratio), got %d",
+			threads, o.Buckets, o.MaxRequestWorkers)
+	}
 	if o.StartServers > children {
 		fault("start_servers", "must not be more than max_request_workers by threads_per_child (%d), got %d", children, o.StartServers)
 	}

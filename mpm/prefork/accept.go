@@ -22,7 +22,7 @@ func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, erro
 		l.ready = false
 		// A listener that the next generation does without is shut down after
 		// the pipe is closed.
-		if errors.Is(err, syscall.EINVAL) && c.stopping() {
+		if errors.Is(err, syscall.EINVAL) && (c.stopping() || l.surplus) {
 			continue
 		}
 		if fatal := acceptFailure(err); fatal != nil {
@@ -62,6 +62,9 @@ func (c *Child) enter() error {
 // longer.
 func (c *Child) listen() error {
 	for _, l := range c.listeners {
+		if l.gone {
+			continue
+		}
 		if err := c.epoll.Add(l.fd, true); err != nil {
 			return err
 		}
@@ -71,6 +74,9 @@ func (c *Child) listen() error {
 
 func (c *Child) deafen() error {
 	for _, l := range c.listeners {
+		if l.gone {
+			continue
+		}
 		if err := c.epoll.Remove(l.fd); err != nil {
 			return err
 		}
@@ -138,8 +144,13 @@ func (c *Child) await() (*childListener, error) {
 func (c *Child) arrived(ev sys.Event) {
 	for i := range c.listeners {
 		if c.listeners[i].fd == ev.FD {
-			// A listener that the reload has removed is shut down.
+			// A listener that the reload has removed is shut down, and so is
+			// one that no bucket needs.
 			c.listeners[i].ready = !ev.Closed
+			if ev.Closed {
+				c.listeners[i].gone = true
+				_ = c.epoll.Remove(ev.FD) // or it would wake this child for ever
+			}
 			return
 		}
 	}

@@ -54,6 +54,10 @@ type childListener struct {
 	fd    sys.FD
 	name  string
 	ready bool
+	// surplus: a bucket's socket that gets no new clients; the master closes it
+	// when it is empty.
+	surplus bool
+	gone    bool // it was shut down, and is not watched any longer
 }
 
 // ErrSick is wrapped by errors that may go away by themselves, such as a lack
@@ -92,12 +96,8 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
 	c.clock = sys.NewClock()
-	for i, l := range c.Options.Listeners {
-		fd := inherit(fdListeners + i)
-		if !fd.IsListener() {
-			return nil, fmt.Errorf("start child: descriptor %d is not a listening socket", fd)
-		}
-		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
+	if err := c.openListeners(args); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -19,12 +19,11 @@ type generation struct {
 	retired  bool
 
 	// Of the serving generation.
-	rate        int       // of the last maintenance cycle
+	pools       []pool    // by bucket
 	maintenance time.Time // when the next one is due
 	failures    int       // children that died young, with no long pause between
 	failed      time.Time // the last of them
 	notBefore   time.Time // no spawn until then, after failures
-	leaving     time.Time // an idle child was asked to leave; until then no other is
 	full        bool      // the limit was reported and still stands
 
 	// Of a retired generation.
@@ -61,6 +60,7 @@ func (p *Parent) endGeneration(g *generation) {
 // child is the master's record of one process.
 type child struct {
 	slot       int
+	bucket     int
 	proc       process
 	generation *generation
 
@@ -79,24 +79,32 @@ type child struct {
 	status         exitStatus
 }
 
-// census counts the children of g.
-func (p *Parent) census(g *generation, now time.Time) census {
-	c := census{rate: max(g.rate, 1), leaving: now.Before(g.leaving)}
+// census counts the children of g, by bucket.
+func (p *Parent) census(g *generation, now time.Time) []census {
+	cs := make([]census, len(g.pools))
+	free, left := p.freeSlots(), 0
+	for b, pool := range g.pools {
+		cs[b] = census{rate: max(pool.rate, 1), leaving: now.Before(pool.leaving), total: g.children, freeSlots: free}
+	}
 	for slot, ch := range p.slots {
-		switch {
-		case ch == nil:
-			c.freeSlots++
-		case ch.generation != g:
-		default:
-			if !p.leaving(slot, ch) {
-				c.total++
-			}
-			if !ch.reaped {
-				c.idle += p.idle(slot, ch)
-			}
+		if ch == nil || ch.generation != g {
+			continue
+		}
+		c := &cs[ch.bucket]
+		if p.leaving(slot, ch) {
+			c.left++
+			left++
+		} else {
+			c.own++
+		}
+		if !ch.reaped {
+			c.idle += p.idle(slot, ch)
 		}
 	}
-	return c
+	for b := range cs {
+		cs[b].total -= left
+	}
+	return cs
 }
 
 // leaving reports whether a child finishes what it serves and takes no further
@@ -126,6 +134,25 @@ func (p *Parent) lives(g *generation, now time.Time) bool {
 		}
 	}
 	return false
+}
+
+func (p *Parent) freeSlot() int {
+	for i, ch := range p.slots {
+		if ch == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *Parent) freeSlots() int {
+	n := 0
+	for _, ch := range p.slots {
+		if ch == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // busy counts the connections that children of g serve.

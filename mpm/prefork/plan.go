@@ -15,10 +15,12 @@ const (
 	spawnRateMax        = 32
 )
 
-// census is what the plan needs to know of the serving generation.
+// census is what the plan needs to know of a bucket of the serving generation.
 type census struct {
 	idle      int  // threads ready for a connection, or starting; one a child with prefork
-	total     int  // all of its children, but for those with threads that are leaving
+	own       int  // all of the bucket's children, less those in left
+	left      int  // its children with threads that only finish what they serve
+	total     int  // all of the generation's children, less those in left
 	freeSlots int  // slots without a process
 	rate      int  // how many were to be spawned in the last cycle; 1 at first
 	leaving   bool // an idle child was asked to leave and has not gone yet

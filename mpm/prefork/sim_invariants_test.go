@@ -111,6 +111,7 @@ func (w *simWorld) nowServing(s Status) {
 // checkAll holds what is true after every step.
 func (w *simWorld) checkAll() {
 	w.checkTable()
+	w.checkBuckets()
 	for _, p := range w.live {
 		if p.ended && !p.killed && !p.dead && !p.candidate && w.active()-p.termed > p.files.options.KillTimeout+simSlack {
 			w.violated("process %d was told to end %s ago and is not killed", p.number, w.active()-p.termed)
@@ -209,10 +210,12 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 // checkIdle holds that there are enough children after quiet times.
 func (w *simWorld) checkIdle() {
 	g := w.parent.serving
-	if g == nil || w.active()-w.crowded < simStart {
+	if g == nil || g.full || w.active()-w.crowded < simStart { // a slot may have become free since the last look
 		return
 	}
-	idle, total := 0, 0
+	share := g.options.Share()
+	total := 0
+	idle := make([]int, g.options.BucketCount())
 	for _, p := range w.live {
 		if p.files == nil || p.files.number != g.number {
 			continue
@@ -220,11 +223,13 @@ func (w *simWorld) checkIdle() {
 		total++
 		if !p.dead && p.ready && !p.mute {
 			ready, _ := w.slotThreads(p.slot)
-			idle += ready
+			idle[p.bucket] += ready
 		}
 	}
-	if o := g.options; idle < o.SpareMin() && total < o.ChildrenMax() && w.parent.freeSlots() > 0 {
-		w.violated("%d threads of %d children are idle after %s without faults, want %d", idle, total, simCalm, o.SpareMin())
+	for b, n := range idle {
+		if n < share.SpareMin() && total < g.options.ChildrenMax() && w.parent.freeSlots() > 0 {
+			w.violated("%d threads of bucket %d are idle, of %d children in all, after %s without faults, want %d", n, b, total, simCalm, share.SpareMin())
+		}
 	}
 }
 

@@ -69,6 +69,7 @@ func (d *decoder) mpm(t *table) {
 	if t.choice("model", &model, string(mpm.Prefork), string(mpm.Worker)) && model == string(mpm.Worker) {
 		o.Model = mpm.Worker
 	}
+	d.buckets(t)
 	t.children(o)
 	t.integer("max_connections_per_child", &o.MaxConnectionsPerChild)
 	t.duration("start_timeout", &o.StartTimeout)
@@ -80,6 +81,19 @@ func (d *decoder) mpm(t *table) {
 		t.oldInteger(oldNames[i].old, oldNames[i].now, dst)
 	}
 	d.mpmTable = t
+}
+
+// buckets turns the ratio into a number for the cores there are now.
+func (d *decoder) buckets(t *table) {
+	const key = "listen_cores_buckets_ratio"
+	var ratio int
+	switch given := t.integer(key, &ratio); {
+	case !given || ratio == 0:
+	case ratio < 0:
+		t.fault(key, "must be 0, which is one bucket, or more, got %d", ratio)
+	default:
+		d.config.MPM.Buckets = mpm.Buckets(d.src.cores, ratio)
+	}
 }
 
 // oldInteger reads key under the name it had.
