@@ -61,6 +61,24 @@ type Options struct {
 	// KillTimeout is the time from asking a child to end at once to killing
 	// it.
 	KillTimeout time.Duration
+
+	// PIDFile is the absolute path of a file for the master's pid; "" is none.
+	// It is fixed for the master's life.
+	PIDFile string
+	// ErrorLog is the absolute path of the error log; "" is standard error.
+	ErrorLog string
+	// Logs are further log files.
+	Logs []Log
+	// Privileges are those of the children and candidates.
+	Privileges Privileges `json:",omitzero"`
+}
+
+// Log is a log file, which the master opens for its children.
+type Log struct {
+	// Name is what a child knows it by.
+	Name string
+	// Path is absolute.
+	Path string
 }
 
 // Listener is one socket to accept from.
@@ -77,6 +95,8 @@ type Listener struct {
 	// Mode are the permissions of a Unix socket's file; who may write to it
 	// may connect.
 	Mode fs.FileMode
+	// GID is the group of a Unix socket's file; 0 leaves the master's.
+	GID int `json:",omitempty"`
 	// Socket are the options of the socket.
 	Socket SocketOptions
 }
@@ -160,6 +180,21 @@ func (o *Options) Validate() error {
 	if o.GracefulShutdownTimeout < 0 {
 		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
 	}
+	absolute := func(key, path string) {
+		if !strings.HasPrefix(path, "/") {
+			fault(key, "must be an absolute path, got %q", path)
+		}
+	}
+	if o.PIDFile != "" {
+		absolute("pid_file", o.PIDFile)
+	}
+	if o.ErrorLog != "" {
+		absolute("error_log", o.ErrorLog)
+	}
+	for _, l := range o.Logs {
+		absolute("logs", l.Path)
+	}
+	o.Privileges.validate(fault)
 	return errors.Join(errs...)
 }
 

@@ -43,6 +43,9 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"threads_per_child", func(o *Options) { o.ThreadsPerChild = 2 }},
 		{"min_spare_threads", func(o *Options) { o.MinSpareThreads = 2 }},
 		{"max_spare_threads", func(o *Options) { o.MaxSpareThreads = 2 }},
+		{"pid_file", func(o *Options) { o.PIDFile = "pid" }},
+		{"error_log", func(o *Options) { o.ErrorLog = "logs/error" }},
+		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: ""}} }},
 	} {
 		o := good()
 		tc.spoil(o)

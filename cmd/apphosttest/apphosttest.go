@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,10 +35,14 @@ type Server struct {
 	// files, and Env is added to its environment.
 	ExtraFiles []*os.File
 	Env        []string
+	// Flags are further ones to start the master with.
+	Flags []string
 	// Terminal, if set, is the terminal to start the master on. Detached
 	// starts it on none, whatever the test runs on.
 	Terminal *os.File
 	Detached bool
+	// Attr, if set, changes how the master is started.
+	Attr func(*syscall.SysProcAttr)
 	// Shell, if set, is a script for sh that executes each command, which is
 	// "$0" "$@".
 	Shell string
@@ -159,7 +164,7 @@ func Start(t testing.TB, toml string, plugins map[string]string) *Server {
 // Start starts the server and waits until it serves.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.cmd = s.Command("-c", "config.toml")
+	s.cmd = s.Command(append(slices.Clone(s.Flags), "-c", "config.toml")...)
 	s.log = newLogReader()
 	// A pipe of our own: with one of package exec's, Wait would wait for the
 	// children too, who write to the same log and may outlive the master.
@@ -171,10 +176,13 @@ func (s *Server) Start() {
 	if s.Terminal != nil {
 		s.cmd.Stdin = s.Terminal
 	}
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	if s.Attr != nil {
+		s.Attr(s.cmd.SysProcAttr)
+	}
 	if s.Terminal != nil || s.Detached {
-		if s.cmd.SysProcAttr == nil {
-			s.cmd.SysProcAttr = new(syscall.SysProcAttr)
-		}
 		s.cmd.SysProcAttr.Setsid, s.cmd.SysProcAttr.Setctty = true, s.Terminal != nil
 	}
 	err = s.cmd.Start()

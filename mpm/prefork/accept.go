@@ -69,6 +69,9 @@ func (c *Child) listen() error {
 			return err
 		}
 	}
+	if c.pod == sys.None { // nobody else could leave
+		return nil
+	}
 	return c.epoll.Add(c.pod, true)
 }
 
@@ -80,6 +83,9 @@ func (c *Child) deafen() error {
 		if err := c.epoll.Remove(l.fd); err != nil {
 			return err
 		}
+	}
+	if c.pod == sys.None {
+		return nil
 	}
 	return c.epoll.Remove(c.pod)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -33,7 +34,9 @@ type Child struct {
 	gate       sys.FD
 	hurryPipe  sys.FD
 	report     sys.FD
+	newLogs    sys.FD
 	listeners  []childListener
+	logs       []*logs.Stream // the error log, then those of the options
 
 	epoll  *sys.Epoll // nil before Serve
 	events []sys.Event
@@ -64,8 +67,13 @@ type childListener struct {
 // of descriptors; the child exits with ExitSick.
 var ErrSick = errors.New("short of a resource")
 
+// ErrTold is wrapped by errors that the master knows already.
+var ErrTold = errors.New("the master was told")
+
 // OpenChild takes over what the master handed to this process and checks each
-// descriptor for what it should be. args and getenv are the process's own.
+// descriptor for what it should be. It gives up what is left of the master's
+// privileges before it reads anything. args and getenv are the process's own.
+// It must be called on the thread that the process began with.
 func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	if err := checkHandshake(getenv); err != nil {
 		return nil, err
@@ -83,11 +91,16 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		gate:       inherit(fdGate),
 		hurryPipe:  inherit(fdHurry),
 		report:     inherit(fdReport),
+		newLogs:    inherit(fdNewLogs),
 	}
 	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.hurryPipe, c.report} {
 		if !p.IsPipe() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
+	}
+	if err := confineChild(getenv); err != nil {
+		c.Fail(err)
+		return nil, fmt.Errorf("start child: %w: %w", ErrTold, err)
 	}
 	if c.Image, c.Options, err = openImage(inherit(fdImage)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
@@ -97,6 +110,9 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	}
 	c.clock = sys.NewClock()
 	if err := c.openListeners(args); err != nil {
+		return nil, err
+	}
+	if err := c.openLogs(); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -129,18 +145,11 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	if err := c.watch(); err != nil {
 		return fmt.Errorf("%w: %w", ErrSick, err)
 	}
-	h = c.guard(h)
-	var m model = &single{c, ctx, h}
-	if c.Options.Model.Threaded() {
-		crew, err := newCrew(ctx, c, h)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrSick, err)
-		}
-		c.crew.Store(crew)
-		m = crew
+	m, err := c.model(ctx, h)
+	if err != nil {
+		return err
 	}
-	err := c.begin(ready)
-	if err == nil {
+	if err = c.begin(ready); err == nil {
 		err = m.serve(c.share())
 	}
 	c.leave(m, err)
@@ -155,12 +164,31 @@ type model interface {
 	finish()
 }
 
-// begin tells the master that the child is ready.
-func (c *Child) begin(ready func()) error {
+// model is how this child serves.
+func (c *Child) model(ctx context.Context, h mpm.ConnHandler) (model, error) {
+	h = c.guard(h)
+	if !c.Options.Model.Threaded() {
+		return &single{c, ctx, h}, nil
+	}
+	crew, err := newCrew(ctx, c, h)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSick, err)
+	}
+	c.crew.Store(crew)
+	return crew, nil
+}
+
+// showReady shows on the scoreboard that the child can serve.
+func (c *Child) showReady() {
 	for i := range c.board.Threads() {
 		c.board.Thread(i).SetState(mpm.StateReady)
 	}
 	c.board.SetState(mpm.StateReady)
+}
+
+// begin tells the master that the child is ready.
+func (c *Child) begin(ready func()) error {
+	c.showReady()
 	if _, err := c.report.Write([]byte{reportReady}); err != nil {
 		return fmt.Errorf("report ready: %w", err)
 	}
@@ -258,8 +286,9 @@ func (c *Child) patience() time.Duration {
 
 // Prepare sets up this process for a child's or candidate's role: its name in
 // process lists, and no signals of a terminal, which are the master's to act
-// on.
+// on, or of a log that cannot be written to.
 func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE,
+		syscall.SIGXFSZ)
 }

@@ -27,8 +27,10 @@ type world struct {
 	candidates []*fakeProcess
 	files      []*fakeFiles
 
-	spawnErr, openErr error
-	served            []Status
+	spawnErr, openErr, reopenErr error
+
+	behind []int // children that still write to the old log files
+	served []Status
 }
 
 type fakeProcess struct {
@@ -168,6 +170,9 @@ func oneThread(state mpm.State) (ready, busy int) {
 func (w *world) slotConns(slot int) (child, total uint64) {
 	return uint64(slot), uint64(slot) + 10
 }
+
+func (w *world) reopenLogs() error { return w.reopenErr }
+func (w *world) oldLogs() []int    { return w.behind }
 
 // exit ends a process; the parent learns it at the next settle.
 func (w *world) exit(p *fakeProcess, status syscall.WaitStatus) {

@@ -79,6 +79,11 @@ type child struct {
 	status         exitStatus
 }
 
+// totals are for the log: how many children g has, and how many there are.
+func (p *Parent) totals(g *generation) []any {
+	return []any{"generation", g.number, "children", g.children, "children_of_all", len(p.byPID)}
+}
+
 // census counts the children of g, by bucket.
 func (p *Parent) census(g *generation, now time.Time) []census {
 	cs := make([]census, len(g.pools))

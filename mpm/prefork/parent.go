@@ -8,6 +8,7 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/logs"
 )
 
 // Config is what a Parent is made with.
@@ -21,6 +22,11 @@ type Config struct {
 	Environment []string
 	// Logger receives what the master has to say.
 	Logger *slog.Logger
+	// ErrorLog, if set, is where Logger writes to. It follows the error log of
+	// the generation that serves.
+	ErrorLog *logs.Stream
+	// Detached says that standard error is nothing to log to.
+	Detached bool
 	// Hangup, if set, says what SIGHUP asks for: Restart, which is the
 	// default, or Stop when a terminal was closed.
 	Hangup func() Request
@@ -76,7 +82,8 @@ type Parent struct {
 	started    time.Time
 	lastReload *ReloadStatus
 
-	winding  *windUp // a graceful stop
+	newLogs  *newLogs // a reopening of the log files
+	winding  *windUp  // a graceful stop
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
@@ -139,6 +146,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	p.bound(now, &next)
 	p.proceed(now, &next)
 	p.wind(now, &next)
+	p.awaitNewLogs(now, &next)
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
@@ -155,15 +163,6 @@ func (p *Parent) done(now time.Time) bool {
 		return false
 	}
 	return len(p.byPID) == 0 && (p.reload == nil || p.reload.trial == nil) || due(p.giveUpAt, now)
-}
-
-// wakeUp is the earliest of some times.
-type wakeUp struct{ time time.Time }
-
-func (w *wakeUp) at(t time.Time) {
-	if !t.IsZero() && (w.time.IsZero() || t.Before(w.time)) {
-		w.time = t
-	}
 }
 
 // enforce ends a child that is past one of its deadlines.
@@ -192,8 +191,6 @@ func (p *Parent) enforce(ch *child, now time.Time) {
 		p.end(ch, syscall.SIGKILL, now)
 	}
 }
-
-func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // end signals a child to end, and sees to it that it does.
 func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
@@ -248,7 +245,7 @@ func (p *Parent) childSaid(ch *child, ev childSaid) {
 		return
 	}
 	ch.ready, ch.startBy = true, time.Time{}
-	p.log.Debug("child is ready", "slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number)
+	p.log.Debug("child is ready", append([]any{"slot", ch.slot, "pid", ch.proc.pid()}, p.totals(ch.generation)...)...)
 }
 
 // bury removes a child that is reaped and silent.
@@ -272,7 +269,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 
 // lament logs a death, as loud as it deserves.
 func (p *Parent) lament(ch *child) {
-	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number, "status", ch.status.String()}
+	args := append([]any{"slot", ch.slot, "pid", ch.proc.pid(), "status", ch.status.String()}, p.totals(ch.generation)...)
 	switch {
 	case ch.reason != "":
 		p.log.Error("child cannot serve", append(args, "reason", ch.reason)...)
@@ -376,7 +373,7 @@ func (p *Parent) spawn(g *generation, bucket int, now time.Time) error {
 	p.slots[slot] = ch
 	p.byPID[proc.pid()] = ch
 	g.children++
-	p.log.Debug("child spawned", "slot", slot, "bucket", bucket, "pid", proc.pid(), "generation", g.number)
+	p.log.Debug("child spawned", append(append([]any{"slot", slot, "pid", proc.pid()}, p.totals(g)...), "bucket", bucket)...)
 	p.tell(ch, mpm.ChildStarted)
 	return nil
 }

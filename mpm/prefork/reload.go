@@ -1,7 +1,6 @@
 package prefork
 
 import (
-	"fmt"
 	"syscall"
 	"time"
 
@@ -68,6 +67,10 @@ func (p *Parent) request(ev requested, now time.Time) {
 			p.stopped = append(p.stopped, ev.reply)
 		}
 		p.gracefulStop(now)
+		return
+	}
+	if ev.what == ReopenLogs {
+		p.reopenLogs(ev.reply, now)
 		return
 	}
 	if p.stopping || p.winding != nil {
@@ -179,24 +182,9 @@ func (p *Parent) judge(r *reload, now time.Time) {
 
 // open makes the next generation and spawns its children.
 func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []string, now time.Time) error {
-	if p.slots == nil {
-		p.slots = make([]*child, o.ServerLimit)
-	}
-	if o.ServerLimit != len(p.slots) {
-		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
-	}
-	if s := p.serving; s != nil && o.Model.Threaded() != s.options.Model.Threaded() {
-		return fmt.Errorf("mpm.model: it cannot change while the server runs (from %q to %q); stop and start the server", s.options.Model, o.Model)
-	}
-	free := p.freeSlots()
-	if free == 0 {
-		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))
-	}
-	if buckets := o.BucketCount(); free < buckets {
-		return fmt.Errorf("only %d of %d slots (mpm.server_limit) are free; a reload needs one for each of %d buckets (mpm.listen_cores_buckets_ratio)", free, len(p.slots), buckets)
-	}
-	if err := run(p.cfg.Hooks.OpenLogs, o); err != nil {
-		return fmt.Errorf("open logs: %w", err)
+	free, err := p.admit(o)
+	if err != nil {
+		return err
 	}
 	files, err := p.sys.openGeneration(img, o)
 	if err != nil {
@@ -351,6 +339,7 @@ func (p *Parent) fail(faults []string, now time.Time) {
 // retire makes every child of g leave once it is idle.
 func (p *Parent) retire(g *generation, now time.Time) {
 	g.retired = true
+	p.log.Debug("generation is to leave", p.totals(g)...)
 	g.files.retire()
 	if g.options.GracefulTimeout > 0 {
 		g.deadline = now.Add(g.options.GracefulTimeout)

@@ -84,6 +84,11 @@ func TestABadReloadChangesNothing(t *testing.T) {
 			w.options.ServerLimit = 99
 			w.candidateDone()
 		},
+		"user changed": func(w *world) {
+			w.options.Privileges.Identity = &mpm.Identity{UID: 1, GID: 1}
+			w.candidateDone()
+			w.options.Privileges.Identity = nil
+		},
 		"no child can be spawned": func(w *world) {
 			w.spawnErr = errFake
 			w.candidateDone()

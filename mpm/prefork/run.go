@@ -71,7 +71,7 @@ func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 }
 
 // Run starts the server and serves until it is stopped. It owns the process's
-// children and the signals TERM, INT, QUIT, WINCH, HUP, USR1, CHLD and PIPE while it runs,
+// children and the signals TERM, INT, QUIT, WINCH, HUP, USR1, CHLD, PIPE and XFSZ while it runs,
 // so it is called once, and nothing else in the process may start or wait for
 // processes.
 //

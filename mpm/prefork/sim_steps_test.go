@@ -135,6 +135,8 @@ func (w *simWorld) stimulate() {
 		w.ask(Restart)
 	case n == 16 && w.rng.IntN(10) == 0:
 		w.ask(Stop)
+	case n == 17:
+		w.ask(ReopenLogs)
 	case n < 20:
 		w.unknown++
 		w.chld = true
@@ -178,7 +180,7 @@ type simAsk struct {
 }
 
 func (w *simWorld) ask(what Request) {
-	w.note([...]string{Reload: "asks: reload", Restart: "asks: restart", Stop: "asks: stop"}[what], nil, 0)
+	w.note([...]string{Reload: "asks: reload", Restart: "asks: restart", Stop: "asks: stop", ReopenLogs: "asks: reopen logs"}[what], nil, 0)
 	a := &simAsk{what: what, at: w.active(), reply: make(chan Result, 2)} // room for an answer too many
 	w.asks = append(w.asks, a)
 	if what == Restart {

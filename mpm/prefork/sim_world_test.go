@@ -58,6 +58,9 @@ type simWorld struct {
 	notes   [50]simNote
 	noted   int
 	problem string
+
+	reopened    time.Duration // when the log files were
+	newLogsTime time.Duration // how long children take to follow
 }
 
 var simEpoch = time.Unix(1_000_000, 0)
@@ -115,6 +118,7 @@ func newSimWorld(rng *rand.Rand) *simWorld {
 	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17)}
 	w.states, w.conns = make([]mpm.State, w.limit), make([]int, w.limit)
 	w.threaded = *simModel == string(mpm.Worker) || *simModel == "" && rng.IntN(2) == 0
+	w.newLogsTime = time.Duration(rng.IntN(10)) * time.Millisecond
 	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
 	return w
 }
@@ -306,3 +310,22 @@ func (w *simWorld) slotThreads(slot int) (ready, busy int) {
 func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
 
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }
+
+func (w *simWorld) reopenLogs() error {
+	if w.chance(w.faults.noOpen) {
+		return errFake
+	}
+	w.reopened = w.at
+	return nil
+}
+
+// oldLogs are the children that were there at the reopening and do nothing, for
+// as long as they live, and for a moment all of them.
+func (w *simWorld) oldLogs() (pids []int) {
+	for _, p := range w.live {
+		if !p.candidate && !p.reaped && (p.hung || w.at < w.reopened+w.newLogsTime) {
+			pids = append(pids, p.number)
+		}
+	}
+	return pids
+}

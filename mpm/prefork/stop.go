@@ -32,6 +32,7 @@ func (p *Parent) stop(now time.Time) {
 		p.cfg.Stopping(longest + unkillable)
 	}
 	p.cancelReload(now)
+	p.answerNewLogs(p.stoppingResult())
 }
 
 // cancelReload ends the reload under way and the one that waits.

@@ -31,6 +31,11 @@ type system interface {
 	// slotConns is how many connections, by the scoreboard, the child in a
 	// slot has served, and all children of the slot.
 	slotConns(slot int) (child, total uint64)
+	// reopenLogs opens all log files anew, or none, and tells the children.
+	reopenLogs() error
+	// oldLogs are the pids of the children that may still write to files of
+	// before.
+	oldLogs() []int
 }
 
 // process is one that the master started.
@@ -133,6 +138,9 @@ const (
 	// taken, those that wait to be accepted and those that are served are
 	// served to their end. A Stop meanwhile ends it at once.
 	GracefulStop
+	// ReopenLogs opens the log files anew by their names. It is answered when
+	// no process writes to those of before any longer.
+	ReopenLogs
 )
 
 // Result is the answer to a Request.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
 )
 
 // OutliveParent undoes Command.DieWithParent, in the process itself, on the
@@ -56,6 +58,13 @@ type Command struct {
 	// the thread that starts the process, and Go's threads last as long as
 	// the program. See PR_SET_PDEATHSIG in prctl(2).
 	DieWithParent bool
+	// Dir is the process's working folder; "" is ours.
+	Dir string
+	// NewSession takes the process off our terminal. See setsid(2).
+	NewSession bool
+	// Identity, if set, is who the process runs as from its first instruction
+	// on. See Confine for what is left to do then.
+	Identity *mpm.Identity
 }
 
 // Process is a started process. PIDFD refers to it, and never to another
@@ -73,14 +82,25 @@ func Start(c Command) (Process, error) {
 		files[i] = uintptr(f)
 	}
 	pidfd := -1
-	attr := &syscall.ProcAttr{Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+	attr := &syscall.ProcAttr{
+		Env: c.Env, Files: files, Dir: c.Dir,
+		Sys: &syscall.SysProcAttr{PidFD: &pidfd, Setsid: c.NewSession},
+	}
 	if c.DieWithParent {
 		attr.Sys.Pdeathsig = syscall.SIGKILL
 	}
+	if c.Identity != nil {
+		attr.Sys.Credential = credential(c.Identity)
+	}
 
-	// Timer slack belongs to a thread and is inherited from it.
+	// These belong to a thread and are inherited from it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	restore, err := giveNoPrivileges()
+	if err != nil {
+		return Process{}, fmt.Errorf("start process: %w", err)
+	}
+	defer restore()
 	if c.TimerSlack > 0 {
 		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(c.TimerSlack), 0, 0, 0); err == nil {
 			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
@@ -88,7 +108,7 @@ func Start(c Command) (Process, error) {
 	}
 	pid, err := syscall.ForkExec(Self, c.Args, attr)
 	if err != nil {
-		return Process{}, fmt.Errorf("start process: %w", err)
+		return Process{}, explainStart(err, c.Identity)
 	}
 	return Process{PID: pid, PIDFD: FD(pidfd)}, nil
 }

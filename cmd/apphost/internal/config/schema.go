@@ -54,6 +54,9 @@ func (d *decoder) log(t *table) {
 		d.config.Log.Level = levels[level]
 	}
 	t.choice("format", &d.config.Log.Format, "auto", "text", "json")
+	if t.text("file", &d.config.MPM.ErrorLog) && d.config.MPM.ErrorLog != "" {
+		d.config.MPM.ErrorLog = d.resolve(d.config.MPM.ErrorLog)
+	}
 }
 
 // oldNames are httpd's before 2.4, still in many hands.
@@ -77,6 +80,10 @@ func (d *decoder) mpm(t *table) {
 	t.duration("graceful_timeout", &o.GracefulTimeout)
 	t.duration("graceful_shutdown_timeout", &o.GracefulShutdownTimeout)
 	t.duration("kill_timeout", &o.KillTimeout)
+	if t.text("pid_file", &o.PIDFile) && o.PIDFile != "" {
+		o.PIDFile = d.resolve(o.PIDFile)
+	}
+	d.privileges(t)
 	for i, dst := range []*int{&o.MaxRequestWorkers, &o.MaxConnectionsPerChild} {
 		t.oldInteger(oldNames[i].old, oldNames[i].now, dst)
 	}

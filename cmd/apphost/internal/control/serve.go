@@ -36,7 +36,7 @@ func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Verb) any) 
 	switch err := json.Unmarshal(lines.Bytes(), &r); {
 	case err != nil:
 		answer = failure{[]string{"the request is not understood: " + err.Error()}}
-	case r.Verb == Reload, r.Verb == Stop, r.Verb == GracefulStop, r.Verb == Status:
+	case r.Verb.known():
 		_ = conn.SetDeadline(time.Time{})
 		answer = do(s.ctx, r.Verb)
 		_ = conn.SetDeadline(time.Now().Add(connectTimeout))
