@@ -52,9 +52,17 @@ type Options struct {
 	StartTimeout time.Duration
 	// CandidateTimeout bounds each step of trying out a new generation.
 	CandidateTimeout time.Duration
-	// GracefulTimeout bounds how long a child that a reload retired may go on
+	// GracefulRestartTimeout bounds how long a child that a reload retired may go on
 	// with what it serves; 0 means without bound.
-	GracefulTimeout time.Duration
+	GracefulRestartTimeout time.Duration
+	// MaxOldGenerations bounds the retired generations that still serve: when
+	// a reload leaves more, the oldest are ended. 0 means without bound.
+	MaxOldGenerations int
+	// ProveTime is how long a generation that a reload brought into service is
+	// on probation. When ProveDeaths of its children have died badly in that
+	// time, what served before it serves again. 0 of either means never.
+	ProveTime   time.Duration
+	ProveDeaths int
 	// GracefulShutdownTimeout bounds a graceful stop, after which it goes on as
 	// a stop at once; 0 means without bound.
 	GracefulShutdownTimeout time.Duration
@@ -171,11 +179,16 @@ func (o *Options) Validate() error {
 		o.validatePrefork(fault)
 	}
 	atLeast("max_connections_per_child", o.MaxConnectionsPerChild, 0)
+	atLeast("max_old_generations", o.MaxOldGenerations, 0)
+	atLeast("prove_deaths", o.ProveDeaths, 0)
+	if o.ProveTime < 0 {
+		fault("prove_time", "must not be negative, got %s", o.ProveTime)
+	}
 	positive("start_timeout", o.StartTimeout)
 	positive("candidate_timeout", o.CandidateTimeout)
 	positive("kill_timeout", o.KillTimeout)
-	if o.GracefulTimeout < 0 {
-		fault("graceful_timeout", "must not be negative, got %s", o.GracefulTimeout)
+	if o.GracefulRestartTimeout < 0 {
+		fault("graceful_restart_timeout", "must not be negative, got %s", o.GracefulRestartTimeout)
 	}
 	if o.GracefulShutdownTimeout < 0 {
 		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)

@@ -149,7 +149,10 @@ func reloadCommand(configPath *string, stdout io.Writer) *cobra.Command {
 		Long: `reload asks the server that was started with the same configuration file to
 try out the configuration and plugins as they are now. It returns when the
 new generation serves every new connection (exit status 0), or prints why
-it cannot (exit status 1); then the server goes on as before.`,
+it cannot (exit status 1); then the server goes on as before.
+
+If children of the new generation die soon after that (mpm.prove_deaths), what
+served before serves again, which the log and 'apphost status' tell.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := namedConfig(*configPath)

@@ -68,6 +68,7 @@ func runMaster(run masterRun) error {
 			}
 		},
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
+		Spawning: manager.spawning,
 	})
 	go server.Serve((&requests{master: master, configPath: run.configPath, ready: ready}).do)
 	err = master.Run()
@@ -160,6 +161,9 @@ func announce(log *slog.Logger, s prefork.Status) {
 		}
 	}
 	args := []any{"generation", s.Generation, "children", s.Children, "pid", os.Getpid()}
+	if s.RollBack != nil {
+		args = append(args, "as_generation", s.RollBack.To)
+	}
 	if s.Buckets > 1 {
 		args = append(args, "buckets", s.Buckets)
 	}

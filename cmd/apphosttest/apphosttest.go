@@ -108,7 +108,7 @@ func (s *Server) Unprivileged() {
 			if err != nil {
 				return err
 			}
-			return os.Chown(path, nobodyID, nobodyID)
+			return os.Chown(path, NobodyID, NobodyID)
 		})
 		if err != nil {
 			s.t.Fatal(err)
@@ -116,8 +116,8 @@ func (s *Server) Unprivileged() {
 	}
 }
 
-// nobodyID is the user and group that own nothing.
-const nobodyID = 65534
+// NobodyID is the user and group that own nothing; see Unprivileged.
+const NobodyID = 65534
 
 // Plugin puts a .wasm file into the plugin folder under a name.
 func (s *Server) Plugin(name, path string) {
@@ -147,7 +147,7 @@ func (s *Server) Write(name string, data []byte) {
 		s.t.Fatal(err)
 	}
 	if s.nobody {
-		if err := os.Chown(path, nobodyID, nobodyID); err != nil {
+		if err := os.Chown(path, NobodyID, NobodyID); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -286,7 +286,7 @@ func (s *Server) Command(args ...string) *exec.Cmd {
 	cmd.Dir, cmd.ExtraFiles = s.Dir, s.ExtraFiles
 	cmd.Env = append(append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0"), s.Env...)
 	if s.nobody {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: NobodyID, Gid: NobodyID}}
 	}
 	return cmd
 }

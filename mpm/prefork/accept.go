@@ -12,12 +12,16 @@ import (
 
 // accept takes a connection from l, or else from the next listener that woke
 // this child: the kernel may have woken nobody else for it. l is nil when all
-// have gone to others.
+// have gone to others, or the child is short of something; see starve.
 func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, error) {
 	for ; l != nil; l = c.nextListener() {
 		fd, peer, err := l.fd.Accept()
 		if err == nil {
+			c.starved = time.Time{}
 			return l, fd, peer, nil
+		}
+		if lacks(err) {
+			return nil, sys.None, nil, c.starve(l, err, time.Now())
 		}
 		l.ready = false
 		// A listener that the next generation does without is shut down after
@@ -135,8 +139,11 @@ func (c *Child) await() (*childListener, error) {
 		if l := c.nextListener(); l != nil {
 			return l, nil
 		}
-		if c.over || (picked && c.takePodByte()) {
+		if c.over || (picked && c.takePodByte() == podLeave) {
 			return nil, nil
+		}
+		if l := c.nextListener(); l != nil {
+			return l, nil // the byte said so
 		}
 		if gate && !c.open {
 			if err := c.enter(); err != nil {
@@ -176,12 +183,19 @@ func (c *Child) nextListener() *childListener {
 	return nil
 }
 
-// takePodByte reports whether this child, and no other, got the byte that
-// makes one leave.
-func (c *Child) takePodByte() bool {
+// takePodByte takes the byte in the pod, if this child and no other got it. One
+// that says to look makes each listener count as ready.
+func (c *Child) takePodByte() byte {
 	var b [1]byte
-	n, err := c.pod.Read(b[:])
-	return n == 1 && err == nil
+	if n, err := c.pod.Read(b[:]); n != 1 || err != nil {
+		return 0
+	}
+	if b[0] == podLook {
+		for i := range c.listeners {
+			c.listeners[i].ready = !c.listeners[i].gone
+		}
+	}
+	return b[0]
 }
 
 // acceptFailure decides whether a failed accept ends the child. What concerns

@@ -25,7 +25,7 @@ func (p *Parent) admit(o *mpm.Options) (free int, err error) {
 	}
 	free = p.freeSlots()
 	if free == 0 {
-		return 0, fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))
+		return 0, fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_restart_timeout", len(p.slots))
 	}
 	if buckets := o.BucketCount(); free < buckets {
 		return 0, fmt.Errorf("only %d of %d slots (mpm.server_limit) are free; a reload needs one for each of %d buckets (mpm.listen_cores_buckets_ratio)", free, len(p.slots), buckets)

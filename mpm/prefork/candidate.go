@@ -173,7 +173,7 @@ type trial struct {
 	errors, warnings, notes []string
 	steps                   int  // and changes of the timeout
 	late                    bool // it was found overdue once
-	killed                  bool // for being overdue
+	killed, lateKill        bool // for being overdue; and its end was found overdue once
 
 	done, closed, exited bool
 	status               string // how it ended, when not with done
@@ -231,6 +231,9 @@ func (t *trial) overdue(now time.Time) bool {
 		return false
 	case t.exited:
 		t.closed = true // whoever holds its report pipe, it is not the candidate
+		return false
+	case t.killed && !t.lateKill:
+		t.lateKill, t.deadline = true, now.Add(lateness) // as below: that it has ended is on its way
 		return false
 	case t.killed:
 		t.exited, t.closed = true, true // and is left to itself

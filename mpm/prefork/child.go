@@ -45,6 +45,8 @@ type Child struct {
 	turn   int  // where the search for a ready listener starts
 	open   bool // the gate is: listeners are watched
 	over   bool // the generation or the master is gone: leave after this
+	// starved is since when it could not accept for want of something.
+	starved time.Time
 
 	hooks   mpm.Hooks
 	crashed sync.Once

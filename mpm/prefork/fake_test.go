@@ -1,8 +1,11 @@
 package prefork
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,8 +32,11 @@ type world struct {
 
 	spawnErr, openErr, reopenErr error
 
-	behind []int // children that still write to the old log files
-	served []Status
+	behind   []int // children that still write to the old log files
+	served   []Status
+	failures []Result
+	spawning []SpawnStatus
+	log      bytes.Buffer
 }
 
 type fakeProcess struct {
@@ -65,8 +71,10 @@ func (p *fakeProcess) result() (*image.Image, *mpm.Options, error) {
 }
 
 type fakeFiles struct {
+	image      *image.Image
 	opened     bool
 	retiredOne int
+	looks      int
 	retiredIn  []int // buckets
 	swept      int
 	drained    bool
@@ -82,6 +90,7 @@ func (f *fakeFiles) retireOne(b int) error {
 	f.retiredIn = append(f.retiredIn, b)
 	return nil
 }
+func (f *fakeFiles) lookAgain(int)          { f.looks++ }
 func (f *fakeFiles) sweep(time.Time) error  { f.swept++; return nil }
 func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
@@ -98,8 +107,11 @@ func newWorld(t *testing.T) *world {
 		},
 	}
 	w.parent = newParent(Config{
-		Logger:  slog.New(slog.DiscardHandler),
-		Serving: func(s Status) { w.served = append(w.served, s) },
+		Logger:   slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Failed:   func(r Result) { w.failures = append(w.failures, r) },
+		Spawning: func(_ uint64, s SpawnStatus) { w.spawning = append(w.spawning, s) },
+		Serving:  func(s Status) { w.served = append(w.served, s) },
+		Jitter:   func() float64 { return 0 },
 	}, w)
 	return w
 }
@@ -110,11 +122,11 @@ func (w *world) startCandidate() (candidate, error) {
 	return p, nil
 }
 
-func (w *world) openGeneration(*image.Image, *mpm.Options) (generationFiles, error) {
+func (w *world) openGeneration(img *image.Image, _ *mpm.Options) (generationFiles, error) {
 	if w.openErr != nil {
 		return nil, w.openErr
 	}
-	f := new(fakeFiles)
+	f := &fakeFiles{image: img}
 	w.files = append(w.files, f)
 	return f, nil
 }
@@ -261,6 +273,17 @@ func (w *world) drainIdle(gen uint64) {
 		}
 	}
 	w.settle()
+}
+
+// said counts the lines of the log with all of these words.
+func (w *world) said(words ...string) int {
+	n := 0
+	for line := range strings.Lines(w.log.String()) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			n++
+		}
+	}
+	return n
 }
 
 func answered(reply <-chan Result) (Result, bool) {

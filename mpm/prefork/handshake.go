@@ -28,7 +28,7 @@ const (
 	fdLog        = 2  // standard error: the log
 	fdImage      = 3  // memfd, sealed: what the generation runs from
 	fdSlot       = 4  // memfd: the child's page of the scoreboard
-	fdPod        = 5  // pipe, read: one byte retires one idle child
+	fdPod        = 5  // pipe, read: one byte is for one idle child
 	fdGeneration = 6  // pipe, read: closed when the generation is over
 	fdLifeline   = 7  // pipe, read: closed when the master is gone
 	fdGate       = 8  // pipe, read: closed when the generation may accept
@@ -51,6 +51,12 @@ const fdDetachedReady = 3
 const (
 	reportReady = 'R' // it can accept connections
 	reportFail  = 'F' // it cannot serve; the reason follows
+)
+
+// What the master writes to the pod; each byte is for one idle child.
+const (
+	podLeave = '!'
+	podLook  = '?' // whether a connection waits: the child that was woken for it has died
 )
 
 // reportBytesMax bounds what the master listens to.

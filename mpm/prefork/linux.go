@@ -347,10 +347,14 @@ func (g *linuxGeneration) open() {
 }
 
 func (g *linuxGeneration) retireOne(bucket int) error {
-	if _, err := g.pods[bucket].w.Write([]byte{'!'}); err != nil {
+	if _, err := g.pods[bucket].w.Write([]byte{podLeave}); err != nil {
 		return fmt.Errorf("write to pod: %w", err)
 	}
 	return nil
+}
+
+func (g *linuxGeneration) lookAgain(bucket int) {
+	_, _ = g.pods[bucket].w.Write([]byte{podLook}) // if it is full, there is enough to wake everybody
 }
 
 func (g *linuxGeneration) drain() error {

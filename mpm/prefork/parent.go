@@ -3,6 +3,7 @@ package prefork
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -45,6 +46,13 @@ type Config struct {
 	// Failed, if set, is called when a reload has failed, and the generation of
 	// before serves on.
 	Failed func(Result)
+	// Spawning, if set, is called when children of a serving generation begin
+	// to die young, so that new ones are spawned slowly, and when they live
+	// again.
+	Spawning func(generation uint64, s SpawnStatus)
+	// Jitter gives a number from 0 to below 1, at random unless set otherwise,
+	// by which pauses differ.
+	Jitter func() float64
 	// Stopping, if set, is called when a server that serves begins to stop,
 	// with how long that may take; 0 is without bound.
 	Stopping func(within time.Duration)
@@ -57,6 +65,9 @@ type Status struct {
 	Sockets    []Socket
 	Notes      []string
 	Warnings   []string
+	// RollBack is set when an earlier generation serves again, under this
+	// number, because the one between did not prove itself.
+	RollBack *RollBack
 	// Children is how many it has, Older how many of older generations still
 	// serve a connection each.
 	Children, Older int
@@ -76,8 +87,10 @@ type Parent struct {
 	retired []*generation  // oldest first
 	number  uint64         // of the youngest generation, serving or not
 
-	reload *reload // the one under way
-	queued *reload // the one that follows it
+	reload    *reload    // the one under way
+	queued    *reload    // the one that follows it
+	probation *probation // of the serving generation, until it has proved itself
+	limits    limits
 
 	started    time.Time
 	lastReload *ReloadStatus
@@ -92,6 +105,9 @@ type Parent struct {
 }
 
 func newParent(cfg Config, sys system) *Parent {
+	if cfg.Jitter == nil {
+		cfg.Jitter = rand.Float64
+	}
 	return &Parent{cfg: cfg, sys: sys, log: cfg.Logger, byPID: make(map[int]*child)}
 }
 
@@ -138,12 +154,10 @@ func (p *Parent) advance(now time.Time) time.Time {
 	for _, ch := range p.slots {
 		if ch != nil {
 			p.enforce(ch, now)
-			next.at(ch.startBy)
-			next.at(ch.killAt)
-			next.at(ch.closeBy)
 		}
 	}
 	p.bound(now, &next)
+	p.probate(now, &next)
 	p.proceed(now, &next)
 	p.wind(now, &next)
 	p.awaitNewLogs(now, &next)
@@ -151,6 +165,13 @@ func (p *Parent) advance(now time.Time) time.Time {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
 		p.runMonitor(now, &next)
+	}
+	for _, ch := range p.slots { // at last: all of the above may end children
+		if ch != nil {
+			next.at(ch.startBy)
+			next.at(ch.killAt)
+			next.at(ch.closeBy)
+		}
 	}
 	next.at(p.giveUpAt)
 	return next.time
@@ -264,6 +285,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 		p.failedProof(ch)
 	} else if g == p.serving && !p.stopping {
 		p.replace(ch, now)
+		p.blame(ch, now)
 	}
 }
 
@@ -280,36 +302,6 @@ func (p *Parent) lament(ch *child) {
 	}
 }
 
-// replace sees to it that a dead child of the serving generation is made up
-// for: at once, unless children keep dying young.
-func (p *Parent) replace(ch *child, now time.Time) {
-	g := ch.generation
-	g.maintenance = now
-	if ch.status.clean() && ch.ready {
-		g.pools[ch.bucket].leaving = time.Time{}
-		return
-	}
-	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
-	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
-		return
-	}
-	p.slowDown(g, now)
-	if g.failures == 3 {
-		p.log.Warn("children die young; spawning more and more slowly until they live", "generation", g.number)
-	}
-}
-
-// slowDown notes a failure of g, and puts off its next spawn.
-func (p *Parent) slowDown(g *generation, now time.Time) {
-	if now.Sub(g.failed) > calm+backoff(g.failures) {
-		g.failures = 0
-	}
-	g.failures++
-	g.failed = now
-	g.singly()
-	g.notBefore = now.Add(backoff(g.failures))
-}
-
 // maintain keeps the number of idle children in bounds.
 func (p *Parent) maintain(g *generation, now time.Time) {
 	if now.Before(g.maintenance) {
@@ -322,12 +314,14 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 	if err := g.files.sweep(now); err != nil {
 		p.log.Error("cannot close what no bucket needs", "err", err)
 	}
-	failing := g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures)
+	p.recovered(g, now)
+	failing := g.failures > 2 && g.troubled(now)
 	most := len(p.slots)
 	if failing {
 		most = 1
 	}
-	d, pools := planAll(p.census(g, now), most, g.options)
+	cs := p.census(g, now)
+	d, pools := planAll(cs, most, g.options)
 	g.maintenance = now.Add(d.next)
 	for b := range g.pools {
 		g.pools[b].rate = pools[b].rate
@@ -338,11 +332,7 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 			g.notBefore = now.Add(youth) // this one has to show first that it can live
 		}
 	}
-	if d.full && !g.full {
-		p.log.Warn("every child is busy and no more may be started; raise mpm.max_request_workers (and mpm.server_limit) if the machine can bear it",
-			"max_request_workers", g.options.MaxRequestWorkers, "server_limit", g.options.ServerLimit)
-	}
-	g.full = d.full
+	p.noteLimit(g, limitOf(cs, d.full, g.options), now)
 	if d.retire >= 0 {
 		if err := g.files.retireOne(d.retire); err != nil {
 			p.log.Error("cannot retire an idle child", "err", err)
@@ -351,9 +341,7 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 	}
 	for _, bucket := range d.spawn {
 		if err := p.spawn(g, bucket, now); err != nil {
-			p.log.Error("cannot spawn child", "generation", g.number, "err", err)
-			p.slowDown(g, now)
-			g.notBefore = now.Add(max(backoff(g.failures), time.Second))
+			p.spawnFailed(g, err, now)
 			return
 		}
 	}

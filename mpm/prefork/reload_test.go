@@ -304,7 +304,7 @@ func TestRestartEndsWhatOlderGenerationsServe(t *testing.T) {
 
 func TestARetiredChildIsEndedAtItsDeadline(t *testing.T) {
 	w := newWorld(t)
-	w.options.GracefulTimeout = time.Minute
+	w.options.GracefulRestartTimeout = time.Minute
 	w.start()
 	busy := w.children(1)[0]
 	w.states[busy.slot], busy.deaf = mpm.StateWriting, true

@@ -107,6 +107,9 @@ func childMain() int {
 	if string(greeting) == "hostile" {
 		go scribble(c)
 	}
+	if short, ok := shortages[string(greeting)]; ok {
+		short()
+	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
@@ -151,8 +154,20 @@ func scribble(c *Child) {
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "brief" { // leaves the client to itself
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		return
+	}
+	if g == "mayfly" {
+		os.Exit(2)
+	}
 	if g == "selfie" {
 		fmt.Fprintln(c, portrait())
+		return
+	}
+	if strings.HasPrefix(string(g), "hold") { // serves until the client goes, told to leave or not
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		_, _ = io.Copy(io.Discard, c)
 		return
 	}
 	if g == "lecture" { // says a lot, and does not listen
@@ -248,28 +263,6 @@ func (s *server) ask(what Request) Result {
 		s.Fatal(err)
 	}
 	return r
-}
-
-// until looks at the server again and again until it is as it should be.
-func (s *server) until(what string, holds func(Snapshot) bool) {
-	s.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		now, err := s.master.Inspect(context.Background())
-		if err != nil {
-			s.Fatal(err)
-		}
-		if holds(now) {
-			return
-		}
-		select {
-		case <-deadline:
-			s.Fatalf("20 s and not yet: %s; it is %+v", what, now)
-		case <-tick.C:
-		}
-	}
 }
 
 func (s *server) stop() {

@@ -54,6 +54,11 @@ type simWorld struct {
 	unkilled bool // some process does not end by SIGKILL
 	youngest uint64
 	answers  int
+	drained  bool          // no new connections
+	emptyAt  time.Duration // since when a graceful stop has no children, in active time
+	leaky    bool          // they could not be kept out
+	backs    int           // how often an earlier generation came back
+	prints   map[*blueprint]bool
 
 	notes   [50]simNote
 	noted   int
@@ -115,11 +120,14 @@ func (w *simWorld) violated(format string, args ...any) {
 
 // newSimWorld makes a world with a master about to start.
 func newSimWorld(rng *rand.Rand) *simWorld {
-	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17)}
+	w := &simWorld{
+		rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17),
+		prints: make(map[*blueprint]bool),
+	}
 	w.states, w.conns = make([]mpm.State, w.limit), make([]int, w.limit)
 	w.threaded = *simModel == string(mpm.Worker) || *simModel == "" && rng.IntN(2) == 0
 	w.newLogsTime = time.Duration(rng.IntN(10)) * time.Millisecond
-	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
+	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing, Jitter: rng.Float64}, w)
 	return w
 }
 
@@ -147,6 +155,7 @@ const (
 	actTake                    // some idle child takes a byte from its bucket's pod
 	actCandidate               // a candidate goes on
 	actClose                   // a process closes its report, alive
+	actHandshake               // a connection arrives that was on its way
 )
 
 type simQueue []simItem
@@ -235,12 +244,12 @@ func (w *simWorld) startCandidate() (candidate, error) {
 	return simCandidate{p}, nil
 }
 
-func (w *simWorld) openGeneration(_ *image.Image, o *mpm.Options) (generationFiles, error) {
+func (w *simWorld) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
 	if w.chance(w.faults.noOpen) {
 		w.note("generation is not opened", nil, 0)
 		return nil, errFake
 	}
-	f := &simFiles{w: w, number: uint64(len(w.gens) + 1), options: o}
+	f := &simFiles{w: w, number: uint64(len(w.gens) + 1), options: o, image: img}
 	w.gens = append(w.gens, f)
 	w.note("generation", nil, int(f.number))
 	return f, nil
@@ -289,6 +298,9 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 		}
 	}
 	p.reaped = true
+	if f := p.files; f != nil && f.opened && (p.status != 0 || !p.ready || p.mute || p.closed) {
+		f.badEnds = append(f.badEnds, w.active())
+	}
 	w.note("reaped", p, int(p.status))
 	return p.number, p.status
 }

@@ -37,6 +37,7 @@ func (p *Parent) stop(now time.Time) {
 
 // cancelReload ends the reload under way and the one that waits.
 func (p *Parent) cancelReload(now time.Time) {
+	p.endProbation()
 	refusal := p.stoppingResult()
 	if p.queued != nil {
 		p.queued.answer(refusal)

@@ -62,6 +62,9 @@ type generationFiles interface {
 	open()
 	// retireOne makes one idle child of a bucket leave.
 	retireOne(bucket int) error
+	// lookAgain makes one idle child of a bucket look whether a connection
+	// waits.
+	lookAgain(bucket int)
 	// sweep closes sockets that no bucket has any longer and that no client
 	// waits on.
 	sweep(now time.Time) error

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -35,6 +36,25 @@ func KeepFromChildren() error {
 		return fmt.Errorf("close inherited descriptors on exec: %w", err)
 	}
 	return nil
+}
+
+// ReadyThreads makes so many threads, which Go's runtime keeps for when it needs
+// one. It ends the program when it cannot get one, as when the user has as many
+// as RLIMIT_NPROC allows; see setrlimit(2).
+func ReadyThreads(n int) {
+	var made, over sync.WaitGroup
+	made.Add(n)
+	over.Add(1)
+	for range n {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			made.Done()
+			over.Wait()
+		}()
+	}
+	made.Wait()
+	over.Done()
 }
 
 // Self is this program's own image, held by the kernel: it stays what it was

@@ -81,7 +81,10 @@ func Default() *Config {
 			MaxConnectionsPerChild: 0,
 			StartTimeout:           30 * time.Second,
 			CandidateTimeout:       30 * time.Second,
-			GracefulTimeout:        0,
+			GracefulRestartTimeout: 0,
+			MaxOldGenerations:      16,
+			ProveTime:              10 * time.Second,
+			ProveDeaths:            3,
 			KillTimeout:            5 * time.Second,
 		},
 	}
