@@ -41,10 +41,14 @@ type Child struct {
 	epoll  *sys.Epoll // nil before Serve
 	events []sys.Event
 	linger lingering
-	served uint64
-	turn   int  // where the search for a ready listener starts
-	open   bool // the gate is: listeners are watched
-	over   bool // the generation or the master is gone: leave after this
+	// reserve is given up for a connection that there is no descriptor for:
+	// this child was woken for it, and nobody else is. nil is given up.
+	reserve *sys.Epoll
+	tally   tally
+	woken   bool // what await returned last had ended a wait
+	turn    int  // where the search for a ready listener starts
+	open    bool // the gate is: listeners are watched
+	over    bool // the generation or the master is gone: leave after this
 	// starved is since when it could not accept for want of something.
 	starved time.Time
 
@@ -214,7 +218,7 @@ type single struct {
 
 func (s *single) serve(share uint64) error {
 	own := s.board.Thread(0)
-	for !s.over && (share == 0 || s.served < share) {
+	for !s.over && (share == 0 || s.tally.served < share) {
 		l, err := s.await()
 		if err != nil {
 			return err
@@ -226,16 +230,17 @@ func (s *single) serve(share uint64) error {
 		if err != nil {
 			return err
 		}
+		s.note(l != nil)
 		if l == nil {
 			continue
 		}
-		s.served++
 		conn := &conn{child: s.Child}
-		conn.init(fd, s.served, l.name, peer, own, s.clock)
+		conn.init(fd, s.tally.served, l.name, peer, own, s.clock)
 		s.handler.ServeConn(s.ctx, conn)
 		own.SetState(mpm.StateClosing)
 		s.Child.finish(conn)
 		conn.count()
+		s.restock()
 		own.SetState(mpm.StateReady)
 	}
 	return nil
