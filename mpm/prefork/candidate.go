@@ -44,6 +44,7 @@ type Candidate struct {
 	ConfigPath string
 
 	image, report sys.FD
+	hooks         mpm.Hooks
 }
 
 func candidateArgs(configPath string) []string {
@@ -113,7 +114,12 @@ func (c *Candidate) Fail(err error) {
 // Seal makes the generation image: sections for the children, options for the
 // master. It must come before other people's code runs: from then on nobody,
 // this process included, can change what the master and the children do.
+//
+// The check-config hook has the last word.
 func (c *Candidate) Seal(o *mpm.Options, sections []image.Section) error {
+	if err := run(c.hooks.CheckConfig, o); err != nil {
+		return err
+	}
 	encoded, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("encode options: %w", err)

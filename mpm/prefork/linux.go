@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +33,8 @@ const childTimerSlack = 50 * time.Millisecond
 type linux struct {
 	configPath string
 	env        []string // of candidates
-	childEnv   []string
+	childEnv   []string // in the prefork model
+	crewEnv    []string // in the worker model
 	events     chan<- event
 	log        *slog.Logger
 
@@ -72,7 +75,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	}
 	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
+		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
 		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files,
 	}, nil
 }
@@ -106,16 +109,26 @@ func environment(own []string) []string {
 	return append(env, handshakeEnv+"="+handshakeVersion)
 }
 
-// childEnvironment adds what a child's runtime is to know when it starts: one
+// withProcessors adds what a child's runtime is to know when it starts: one
 // connection at a time needs one processor, and more would only add threads to
 // keep awake. An operator's own setting counts. It is no call at run time,
 // because that stops the world, which waits on timers, which are slack.
-func childEnvironment(env []string) []string {
+func withProcessors(env []string, n int) []string {
 	const name = "GOMAXPROCS="
 	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name) }) {
 		return env
 	}
-	return append(slices.Clone(env), name+"1")
+	return append(slices.Clone(env), name+strconv.Itoa(n))
+}
+
+// crewEnvironment leaves a child of the worker model all processors. It needs
+// two: the goroutine that accepts waits in a system call, which keeps a
+// processor from the others for up to 10 ms.
+func crewEnvironment(env []string) []string {
+	if runtime.GOMAXPROCS(0) > 1 {
+		return env
+	}
+	return withProcessors(env, 2)
 }
 
 // start runs this program in another role. log becomes its standard error, the
@@ -143,14 +156,9 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	if slot >= len(l.board) {
 		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
 	}
-	if l.board[slot] == nil {
-		s, err := scoreboard.New(slot)
-		if err != nil {
-			return nil, fmt.Errorf("spawn child: %w", err)
-		}
-		l.board[slot] = s
+	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
+		return nil, fmt.Errorf("spawn child: %w", err)
 	}
-	l.board[slot].Reset()
 	newLogs, theirs, err := sys.SocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
@@ -163,10 +171,14 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	for _, f := range g.logs[1:] {
 		fds = append(fds, f.FD())
 	}
-	proc, report, err := l.start(sys.Command{
+	c := sys.Command{
 		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
-		TimerSlack: childTimerSlack, DieWithParent: true, Identity: g.bornAs,
-	}, g.logs[0].FD(), fds...)
+		DieWithParent: true, Identity: g.bornAs,
+	}
+	if !g.options.Model.Threaded() {
+		c.TimerSlack = childTimerSlack
+	}
+	proc, report, err := l.start(c, g.logs[0].FD(), fds...)
 	if err != nil {
 		_ = newLogs.Close()
 		return nil, fmt.Errorf("spawn child: %w", err)
@@ -239,9 +251,13 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		l.logFiles.table.Release(files)
 		return nil, err
 	}
+	env := l.childEnv
+	if o.Model.Threaded() {
+		env = l.crewEnv
+	}
 	g := &linuxGeneration{
-		system: l, image: img, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
-		env: confinedEnv(l.childEnv, &o.Privileges), bornAs: bornAs(&o.Privileges),
+		system: l, image: img, options: o, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
+		env: confinedEnv(env, &o.Privileges), bornAs: bornAs(&o.Privileges),
 	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
@@ -258,16 +274,13 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 
 func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
-func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
-
-func (l *linux) slotConns(slot int) (child, total uint64) { return l.board[slot].Conns() }
-
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
 type linuxGeneration struct {
-	system *linux
-	image  *image.Image
-	socks  []*listen.Socket
+	system  *linux
+	image   *image.Image
+	options *mpm.Options
+	socks   []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
 	logs      []*logs.File // the error log, then those of the options

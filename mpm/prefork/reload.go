@@ -1,7 +1,6 @@
 package prefork
 
 import (
-	"fmt"
 	"syscall"
 	"time"
 
@@ -188,26 +187,16 @@ func (p *Parent) judge(r *reload, now time.Time) {
 // open makes the next generation, which owns b if there is no error.
 func (p *Parent) open(r *reload, b *blueprint) error {
 	o := b.options
-	if p.slots == nil {
-		p.slots = make([]*child, o.ServerLimit)
-	}
-	if o.ServerLimit != len(p.slots) {
-		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
-	}
-	if p.serving != nil {
-		if err := p.serving.options.Privileges.Change(&o.Privileges); err != nil {
-			return err
-		}
-	}
-	free := p.freeSlots()
-	if free == 0 {
-		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_restart_timeout", len(p.slots))
-	}
-	if buckets := o.BucketCount(); free < buckets {
-		return fmt.Errorf("only %d of %d slots (mpm.server_limit) are free; a reload needs one for each of %d buckets (mpm.listen_cores_buckets_ratio)", free, len(p.slots), buckets)
+	free, err := p.admit(o)
+	if err != nil {
+		return err
 	}
 	files, err := p.sys.openGeneration(b.image, o)
 	if err != nil {
+		return err
+	}
+	if err := p.prepare(r, o); err != nil {
+		files.release()
 		return err
 	}
 	if p.cfg.Starting != nil && p.serving == nil {

@@ -160,6 +160,9 @@ func Reap() (pid int, status syscall.WaitStatus) {
 	}
 }
 
+// Raise sends a signal to this process.
+func Raise(sig syscall.Signal) { _ = unix.Kill(unix.Getpid(), sig) }
+
 // SetName sets what ps, top and pgrep show as this process's short name; it
 // is cut to 15 bytes. Without it a process started from Self is called "exe".
 func SetName(name string) error {
@@ -181,3 +184,15 @@ func Monotonic() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
+
+// Clock tells the time of Monotonic without a system call.
+type Clock struct {
+	at   time.Time
+	then time.Duration
+}
+
+// NewClock sets a clock.
+func NewClock() Clock { return Clock{time.Now(), Monotonic()} }
+
+// Now is the time.
+func (c Clock) Now() time.Duration { return c.then + time.Since(c.at) }
