@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -56,6 +57,9 @@ type Command struct {
 	// the thread that starts the process, and Go's threads last as long as
 	// the program. See PR_SET_PDEATHSIG in prctl(2).
 	DieWithParent bool
+	// Program, if set, is executed instead of this one. The process has it as
+	// its last descriptor, after Files.
+	Program FD
 }
 
 // Process is a started process. PIDFD refers to it, and never to another
@@ -68,6 +72,11 @@ type Process struct {
 // Start starts a process. It returns when the new image is being executed or
 // could not be.
 func Start(c Command) (Process, error) {
+	path := Self
+	if c.Program != 0 {
+		path = FD(len(c.Files)).path()
+		c.Files = append(slices.Clone(c.Files), c.Program)
+	}
 	files := make([]uintptr, len(c.Files))
 	for i, f := range c.Files {
 		files[i] = uintptr(f)
@@ -78,15 +87,16 @@ func Start(c Command) (Process, error) {
 		attr.Sys.Pdeathsig = syscall.SIGKILL
 	}
 
-	// Timer slack belongs to a thread and is inherited from it.
+	// Timer slack and held signals belong to a thread and are inherited from it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	receiveAll()
 	if c.TimerSlack > 0 {
 		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(c.TimerSlack), 0, 0, 0); err == nil {
 			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
 		}
 	}
-	pid, err := syscall.ForkExec(Self, c.Args, attr)
+	pid, err := syscall.ForkExec(path, c.Args, attr)
 	if err != nil {
 		return Process{}, fmt.Errorf("start process: %w", err)
 	}
