@@ -66,6 +66,8 @@ Put NAME.wasm into the plugin folder and start the server:
   apphost -t -c config.toml   check the configuration and every plugin
   apphost reload -c config.toml
                               let a running server take up what changed
+  apphost upgrade -c config.toml
+                              let a new build of apphost take over, in place
   apphost status -c config.toml
                               show how the running server and its children are
   apphost stop -c config.toml
@@ -100,7 +102,7 @@ ends the old children at once.`,
 	root.Flags().BoolVarP(&check, "test", "t", false, "check configuration and plugins, print every error, and exit")
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version and exit")
 	root.AddCommand(reloadCommand(&configPath, stdout), stopCommand(&configPath, stdout),
-		statusCommand(&configPath, stdout), inspectCommand(stdout))
+		upgradeCommand(&configPath, stdout), statusCommand(&configPath, stdout), inspectCommand(stdout))
 	return root
 }
 

@@ -25,12 +25,21 @@ func runMaster(configPath string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	return serve(server, configPath, nil, stderr)
+}
+
+// serve is the master, from the start or from where another build left off,
+// whose takeover it is.
+func serve(server *control.Server, configPath string, takeover *prefork.Takeover, stderr io.Writer) error {
 	defer server.Close()
 
 	log := &masterLog{w: stderr}
 	log.use(config.Default().Log)
 	ready := make(chan struct{})
-	first := true
+	first := takeover == nil
+	if !first {
+		close(ready)
+	}
 	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
 	master := prefork.NewMaster(prefork.Config{
 		PID: os.Getpid(), ConfigPath: configPath, Environment: os.Environ(),
@@ -48,9 +57,16 @@ func runMaster(configPath string, stderr io.Writer) error {
 			}
 		},
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
+		Upgrade: prefork.UpgradeConfig{
+			Version: version, Args: programArgs(), HandOver: handingOver(server, configPath), Takeover: takeover,
+			Adopted: func(img *image.Image) {
+				log.useImage(img)
+				server.Settle()
+			},
+		},
 	})
-	go server.Serve((&requests{master: master, configPath: configPath, ready: ready}).do)
-	err = master.Run()
+	go server.Serve((&requests{master: master, configPath: configPath, program: programPath(), ready: ready}).do)
+	err := master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
 		printWarnings(stderr, start.Warnings)

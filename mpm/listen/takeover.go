@@ -65,9 +65,12 @@ func (t *Table) Import(h Handed) error {
 		s := &Socket{
 			Name: d.Name, fd: d.FD, key: d.Key, options: d.Options, file: d.File, passed: d.Passed, passedName: d.PassedName,
 		}
+		if !d.FD.IsListener() {
+			return fmt.Errorf("take over socket %s: descriptor %d is no listening socket", d.Key, d.FD)
+		}
 		var err error
-		if s.Bound, err = d.FD.LocalAddr(); err != nil || !d.FD.IsListener() {
-			return fmt.Errorf("take over socket %s: descriptor %d is no listening socket: %w", d.Key, d.FD, err)
+		if s.Bound, err = d.FD.LocalAddr(); err != nil {
+			return fmt.Errorf("take over socket %s: %w", d.Key, err)
 		}
 		got = append(got, s)
 	}

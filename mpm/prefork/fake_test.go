@@ -27,6 +27,9 @@ type world struct {
 	files      []*fakeFiles
 
 	spawnErr, openErr error
+	upgradeErr        error
+	successors        []string // paths of other binaries that were tried
+	handed            *state   // what the last one was to take over
 	served            []Status
 }
 
@@ -97,6 +100,15 @@ func (w *world) startCandidate() (candidate, error) {
 	p := w.newProcess()
 	w.candidates = append(w.candidates, p)
 	return p, nil
+}
+
+func (w *world) startSuccessor(path string, st *state) (candidate, error) {
+	if w.upgradeErr != nil {
+		return nil, w.upgradeErr
+	}
+	w.successors = append(w.successors, path)
+	w.handed = st
+	return w.startCandidate()
 }
 
 func (w *world) openGeneration(*image.Image, *mpm.Options) (generationFiles, error) {

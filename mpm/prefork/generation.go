@@ -17,6 +17,8 @@ type generation struct {
 
 	children int // live ones
 	retired  bool
+	adopted  bool // from another program; see takeover.go
+	foreign  bool // and made by another build
 
 	// Of the serving generation.
 	rate        int       // of the last maintenance cycle

@@ -39,6 +39,10 @@ const (
 // which is an empty memfd for it to fill: a pipe, write.
 const fdCandidateReport = 4
 
+// fdSuccessorState is what a successor check has besides those of a candidate: a
+// sealed memfd with the state that would be handed over.
+const fdSuccessorState = 5
+
 // What a child writes to its report pipe.
 const (
 	reportReady = 'R' // it can accept connections

@@ -39,6 +39,10 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+
+	cfg         Config
+	predecessor *predecessor // until this program serves
+	foreign     map[int]sys.FD
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -61,7 +65,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w,
+		null: null, lifelineR: r, lifelineW: w, cfg: cfg,
 	}, nil
 }
 
@@ -70,6 +74,12 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
+	if l.predecessor != nil {
+		_ = l.predecessor.program.Close()
+	}
+	for _, fd := range l.foreign {
+		_ = fd.Close()
+	}
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -84,7 +94,7 @@ func environment(own []string) []string {
 	for _, kv := range own {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv:
+		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, takeoverEnv, upgradeEnv:
 		default:
 			env = append(env, kv)
 		}
@@ -135,6 +145,7 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 			return nil, fmt.Errorf("spawn child: %w", err)
 		}
 		l.board[slot] = s
+		l.dropForeign(slot)
 	}
 	l.board[slot].Reset()
 	// In the order of the const block in handshake.go.
@@ -220,9 +231,19 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 
 func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
-func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
+func (l *linux) slotState(slot int) mpm.State {
+	if l.unreadable(slot) {
+		return mpm.StateWriting // for all we know
+	}
+	return l.board[slot].State()
+}
 
-func (l *linux) slotConns(slot int) (child, total uint64) { return l.board[slot].Conns() }
+func (l *linux) slotConns(slot int) (child, total uint64) {
+	if l.unreadable(slot) {
+		return 0, 0
+	}
+	return l.board[slot].Conns()
+}
 
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
@@ -234,6 +255,8 @@ type linuxGeneration struct {
 	listeners []mpm.Listener
 
 	pod, generation, gate, hurry pipe
+
+	program sys.FileID // the binary that made it, zero for this one
 }
 
 func (g *linuxGeneration) pipes() []*pipe {

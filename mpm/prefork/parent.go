@@ -40,6 +40,8 @@ type Config struct {
 	// Stopping, if set, is called when a server that serves begins to stop,
 	// with how long that may take; 0 is without bound.
 	Stopping func(within time.Duration)
+	// Upgrade is what it takes to upgrade the program in place.
+	Upgrade UpgradeConfig
 }
 
 // Status describes the serving generation.
@@ -68,6 +70,7 @@ type Parent struct {
 
 	reload *reload // the one under way
 	queued *reload // the one that follows it
+	upgrades
 
 	started    time.Time
 	lastReload *ReloadStatus
@@ -114,6 +117,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		}
 	case requested:
 		p.request(ev, now)
+	case upgradeEvent:
+		ev.tell(p)
 	case inspected:
 		ev.reply <- p.snapshot(now)
 	}
@@ -308,7 +313,7 @@ func (p *Parent) slowDown(g *generation, now time.Time) {
 
 // maintain keeps the number of idle children in bounds.
 func (p *Parent) maintain(g *generation, now time.Time) {
-	if now.Before(g.maintenance) {
+	if now.Before(g.maintenance) || p.unmaintained(g, now) {
 		return
 	}
 	if now.Before(g.notBefore) {

@@ -44,6 +44,8 @@ type reload struct {
 	warnings []string
 	old      *generation
 	handover time.Time // deadline for the old idle children
+
+	upgrade *upgrade // it is part of one
 }
 
 func (r *reload) answer(res Result) {
@@ -95,6 +97,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		p.abandon(now, next)
 		return
 	}
+	p.beginUpgrade(now)
 	if p.reload == nil && p.queued != nil && p.serving != nil {
 		p.reload, p.queued = p.queued, nil
 		p.log.Info("reload requested", "generation", p.serving.number)
@@ -106,6 +109,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if r := p.reload; r != nil && r.trial != nil {
 		p.judge(r, now)
 	}
+	p.depart(now, next)
 	if r := p.reload; r != nil && r.next != nil {
 		p.prove(r, now)
 	}
@@ -122,7 +126,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		if r.old != nil {
 			next.at(now.Add(handoverPoll))
 		}
-	} else if p.queued != nil {
+	} else if p.queued != nil || p.awaited != nil {
 		next.at(now)
 	}
 }
@@ -161,6 +165,9 @@ func (p *Parent) judge(r *reload, now time.Time) {
 	}
 	r.trial = nil
 	r.warnings = t.warnings
+	if p.proved(r, t, now) {
+		return
+	}
 	defer t.proc.release()
 	if faults := t.verdict(); len(faults) > 0 {
 		p.fail(faults, now)
@@ -292,6 +299,7 @@ func (p *Parent) finish(r *reload, now time.Time) {
 	if r.old != nil {
 		p.recordReload(nil, now)
 	}
+	p.upgradeDone(r, now)
 	p.log.Debug("generation serves", "generation", g.number)
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
@@ -314,6 +322,9 @@ func (p *Parent) giveUp(r *reload, now time.Time) {
 // to go on with, so the master ends.
 func (p *Parent) fail(faults []string, now time.Time) {
 	r := p.reload
+	if p.goesBack(r, faults, now) {
+		return
+	}
 	p.reload = nil
 	if p.serving == nil {
 		p.failed = &Result{Errors: faults, Warnings: r.warnings}
@@ -323,12 +334,13 @@ func (p *Parent) fail(faults []string, now time.Time) {
 	}
 	p.recordReload(faults, now)
 	for _, w := range r.warnings {
-		p.log.Warn("warning of a failed reload", "warning", w)
+		p.log.Warn("warning of a failed "+r.kind(), "warning", w)
 	}
 	for _, f := range faults {
-		p.log.Error("reload failed", "reason", f, "generation", p.serving.number)
+		p.log.Error(r.kind()+" failed", "reason", f, "generation", p.serving.number)
 	}
 	res := Result{Generation: p.serving.number, Errors: faults, Warnings: r.warnings}
+	p.upgradeFailed(r, res)
 	if p.cfg.Failed != nil {
 		p.cfg.Failed(res)
 	}

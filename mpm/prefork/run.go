@@ -31,12 +31,7 @@ func (e *StartError) Error() string { return strings.Join(e.Reasons, "\n") }
 // be called by any goroutine. It fails only when ctx ends first.
 func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
 	reply := make(chan Result, 1)
-	select {
-	case m.events <- requested{what, reply}:
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
-	}
-	return await(ctx, reply)
+	return m.send(ctx, requested{what, reply}, reply)
 }
 
 // Inspect returns how the running master and its children are. It may be
@@ -76,7 +71,7 @@ func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 // first generation never served, and another error when the master itself
 // lacks what it needs, such as descriptors.
 func (m *Master) Run() error {
-	sys, err := newLinux(m.cfg, m.events)
+	sys, from, err := m.system()
 	if err != nil {
 		return err
 	}
@@ -86,11 +81,21 @@ func (m *Master) Run() error {
 	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal)
 	defer signals.stop()
 
-	p.begin(time.Now())
+	if t := m.cfg.Upgrade.Takeover; t != nil {
+		p.adopt(t.state, from, time.Now())
+		p.reap(time.Now()) // who ended in between
+	} else {
+		p.begin(time.Now())
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		next := p.advance(time.Now())
+		if p.departs() {
+			m.depart(p, sys, signals)
+			continue
+		}
+		sys.settle(p)
 		if p.done(time.Now()) {
 			break
 		}
