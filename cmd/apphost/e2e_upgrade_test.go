@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,16 +37,6 @@ func upgradeTo(t *testing.T, s *apphosttest.Server, binary, wantVersion string) 
 	}
 }
 
-// statusOf is the server's own account.
-func statusOf(t *testing.T, s *apphosttest.Server) (st statusReport) {
-	t.Helper()
-	out, code := s.Run("status", "--json", "-c", "config.toml")
-	if err := json.Unmarshal([]byte(out), &st); code != 0 || err != nil {
-		t.Fatalf("status: exit status %d, %v: %s", code, err, out)
-	}
-	return st
-}
-
 // Back and forth between two builds, under load: no connection fails, one that
 // is held goes on, the process stays the same, and nothing piles up in it.
 func TestE2EUpgradesUnderLoadLoseNothing(t *testing.T) {
@@ -73,11 +63,9 @@ func TestE2EUpgradesUnderLoadLoseNothing(t *testing.T) {
 		func() bool { return openDescriptors(t, s) <= before })
 	hangUp()
 	apphosttest.Eventually(t, apphosttest.Patience, "the master and five children", func() bool { return len(s.Processes()) == 6 })
-	for _, pid := range childrenOf(t, s.PID) {
-		if apphosttest.State(pid) == "Z" {
-			t.Errorf("process %d is a zombie", pid)
-		}
-	}
+	apphosttest.Eventually(t, time.Second, "no zombie", func() bool {
+		return !slices.ContainsFunc(childrenOf(t, s.PID), func(pid int) bool { return apphosttest.State(pid) == "Z" })
+	})
 	if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", s.PID)); strings.TrimSpace(string(comm)) != "apphost" {
 		t.Errorf("top shows %q", comm)
 	}
@@ -213,29 +201,27 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 func TestE2ESignalsDuringAnUpgrade(t *testing.T) {
 	s := startOwn(t, plain)
 	next := nextVersion(t)
-	done := make(chan struct{})
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(done)
-		for i := range 4 {
-			if i%2 == 0 {
-				upgradeTo(t, s, next, "9.9.9")
-			} else {
-				upgradeTo(t, s, s.Dir+"/apphost", version)
+		defer close(stopped)
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				_ = syscall.Kill(s.PID, syscall.SIGUSR1)
+				_ = syscall.Kill(s.PID, syscall.SIGCHLD)
 			}
 		}
 	}()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for running := true; running; {
-		select {
-		case <-done:
-			running = false
-		case <-tick.C:
-			s.Signal(syscall.SIGUSR1)
-			s.Signal(syscall.SIGUSR2)
-			s.Signal(syscall.SIGCHLD)
-		}
+	for range 2 {
+		upgradeTo(t, s, next, "9.9.9")
+		upgradeTo(t, s, s.Dir+"/apphost", version)
 	}
+	close(stop)
+	<-stopped
 	if st := statusOf(t, s); st.PID != s.PID || st.Version != version {
 		t.Errorf("pid %d, version %s", st.PID, st.Version)
 	}
