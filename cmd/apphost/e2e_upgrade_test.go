@@ -42,15 +42,17 @@ func upgradeTo(t *testing.T, s *apphosttest.Server, binary, wantVersion string) 
 func TestE2EUpgradesUnderLoadLoseNothing(t *testing.T) {
 	s := startOwn(t, plain)
 	binaries := map[string]string{"9.9.9": nextVersion(t), version: s.Dir + "/apphost"}
+	upgradeTo(t, s, binaries["9.9.9"], "9.9.9")
+	upgradeTo(t, s, binaries[version], version)
+	six := func() bool { return len(s.Processes()) == 6 }
+	apphosttest.Eventually(t, apphosttest.Patience, "the master and five children", six)
+	before := openDescriptors(t, s)
+
 	l := startLoad(t, s, 200)
 	roundTrip, hangUp := hold(t, s.Addr("echo"))
-	var before int
 	for i := range 10 {
 		want := []string{"9.9.9", version}[i%2]
 		upgradeTo(t, s, binaries[want], want)
-		if i == 1 {
-			before = openDescriptors(t, s)
-		}
 		if err := roundTrip(); err != nil {
 			t.Fatalf("upgrade %d ended a connection: %v", i+1, err)
 		}
@@ -59,10 +61,11 @@ func TestE2EUpgradesUnderLoadLoseNothing(t *testing.T) {
 		}
 	}
 	l.wantNone(400)
+	hangUp()
+	s.Reload() // to no more children than it started with
+	apphosttest.Eventually(t, apphosttest.Patience, "the master and five children", six)
 	apphosttest.Eventually(t, apphosttest.Patience, fmt.Sprintf("%d descriptors as before", before),
 		func() bool { return openDescriptors(t, s) <= before })
-	hangUp()
-	apphosttest.Eventually(t, apphosttest.Patience, "the master and five children", func() bool { return len(s.Processes()) == 6 })
 	apphosttest.Eventually(t, time.Second, "no zombie", func() bool {
 		return !slices.ContainsFunc(childrenOf(t, s.PID), func(pid int) bool { return apphosttest.State(pid) == "Z" })
 	})
