@@ -199,8 +199,8 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 	s.Reload()
 }
 
-// A signal that comes while one program gives way to the other is not lost, and
-// kills neither.
+// Signals that ask for a reload kill neither program while one gives way to the
+// other.
 func TestE2ESignalsDuringAnUpgrade(t *testing.T) {
 	s := startOwn(t, plain)
 	next := nextVersion(t)
@@ -216,6 +216,7 @@ func TestE2ESignalsDuringAnUpgrade(t *testing.T) {
 			case <-tick.C:
 				_ = syscall.Kill(s.PID, syscall.SIGUSR1)
 				_ = syscall.Kill(s.PID, syscall.SIGCHLD)
+				_ = syscall.Kill(s.PID, syscall.SIGHUP)
 			}
 		}
 	}()

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
@@ -78,6 +80,7 @@ type Takeover struct {
 	handed  sys.FD // the memfd of state
 	program sys.FD // who hands over
 	env     []string
+	early   chan os.Signal // what came before somebody listens
 }
 
 // TakeOver returns what was handed to this process, nil if nothing was.
@@ -114,7 +117,25 @@ func TakeOver(environment []string, pid int) (*Takeover, error) {
 		return nil, t.refuse(err)
 	}
 	t.Owner = t.state.Owner
+	t.early = make(chan os.Signal, 64)
+	signal.Notify(t.early, sys.Asked()...)
+	if t.state.IgnoresHangups {
+		signal.Ignore(syscall.SIGHUP)
+	}
 	return t, nil
+}
+
+// deliver sends this process again what came early, now that somebody listens.
+func (t *Takeover) deliver() {
+	signal.Stop(t.early)
+	for {
+		select {
+		case sig := <-t.early:
+			sys.Raise(sig.(syscall.Signal))
+		default:
+			return
+		}
+	}
 }
 
 // Refuse goes back to the program that handed over, for a reason. It returns
@@ -132,6 +153,7 @@ func (t *Takeover) refuse(reason error) error {
 	if t.state != nil {
 		keep, args = append(keep, t.state.descriptors()...), t.state.Args
 	}
+	signal.Ignore(syscall.SIGHUP) // as depart does
 	why := strings.Join(strings.Fields(reason.Error()), " ")
 	env := append(slices.Clone(t.env), takeoverValue(t.handed, t.program)+" "+why)
 	return errors.Join(reason, sys.Replace(t.program, args, env, slices.Compact(slices.Sorted(slices.Values(keep)))))

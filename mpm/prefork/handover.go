@@ -44,6 +44,8 @@ func (m *Master) send(ctx context.Context, ev event, reply <-chan Result) (Resul
 
 // depart executes the program that is to take over. It returns if it could not,
 // or if something else was asked for at the last moment.
+//
+// What signals that come from now on do is said in takeover.go.
 func (m *Master) depart(p *Parent, l *linux, signals *signalEvents) {
 	release, err := sys.HoldSignals()
 	if err != nil {
@@ -51,47 +53,62 @@ func (m *Master) depart(p *Parent, l *linux, signals *signalEvents) {
 		return
 	}
 	defer release()
-	for more := true; more; {
-		select {
-		case ev := <-m.events:
-			p.handle(ev, time.Now())
-		case ev := <-signals.events:
-			p.handle(ev, time.Now())
-		default:
-			more = false
+	signals.hold(func(ev event) { p.handle(ev, time.Now()) })
+	defer func() {
+		signals.listen()
+		p.handle(childrenEnded{}, time.Now()) // which nobody has heard meanwhile
+	}()
+	m.catchUp(p)
+	for p.departs() {
+		r, err := l.pack(p, signals.ignoresHangups)
+		if err != nil {
+			p.stay(err, time.Now())
+			return
 		}
-	}
-	if p.departs() {
-		p.stay(l.replace(p), time.Now())
+		if len(m.events) == 0 {
+			err = sys.Replace(r.program, r.args, r.env, r.keep)
+			p.stay(err, time.Now())
+		}
+		r.undo()
+		m.catchUp(p)
 	}
 }
 
-// replace executes another program, with all of p. It returns only if it could
-// not, and then nothing has changed.
-func (l *linux) replace(p *Parent) error {
+// parcel is all that sys.Replace needs.
+type parcel struct {
+	program   sys.FD
+	args, env []string
+	keep      []sys.FD
+	undo      func()
+}
+
+// pack makes the parcel of a Parent that departs. It has to be undone.
+func (l *linux) pack(p *Parent, ignoresHangups bool) (*parcel, error) {
 	st := p.export(time.Now())
+	st.IgnoresHangups = ignoresHangups
 	undo, err := l.describe(st)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer undo()
 	handed, err := st.seal()
 	if err != nil {
-		return err
+		undo()
+		return nil, err
 	}
-	defer func() { _ = handed.Close() }()
-	var program sys.FD
-	var args []string
+	r := &parcel{keep: append(st.descriptors(), handed), undo: func() {
+		_ = handed.Close()
+		undo()
+	}}
 	if s, ok := p.departure.program.(*linuxSuccessor); ok {
-		program, args = s.program, append([]string{s.path}, l.cfg.Upgrade.Args[min(1, len(l.cfg.Upgrade.Args)):]...)
+		r.program, r.args = s.program, append([]string{s.path}, l.cfg.Upgrade.Args[min(1, len(l.cfg.Upgrade.Args)):]...)
 	} else {
-		program, args = l.predecessor.program, l.predecessor.args
+		r.program, r.args = l.predecessor.program, l.predecessor.args
 	}
-	env := slices.DeleteFunc(slices.Clone(l.cfg.Environment), func(kv string) bool {
+	r.env = slices.DeleteFunc(slices.Clone(l.cfg.Environment), func(kv string) bool {
 		return strings.HasPrefix(kv, takeoverEnv+"=")
 	})
-	env = append(env, takeoverValue(handed, st.Program))
-	return sys.Replace(program, args, env, append(st.descriptors(), handed))
+	r.env = append(r.env, takeoverValue(handed, st.Program))
+	return r, nil
 }
 
 // describe adds to a state the descriptors of what it names. They stay ours;

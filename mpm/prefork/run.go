@@ -78,7 +78,7 @@ func (m *Master) Run() error {
 	defer sys.release()
 	p := newParent(m.cfg, sys)
 
-	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal)
+	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal, m.cfg.Upgrade.Takeover)
 	defer signals.stop()
 
 	if t := m.cfg.Upgrade.Takeover; t != nil {
@@ -156,7 +156,7 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 	}
 	defer sys.release()
 	p := newParent(cfg, sys)
-	signals := notify(nil, true)
+	signals := notify(nil, true, nil)
 	defer signals.stop()
 
 	p.begin(time.Now())

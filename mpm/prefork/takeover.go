@@ -42,8 +42,12 @@ package prefork
 //
 // The new program gets its own path and the arguments of the server,
 // takeoverEnv in its environment, the standard descriptors, and those that the
-// state names. The signals HUP, INT, QUIT, USR1, USR2, TERM, CHLD and WINCH are
-// blocked, so that none is lost: they arrive once the program asks for them.
+// state names. The signals INT, QUIT, USR1, USR2, TERM, CHLD and WINCH are
+// blocked, so that they wait until the program asks for them, and HUP is
+// ignored. A program in Go cannot be kept from unblocking INT, QUIT and TERM as
+// it starts: in the few milliseconds until it listens they end the master, as a
+// kill would, and its children finish what they serve. Who asks for a reload
+// then gets the one that the upgrade is.
 // Going back is the same the other way round, with the reasons in the state;
 // or, by a program that cannot make sense of the state, with a reason as the
 // last field of takeoverEnv.
@@ -103,6 +107,9 @@ type state struct {
 	// Queued is a reload that was asked for by a signal: "", "reload" or
 	// "restart".
 	Queued string `json:"queued,omitempty"`
+
+	// IgnoresHangups says that SIGHUP means nothing, as under nohup(1).
+	IgnoresHangups bool `json:"ignores_hangups,omitempty"`
 
 	Slots       int               `json:"slots"`
 	Number      uint64            `json:"number"`      // of the youngest generation

@@ -3,6 +3,7 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -55,6 +56,18 @@ func (fd FD) ID() (FileID, error) {
 var asked = [...]syscall.Signal{
 	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTERM, unix.SIGCHLD, unix.SIGWINCH,
 }
+
+// Asked returns them.
+func Asked() []os.Signal {
+	var list []os.Signal
+	for _, sig := range asked {
+		list = append(list, sig)
+	}
+	return list
+}
+
+// Raise sends a signal to this process.
+func Raise(sig syscall.Signal) { _ = unix.Kill(os.Getpid(), sig) }
 
 // HoldSignals keeps the signals by which others ask for something waiting for
 // this thread, which it binds the goroutine to, until release is called.
