@@ -172,7 +172,11 @@ func (p *Parent) goesBack(r *reload, faults []string, now time.Time) bool {
 	r.next, r.trial = nil, nil
 	p.departure = &departure{back: faults, until: now.Add(settlePatience)}
 	for _, ch := range p.slots {
-		if ch != nil && !ch.generation.adopted {
+		switch {
+		case ch == nil || ch.generation.adopted:
+		case ch.ending: // since a moment ago
+			ch.killAt = now.Add(lateness)
+		default:
 			p.end(ch, syscall.SIGKILL, now)
 		}
 	}
