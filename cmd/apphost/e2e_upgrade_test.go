@@ -148,7 +148,7 @@ func TestE2EAnUpgradedServerIsOneAsAnyOther(t *testing.T) {
 // A build that cannot take over changes nothing, wherever it fails, and the
 // server can be upgraded afterwards.
 func TestE2EABadUpgradeChangesNothing(t *testing.T) {
-	s := startOwn(t, strings.Replace(plain, `candidate_timeout = "60s"`, `candidate_timeout = "10s"`, 1))
+	s := startOwn(t, strings.Replace(plain, `candidate_timeout = "60s"`, `candidate_timeout = "5s"`, 1))
 	script := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(s.Dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -156,10 +156,8 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 		}
 		return path
 	}
-	roundTrip, _ := hold(t, s.Addr("echo"))
-	l := startLoad(t, s, 50)
 	next := nextVersion(t)
-	for _, tc := range []struct {
+	tests := []struct {
 		name, binary, want string
 	}{
 		{"nothing", s.Dir + "/none", "no such file"},
@@ -168,14 +166,17 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 		{"a text file", script("text", "text\n", 0o700), "exec format error"},
 		{"a program that fails", script("fails", "#!/bin/sh\nexit 1\n", 0o700), "ended early: exit status 1"},
 		{"a program that knows nothing of this", "/bin/true", "ended early: exit status 0"},
-		{"a program that hangs", script("hangs", "#!/bin/sh\nexec sleep 1000\n", 0o700), "did not return within 10s"},
+		{"a program that hangs", script("hangs", "#!/bin/sh\nexec sleep 1000\n", 0o700), "did not return within 5s"},
 		{"another protocol", apphosttest.Variant(t, "mpm/prefork/takeover.go", "const takeoverProtocol = 1", "const takeoverProtocol = 2"), "upgrade protocol"},
 		{"a state it cannot take over", apphosttest.Variant(t, "cmd/apphost/upgrade.go", "!filepath.IsAbs(h.Config)", "filepath.IsAbs(h.Config)"), "no absolute path"},
 		{"children that cannot serve", apphosttest.Variant(t, "cmd/apphost/child.go", "h, err := openHost(c)", "h, err := openHost(nil)"), "new generation died"},
 		{"a takeover that fails", apphosttest.Variant(t, "mpm/prefork/handover.go", "if err := l.table.Import(st.Sockets); err != nil {",
 			"if err := errors.New(`nothing goes`); err != nil {"), "nothing goes"},
 		{"a state that reads differently", apphosttest.Variant(t, "mpm/prefork/handed.go", "if !fd.Open() {", "if fd.Open() {"), "is not open"},
-	} {
+	}
+	roundTrip, _ := hold(t, s.Addr("echo")) // for which all has to be built
+	l := startLoad(t, s, 50)
+	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			children := s.Children()
 			out, code := s.Run("upgrade", "-c", "config.toml", "--binary", tc.binary)

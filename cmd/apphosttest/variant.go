@@ -3,6 +3,8 @@
 package apphosttest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -13,10 +15,14 @@ import (
 
 // Variant builds the server from its source with one change: in the file, a
 // path from the root of the repository, old is replaced by changed. It returns
-// the path of the binary, which goes with the test.
+// the path of the binary, which is built once for each test process.
 func Variant(t testing.TB, file, old, changed string) string {
 	t.Helper()
-	build(t) // or skip
+	sum := sha256.Sum256([]byte(file + "\x00" + old + "\x00" + changed))
+	binary := filepath.Join(filepath.Dir(build(t).binary), "apphost-"+hex.EncodeToString(sum[:8]))
+	if _, err := os.Stat(binary); err == nil {
+		return binary
+	}
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		t.Fatalf("find repository: %v", err)
@@ -30,7 +36,7 @@ func Variant(t testing.TB, file, old, changed string) string {
 		t.Fatalf("%s does not have %q once", file, old)
 	}
 	dir := t.TempDir()
-	replaced, overlay, binary := filepath.Join(dir, "replaced.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "apphost")
+	replaced, overlay := filepath.Join(dir, "replaced.go"), filepath.Join(dir, "overlay.json")
 	spec, err := json.Marshal(map[string]any{"Replace": map[string]string{original: replaced}})
 	if err != nil {
 		t.Fatal(err)
