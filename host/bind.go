@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/apphost/apphost/host/abi/conn"
 	"github.com/apphost/apphost/host/web"
@@ -24,7 +23,7 @@ func (n noPlugin) Error() string { return fmt.Sprintf("there is no plugin %q", s
 // bind says what serves each listener. With incomplete, a plugin that is not
 // there is no fault: that it could not be loaded is reported already.
 func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error) {
-	mounts, err := h.mounts(config.Routes, incomplete)
+	mounts, err := h.mounts(config, incomplete)
 	errs := []error{err}
 	webConfig := web.Config{Mounts: mounts, Name: "apphost", Logger: h.log}
 	if err == nil {
@@ -44,45 +43,16 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 			if incomplete && errors.As(err, new(noPlugin)) {
 				continue
 			}
-			if err == nil && p.conn == nil {
-				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs a conn plugin", l.Plugin, p.module.ABI())
+			if err == nil && p.conn == nil && p.command == nil {
+				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs one of the conn ABI, or a command", l.Plugin, p.module.ABI())
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
 				continue
 			}
-			out[l.Name] = listener{conn: p.conn, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
+			out[l.Name] = listener{conn: p.conn, command: p.command, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
 		default:
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
-		}
-	}
-	return out, errors.Join(errs...)
-}
-
-// mounts are the routes, and /NAME/ for each HTTP plugin unless a route has
-// taken that path.
-func (h *Host) mounts(routes []Route, incomplete bool) ([]web.Mount, error) {
-	var out []web.Mount
-	var errs []error
-	for _, r := range routes {
-		p, err := h.byName(r.Plugin)
-		if incomplete && errors.As(err, new(noPlugin)) {
-			continue
-		}
-		if err == nil && p.http == nil {
-			err = fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin", r.Plugin, p.module.ABI())
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("route %q: %w", r.Path, err))
-			continue
-		}
-		out = append(out, web.Mount{Path: r.Path, Name: r.Plugin, Handler: p.http})
-	}
-	for _, p := range h.plugins {
-		path := "/" + p.module.Name() + "/"
-		taken := slices.ContainsFunc(routes, func(r Route) bool { return r.Path == path })
-		if p.http != nil && !taken {
-			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: p.http})
 		}
 	}
 	return out, errors.Join(errs...)

@@ -1,6 +1,6 @@
 // Package exchange is the seam between a protocol that carries requests
 // (host/web: HTTP/1.1 now, HTTP/2 later) and whatever answers them (a guest
-// ABI now; static files or a proxy later). It holds no code, so that neither
+// ABI, files, a proxy). It holds no code, so that neither
 // side imports the other.
 package exchange
 
@@ -30,6 +30,16 @@ type Handler interface {
 	Serve(ctx context.Context, x Exchange) error
 }
 
+// Link is a handler that may pass a request on to the one behind it, before or
+// after work of its own.
+type Link interface {
+	Handler
+
+	// ServeWith is Serve with a next handler, which it calls at most once, on
+	// the same goroutine. Serve is ServeWith without one.
+	ServeWith(ctx context.Context, x Exchange, next Handler) error
+}
+
 // Exchange is one request and its response. One goroutine uses it at a time,
 // and only until Serve returns. Byte slices it returns are valid until the
 // next call; of those it is given it keeps copies.
@@ -42,8 +52,10 @@ type Exchange interface {
 	SetMethod(method []byte)
 	SetURI(uri []byte)
 
-	// RemoteAddr is the peer, HOST:PORT.
+	// RemoteAddr is the peer, LocalAddr our end, HOST:PORT or the path of a
+	// Unix socket.
 	RemoteAddr() string
+	LocalAddr() string
 
 	// Header gives access to a header block. Names are case-insensitive.
 	// Changing the response block fails with ErrSent once it was sent.
@@ -63,6 +75,16 @@ type Exchange interface {
 	// each Write is sent as it is made. An empty Write after another one
 	// thereby flushes. It fails when the client is gone.
 	Write(p []byte) (int, error)
+}
+
+// Rerouter is an exchange that can be answered by whatever answers another
+// target.
+type Rerouter interface {
+	// Reroute drops the response, and has a GET of target answered instead when
+	// the handler has returned without an error. It fails with ErrSent if the
+	// response was sent, and with ErrInvalid if target is none or was reached
+	// by too many of these.
+	Reroute(target []byte) error
 }
 
 // Header is one header block.

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/urlpath"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -63,26 +64,44 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	s.answer(x)
 }
 
-// answer has the request answered by the handler at its path.
+// answer has the request answered by the handler at its path, or at that to
+// which it was rerouted.
 func (s *Server) answer(x *exchangeState) {
+	for {
+		x.rerouted = false
+		err := s.dispatch(x)
+		if err != nil || !x.rerouted {
+			x.finish(err)
+			return
+		}
+	}
+}
+
+// dispatch has the request answered once.
+func (s *Server) dispatch(x *exchangeState) error {
 	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
 	if x.uri[0] == '/' {
-		path = cleanPath(&x.pathBuffer, x.uri)
+		path = urlpath.Clean(&x.pathBuffer, x.uri)
 	}
-	h, location := s.routes.find(path)
+	var host []byte
+	if s.routes.byHost() {
+		host = x.host()
+	}
+	m := s.routes.find(host, path, x.method)
 	switch {
-	case h != nil:
-		x.finish(h.Serve(x.c.ctx, x))
-	case location != "":
-		x.redirect(location)
-		x.finish(nil)
+	case m.handler != nil:
+		return m.handler.Serve(x.c.ctx, x)
+	case m.location != "":
+		x.redirect(m.location)
+	case m.allow != nil:
+		x.plain(fasthttp.StatusMethodNotAllowed)
+		x.own("Allow", m.allowed())
 	case string(path) == "/":
 		s.servePage(x)
-		x.finish(nil)
 	default:
 		x.plain(fasthttp.StatusNotFound)
-		x.finish(nil)
 	}
+	return nil
 }
 
 // servePage answers with the page at "/".

@@ -2,7 +2,6 @@ package httpwasm
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 
@@ -19,8 +18,10 @@ type session struct {
 	x        exchange.Exchange // nil while an instance is prepared
 	features uint32            // bits that enable_features has set
 	phase    phase
+	onward   exchange.Handler // the next one
+	nextErr  error            // how it failed
 
-	// request is what read_body reads, once it is not the exchange's.
+	// request is what is kept of the request's body, or the guest's own.
 	request *buffer
 	// response is the response's body while it is held back.
 	response *buffer
@@ -56,22 +57,8 @@ func sessionOf(ctx context.Context) *session {
 	return s
 }
 
-// connectionKey finds the connection's id in a context.
-type connectionKey struct{}
-
-// WithConnection adds the connection's id to a context, for the logs of what
-// is served with it.
-func WithConnection(ctx context.Context, id fmt.Stringer) context.Context {
-	return context.WithValue(ctx, connectionKey{}, id)
-}
-
 // log is the plugin's logger, with the connection if there is one.
-func (s *session) log() *slog.Logger {
-	if id, ok := s.Value(connectionKey{}).(fmt.Stringer); ok {
-		return s.plugin.log.With("connection", id.String())
-	}
-	return s.plugin.log
-}
+func (s *session) log() *slog.Logger { return guest.ConnectionLogger(s.Context, s.plugin.log) }
 
 // GuestLine logs a line of the guest's output.
 func (s *session) GuestLine(stream string, line []byte) {
@@ -79,6 +66,12 @@ func (s *session) GuestLine(stream string, line []byte) {
 		s.log().InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
 	}
 }
+
+// Args is the plugin's name.
+func (s *session) Args() []string { return []string{s.plugin.pool.Module().Name()} }
+
+// Environ is nothing.
+func (s *session) Environ() []string { return nil }
 
 // end logs what is known of a run at its end only.
 func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
@@ -109,27 +102,33 @@ func (c call) beforeNextOr(feature uint32) {
 // buffer is a body that the host holds for the guest.
 type buffer struct {
 	data []byte
-	read int  // bytes the guest has read
+	read int  // bytes that were read
 	own  bool // the guest wrote it: further writes append
 }
 
-// write adds p, in place of all that others wrote.
-func (b *buffer) write(p []byte) {
+// begin makes the buffer the guest's, without what others wrote.
+func (b *buffer) begin() {
 	if !b.own {
 		*b = buffer{own: true}
 	}
-	b.data = append(b.data, p...)
 }
 
-// held is how many bytes of the buffer are the guest's.
+// held is how many bytes the buffer has.
 func (b *buffer) held() uint64 {
-	if b == nil || !b.own {
+	if b == nil {
 		return 0
 	}
 	return uint64(len(b.data))
 }
 
-// Read reads what the guest has not read yet.
+// room is how much more may be held. The buffers of a session have one limit,
+// which keeps a guest from filling the host's memory instead of its own.
+func (s *session) room() uint64 {
+	held := s.request.held() + s.response.held()
+	return s.plugin.bodyBytesMax - min(held, s.plugin.bodyBytesMax)
+}
+
+// Read reads what was not read yet.
 func (b *buffer) Read(p []byte) (int, error) {
 	n := copy(p, b.data[b.read:])
 	b.read += n
