@@ -185,3 +185,10 @@ func TestATakeoverIsForOneProcess(t *testing.T) {
 		t.Error("a state that is not there was taken over")
 	}
 }
+
+// Each pipe that a generation has is handed over.
+func TestEachPipeHasAName(t *testing.T) {
+	if pipes := new(linuxGeneration).pipes(); len(pipes) != len(pipeNames) {
+		t.Errorf("a generation has %d pipes and %d names for them", len(pipes), len(pipeNames))
+	}
+}
