@@ -22,7 +22,8 @@ package prefork
 //
 // What no check can promise is that the new program does not crash before it
 // serves. That would be the end of the master, with what that means for its
-// children: they finish what they serve, and leave.
+// children: they finish what they serve, and leave. One that hangs instead
+// leaves them to serve without a master.
 //
 // # The contract between two builds
 //
