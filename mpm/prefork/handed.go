@@ -153,7 +153,11 @@ func (t *Takeover) refuse(reason error) error {
 	if t.state != nil {
 		keep, args = append(keep, t.state.descriptors()...), t.state.Args
 	}
+	keep = slices.DeleteFunc(keep, func(fd sys.FD) bool { return !fd.Open() })
 	signal.Ignore(syscall.SIGHUP) // as depart does
+	if t.early != nil {
+		t.deliver() // what ends a program ends this one
+	}
 	why := strings.Join(strings.Fields(reason.Error()), " ")
 	env := append(slices.Clone(t.env), takeoverValue(t.handed, t.program)+" "+why)
 	return errors.Join(reason, sys.Replace(t.program, args, env, slices.Compact(slices.Sorted(slices.Values(keep)))))

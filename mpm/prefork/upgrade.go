@@ -112,7 +112,7 @@ func (p *Parent) beginUpgrade(now time.Time) {
 		return
 	}
 	timeout := p.serving.options.CandidateTimeout
-	p.reload.trial = &trial{proc: proc, timeout: timeout, step: "start " + r.upgrade.path, deadline: now.Add(timeout)}
+	p.reload.trial = &trial{proc: proc, timeout: timeout, step: "start " + r.upgrade.path + " as an apphost that can take over", deadline: now.Add(timeout)}
 }
 
 // proved takes in that the new binary can take over, if that is what the trial
