@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -56,4 +57,27 @@ func TestE2EASuccessorThatCrashesCostsNoConnection(t *testing.T) {
 	apphosttest.Eventually(t, time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
 	s.Start()
 	s.Reload()
+}
+
+// Buckets, and clients who wait in one that the next generation does without,
+// go over with the listeners.
+func TestE2EAnUpgradeKeepsBuckets(t *testing.T) {
+	if runtime.NumCPU() < 2 {
+		t.Skip("one core is one bucket")
+	}
+	several := strings.Replace(plain, "[mpm]", "[mpm]\nlisten_cores_buckets_ratio = 1", 1)
+	s := startOwn(t, several)
+	l := startLoad(t, s, 200)
+	for i := range 4 {
+		config, want := several, runtime.NumCPU()
+		if i%2 == 1 {
+			config, want = plain, 1
+		}
+		s.Configure(config)
+		upgradeTo(t, s, s.Dir+"/apphost", version)
+		if got := statusOf(t, s).Buckets; got != want {
+			t.Errorf("%d buckets after upgrade %d, want %d", got, i+1, want)
+		}
+	}
+	l.wantNone(200)
 }

@@ -17,6 +17,10 @@ type Handed struct {
 // HandedSocket is one socket of a Table.
 type HandedSocket struct {
 	FD      sys.FD            `json:"fd"`
+	Buckets []HandedBucket    `json:"buckets,omitempty"` // beside the first
+	Live    int               `json:"live,omitempty"`
+	Want    int               `json:"want,omitempty"`
+	Zone    string            `json:"zone,omitempty"`
 	Name    string            `json:"name"`
 	Key     string            `json:"key"`
 	Options mpm.SocketOptions `json:"options"`
@@ -27,13 +31,35 @@ type HandedSocket struct {
 	PassedName string `json:"passed_name,omitempty"`
 }
 
+// HandedBucket is one socket more on the address of another.
+type HandedBucket struct {
+	FD   sys.FD `json:"fd"`
+	Used bool   `json:"used"`
+}
+
+// Descriptors are all that are named.
+func (h *Handed) Descriptors() []sys.FD {
+	var fds []sys.FD
+	for _, s := range h.Sockets {
+		fds = append(fds, s.FD)
+		for _, b := range s.Buckets {
+			fds = append(fds, b.FD)
+		}
+	}
+	return fds
+}
+
 // Export describes all sockets, which stay the table's. Index says which is
 // which.
 func (t *Table) Export() Handed {
 	h := Handed{Sockets: []HandedSocket{}}
 	for _, s := range t.sockets {
+		var buckets []HandedBucket
+		for _, b := range s.more {
+			buckets = append(buckets, HandedBucket{b.fd, b.used})
+		}
 		h.Sockets = append(h.Sockets, HandedSocket{
-			FD: s.fd, Name: s.Name, Key: s.key, Options: s.options, File: s.file, Passed: s.passed, PassedName: s.passedName,
+			FD: s.fd, Buckets: buckets, Live: s.live, Want: s.want, Zone: s.zone, Name: s.Name, Key: s.key, Options: s.options, File: s.file, Passed: s.passed, PassedName: s.passedName,
 		})
 	}
 	return h
@@ -63,7 +89,7 @@ func (t *Table) Import(h Handed) error {
 	var got []*Socket
 	for _, d := range h.Sockets {
 		s := &Socket{
-			Name: d.Name, fd: d.FD, key: d.Key, options: d.Options, file: d.File, passed: d.Passed, passedName: d.PassedName,
+			Name: d.Name, fd: d.FD, live: d.Live, want: d.Want, zone: d.Zone, key: d.Key, options: d.Options, file: d.File, passed: d.Passed, passedName: d.PassedName,
 		}
 		if !d.FD.IsListener() {
 			return fmt.Errorf("take over socket %s: descriptor %d is no listening socket", d.Key, d.FD)
@@ -71,6 +97,12 @@ func (t *Table) Import(h Handed) error {
 		var err error
 		if s.Bound, err = d.FD.LocalAddr(); err != nil {
 			return fmt.Errorf("take over socket %s: %w", d.Key, err)
+		}
+		for _, b := range d.Buckets {
+			if !b.FD.IsListener() {
+				return fmt.Errorf("take over socket %s: descriptor %d is no listening socket", d.Key, b.FD)
+			}
+			s.more = append(s.more, &bucket{fd: b.FD, used: b.Used})
 		}
 		got = append(got, s)
 	}

@@ -59,7 +59,7 @@ func TestATableSurvivesItsJourney(t *testing.T) {
 	if _, err := net.Dial("tcp", socks[2].Bound.String()); err == nil {
 		t.Error("a socket without users still listens")
 	}
-	fd, _, err := again[0].FD().Accept()
+	fd, _, err := again[0].FD(0).Accept()
 	if err != nil {
 		t.Errorf("the queued client is gone: %v", err)
 	}

@@ -8,16 +8,23 @@ import (
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
-// pipeNames are those of a generation's pipes, in the order of
-// linuxGeneration.pipes.
-var pipeNames = [...]string{"pod", "generation", "gate", "hurry"}
+// fixedPipes is how many pipes a generation has beside a pod for each bucket.
+const fixedPipes = 3
+
+// pipeName is what the pipe at a place in linuxGeneration.pipes is called.
+func pipeName(at int) string {
+	if at < fixedPipes {
+		return [fixedPipes]string{"generation", "gate", "hurry"}[at]
+	}
+	return fmt.Sprint("pod ", at-fixedPipes)
+}
 
 // adoptGeneration makes a generation's descriptors of what was handed over;
 // own is this program's binary.
 func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedGeneration, err error) {
-	g := &linuxGeneration{system: l, listeners: st.Options.Listeners, program: st.Program}
+	g := &linuxGeneration{system: l, listeners: st.Options.Listeners, program: st.Program, pods: make([]pipe, st.Buckets), opened: true}
 	for i, p := range g.pipes() {
-		ends := st.Pipes[pipeNames[i]]
+		ends := st.Pipes[pipeName(i)]
 		for _, end := range ends {
 			if end != 0 && !end.IsPipe() {
 				return a, fmt.Errorf("take over generation %d: descriptor %d is not a pipe", st.Number, end)

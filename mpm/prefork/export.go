@@ -48,7 +48,7 @@ func (p *Parent) export(now time.Time) *state {
 			continue
 		}
 		st.Generations = append(st.Generations, generationState{
-			Number: g.number, Retired: g.retired, Deadline: monotonic(g.deadline, now), Options: *g.options, Notes: g.notes,
+			Number: g.number, Retired: g.retired, Deadline: monotonic(g.deadline, now), Options: *g.options, Notes: g.notes, Buckets: len(g.pools),
 			files: g.files, from: g.image,
 		})
 	}
@@ -57,7 +57,7 @@ func (p *Parent) export(now time.Time) *state {
 			continue
 		}
 		st.Children = append(st.Children, childState{
-			PID: ch.proc.pid(), Slot: ch.slot, Generation: ch.generation.number, Ready: ch.ready, Ending: ch.ending,
+			PID: ch.proc.pid(), Slot: ch.slot, Bucket: ch.bucket, Generation: ch.generation.number, Ready: ch.ready, Ending: ch.ending,
 			Spawned: monotonic(ch.spawned, now), StartBy: monotonic(ch.startBy, now), KillAt: monotonic(ch.killAt, now),
 			proc: ch.proc,
 		})
@@ -91,7 +91,7 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 		options := s.Options
 		lenient(&options)
 		g := &generation{
-			number: s.Number, image: from.image, options: &options, files: from.files, notes: s.Notes, rate: 1,
+			number: s.Number, image: from.image, options: &options, files: from.files, notes: s.Notes, pools: make([]pool, s.Buckets),
 			adopted: true, foreign: from.foreign, retired: s.Retired, deadline: onClock(s.Deadline, now), maintenance: now,
 		}
 		byNumber[g.number] = g
@@ -103,7 +103,7 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 	}
 	for _, s := range st.Children {
 		ch := &child{
-			slot: s.Slot, proc: a.children[s.Slot], generation: byNumber[s.Generation], ready: s.Ready, ending: s.Ending,
+			slot: s.Slot, bucket: s.Bucket, proc: a.children[s.Slot], generation: byNumber[s.Generation], ready: s.Ready, ending: s.Ending,
 			spawned: onClock(s.Spawned, now), startBy: onClock(s.StartBy, now), killAt: onClock(s.KillAt, now),
 		}
 		p.slots[s.Slot], p.byPID[s.PID] = ch, ch

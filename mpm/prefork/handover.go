@@ -145,7 +145,7 @@ func (l *linux) describe(st *state) (undo func(), err error) {
 		}
 		g.Pipes = map[string][2]sys.FD{}
 		for at, p := range files.pipes() {
-			g.Pipes[pipeNames[at]] = [2]sys.FD{p.r, p.w}
+			g.Pipes[pipeName(at)] = [2]sys.FD{p.r, p.w}
 		}
 	}
 	for i := range st.Children {

@@ -138,6 +138,7 @@ type generationState struct {
 	Image    sys.FD        `json:"image"`
 	// Pipes are read and write end of each, by name; 0 is a closed one.
 	Pipes   map[string][2]sys.FD `json:"pipes"`
+	Buckets int                  `json:"buckets"`
 	Sockets []int                `json:"sockets"` // places in state.Sockets
 
 	files generationFiles // of who exports
@@ -150,6 +151,7 @@ type childState struct {
 	PIDFD      sys.FD        `json:"pidfd"`
 	Report     sys.FD        `json:"report"` // read end
 	Slot       int           `json:"slot"`
+	Bucket     int           `json:"bucket,omitempty"`
 	Generation uint64        `json:"generation"`
 	Ready      bool          `json:"ready"`
 	Ending     bool          `json:"ending"`
@@ -201,7 +203,9 @@ func (st *state) check() error {
 	}
 	slots, pids := map[int]bool{}, map[int]bool{}
 	for _, ch := range st.Children {
-		known := slices.ContainsFunc(st.Generations, func(g generationState) bool { return g.Number == ch.Generation })
+		known := slices.ContainsFunc(st.Generations, func(g generationState) bool {
+			return g.Number == ch.Generation && ch.Bucket >= 0 && ch.Bucket < g.Buckets
+		})
 		if ch.Slot < 0 || ch.Slot >= st.Slots || slots[ch.Slot] || ch.PID <= 1 || pids[ch.PID] || !known {
 			return fmt.Errorf("child %d of slot %d and generation %d cannot be", ch.PID, ch.Slot, ch.Generation)
 		}
@@ -247,9 +251,12 @@ func (st *state) checkGenerations() error {
 				return fmt.Errorf("there is no socket %d", at)
 			}
 		}
-		for _, name := range pipeNames {
-			if _, ok := g.Pipes[name]; !ok {
-				return fmt.Errorf("generation %d has no pipe %s", g.Number, name)
+		if g.Buckets < 1 || g.Buckets > st.Slots {
+			return fmt.Errorf("generation %d has %d buckets", g.Number, g.Buckets)
+		}
+		for at := range fixedPipes + g.Buckets {
+			if _, ok := g.Pipes[pipeName(at)]; !ok {
+				return fmt.Errorf("generation %d has no pipe %s", g.Number, pipeName(at))
 			}
 		}
 	}
@@ -274,8 +281,6 @@ func (st *state) descriptors() []sys.FD {
 	for _, p := range st.Pages {
 		fds = append(fds, p.FD)
 	}
-	for _, s := range st.Sockets.Sockets {
-		fds = append(fds, s.FD)
-	}
+	fds = append(fds, st.Sockets.Descriptors()...)
 	return slices.DeleteFunc(fds, func(fd sys.FD) bool { return fd == 0 }) // closed ends
 }

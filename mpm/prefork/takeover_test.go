@@ -18,8 +18,8 @@ import (
 func sampleState() *state {
 	pipes := func(from sys.FD) map[string][2]sys.FD {
 		m := map[string][2]sys.FD{}
-		for i, name := range pipeNames {
-			m[name] = [2]sys.FD{from + sys.FD(2*i), from + sys.FD(2*i) + 1}
+		for i := range fixedPipes + 1 {
+			m[pipeName(i)] = [2]sys.FD{from + sys.FD(2*i), from + sys.FD(2*i) + 1}
 		}
 		return m
 	}
@@ -30,9 +30,9 @@ func sampleState() *state {
 		LastReload: &ReloadStatus{Time: when, Generation: 2, Errors: []string{"e"}}, Queued: "restart", IgnoresHangups: true,
 		Slots: 4, Number: 3, Lifeline: [2]sys.FD{4, 5},
 		Generations: []generationState{
-			{Number: 1, Retired: true, Deadline: time.Minute, Image: 10, Pipes: pipes(20), Sockets: []int{}},
+			{Number: 1, Retired: true, Deadline: time.Minute, Image: 10, Buckets: 1, Pipes: pipes(20), Sockets: []int{}},
 			{
-				Number: 3, Program: sys.FileID{Dev: 1, Inode: 9}, Notes: []string{"n"}, Image: 11, Pipes: pipes(30), Sockets: []int{0},
+				Number: 3, Program: sys.FileID{Dev: 1, Inode: 9}, Notes: []string{"n"}, Image: 11, Buckets: 1, Pipes: pipes(30), Sockets: []int{0},
 				Options: mpm.Options{Listeners: []mpm.Listener{{Name: "a", Address: "127.0.0.1:1"}}, KillTimeout: time.Second},
 			},
 		},
@@ -44,7 +44,7 @@ func sampleState() *state {
 		Sockets: listen.Handed{Sockets: []listen.HandedSocket{{FD: 70, Name: "a", Key: "k", Passed: true, PassedName: "p"}}},
 		Owner:   json.RawMessage(`{"x":1}`), OwnerFDs: []sys.FD{80},
 	}
-	st.Generations[0].Pipes["generation"] = [2]sys.FD{22, 0} // closed
+	st.Generations[0].Pipes["generation"] = [2]sys.FD{20, 0} // closed
 	return st
 }
 
@@ -56,8 +56,8 @@ func encodeState(t *testing.T, st *state) []byte {
 		fd := sys.FD(100)
 		for i := range st.Generations {
 			st.Generations[i].Pipes, st.Generations[i].Sockets = map[string][2]sys.FD{}, []int{}
-			for _, name := range pipeNames {
-				st.Generations[i].Pipes[name] = [2]sys.FD{fd, fd + 1}
+			for at := range fixedPipes + st.Generations[i].Buckets {
+				st.Generations[i].Pipes[pipeName(at)] = [2]sys.FD{fd, fd + 1}
 				fd += 2
 			}
 			st.Generations[i].Image = fd
@@ -115,7 +115,7 @@ func TestAStateThatCannotBeIsRefused(t *testing.T) {
 		"a generation from beyond":    func(st *state) { st.Generations[1].Number = 4 },
 		"generation 0":                func(st *state) { st.Generations[0].Number = 0 },
 		"a generation twice":          func(st *state) { st.Generations[0].Number = 3 },
-		"a missing pipe":              func(st *state) { delete(st.Generations[1].Pipes, "pod") },
+		"a missing pipe":              func(st *state) { delete(st.Generations[1].Pipes, "pod 0") },
 		"a missing socket":            func(st *state) { st.Generations[1].Sockets = nil },
 		"a socket from nowhere":       func(st *state) { st.Generations[1].Sockets[0] = 1 },
 		"a negative socket":           func(st *state) { st.Generations[1].Sockets[0] = -1 },
@@ -124,6 +124,9 @@ func TestAStateThatCannotBeIsRefused(t *testing.T) {
 		"two children in a slot":      func(st *state) { st.Children[0].Slot = 2 },
 		"a child of no generation":    func(st *state) { st.Children[0].Generation = 2 },
 		"a child twice":               func(st *state) { st.Children[0].PID = 101 },
+		"no buckets":                  func(st *state) { st.Generations[1].Buckets = 0 },
+		"a missing pod":               func(st *state) { st.Generations[1].Buckets = 2 },
+		"a child of no bucket":        func(st *state) { st.Children[0].Bucket = 1 },
 		"everybody as a child":        func(st *state) { st.Children[0].PID = -1 },
 		"init as a child":             func(st *state) { st.Children[0].PID = 1 },
 		"a child without a page":      func(st *state) { st.Pages = st.Pages[1:] },
@@ -188,7 +191,8 @@ func TestATakeoverIsForOneProcess(t *testing.T) {
 
 // Each pipe that a generation has is handed over.
 func TestEachPipeHasAName(t *testing.T) {
-	if pipes := new(linuxGeneration).pipes(); len(pipes) != len(pipeNames) {
-		t.Errorf("a generation has %d pipes and %d names for them", len(pipes), len(pipeNames))
+	g := &linuxGeneration{pods: make([]pipe, 2)}
+	if pipes := g.pipes(); len(pipes) != fixedPipes+2 || pipes[fixedPipes] != &g.pods[0] {
+		t.Errorf("a generation with 2 pods has %d pipes, %d of them others", len(pipes), fixedPipes)
 	}
 }
