@@ -342,8 +342,7 @@ func (p *Parent) fail(faults []string, now time.Time) {
 	for _, f := range faults {
 		p.log.Error(r.kind()+" failed", "reason", f, "generation", p.serving.number)
 	}
-	res := Result{Generation: p.serving.number, Errors: faults, Warnings: r.warnings}
-	p.upgradeFailed(r, res)
+	res := p.upgradeFailed(r, Result{Generation: p.serving.number, Errors: faults, Warnings: r.warnings})
 	if p.cfg.Failed != nil {
 		p.cfg.Failed(res)
 	}

@@ -155,10 +155,11 @@ func (p *Parent) upgradeDone(r *reload, now time.Time) {
 }
 
 // upgradeFailed notes how an upgrade failed, if the reload was part of one.
-func (p *Parent) upgradeFailed(r *reload, res Result) {
+func (p *Parent) upgradeFailed(r *reload, res Result) Result {
 	if r.upgrade != nil {
 		p.upgraded = &res
 	}
+	return res
 }
 
 // goesBack ends an upgrade that failed on this side of it, if the reload was
