@@ -150,8 +150,7 @@ func (l *linux) describe(st *state) (undo func(), err error) {
 	}
 	for i := range st.Children {
 		ch := &st.Children[i]
-		proc := ch.proc.(linuxProcess)
-		ch.PIDFD, ch.Report = proc.PIDFD, proc.reportFD()
+		ch.PIDFD, ch.Report = ch.proc.(interface{ descriptors() (pidfd, report sys.FD) }).descriptors()
 	}
 	for slot, page := range l.board {
 		if page != nil {
@@ -164,15 +163,14 @@ func (l *linux) describe(st *state) (undo func(), err error) {
 	return undo, nil
 }
 
-// reportFD is the descriptor of the report, 0 if it was closed. File.Fd would
-// change it.
-func (p linuxProcess) reportFD() sys.FD {
-	var got sys.FD
+// descriptors are those of the process that outlive an upgrade. The report is 0
+// if it was closed. File.Fd would change it.
+func (p linuxProcess) descriptors() (pidfd, report sys.FD) {
 	raw, err := p.report.SyscallConn()
 	if err == nil {
-		_ = raw.Control(func(fd uintptr) { got = sys.FD(fd) })
+		_ = raw.Control(func(fd uintptr) { report = sys.FD(fd) })
 	}
-	return got
+	return p.PIDFD, report
 }
 
 // linuxSuccessor is a check of another program, and that program.
