@@ -67,6 +67,13 @@ func Inspect(ctx context.Context, name string, wasm []byte) *guest.Inspection {
 	return guest.Inspect(ctx, name, wasm, abis())
 }
 
+// MakeUserCache makes the code cache of a user in dir, for root to call before
+// it becomes that user, and returns the path for Config.CacheDir. With a jail,
+// the folder that will be the process's root, both are paths inside of it.
+func MakeUserCache(jail, dir string, uid, gid int) (string, error) {
+	return guest.MakeUserCache(jail, dir, uid, gid)
+}
+
 // New loads every plugin and tries it out: it prepares one instance as for a
 // connection or request, which runs _initialize and child_init, and drops it.
 //

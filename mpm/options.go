@@ -41,15 +41,41 @@ type Options struct {
 	StartTimeout time.Duration
 	// CandidateTimeout bounds each step of trying out a new generation.
 	CandidateTimeout time.Duration
-	// GracefulTimeout bounds how long a child that a reload retired may go on
+	// GracefulRestartTimeout bounds how long a child that a reload retired may go on
 	// with what it serves; 0 means without bound.
-	GracefulTimeout time.Duration
+	GracefulRestartTimeout time.Duration
+	// MaxOldGenerations bounds the retired generations that still serve: when
+	// a reload leaves more, the oldest are ended. 0 means without bound.
+	MaxOldGenerations int
+	// ProveTime is how long a generation that a reload brought into service is
+	// on probation. When ProveDeaths of its children have died badly in that
+	// time, what served before it serves again. 0 of either means never.
+	ProveTime   time.Duration
+	ProveDeaths int
 	// GracefulShutdownTimeout bounds a graceful stop, after which it goes on as
 	// a stop at once; 0 means without bound.
 	GracefulShutdownTimeout time.Duration
 	// KillTimeout is the time from asking a child to end at once to killing
 	// it.
 	KillTimeout time.Duration
+
+	// PIDFile is the absolute path of a file for the master's pid; "" is none.
+	// It is fixed for the master's life.
+	PIDFile string
+	// ErrorLog is the absolute path of the error log; "" is standard error.
+	ErrorLog string
+	// Logs are further log files.
+	Logs []Log
+	// Privileges are those of the children and candidates.
+	Privileges Privileges `json:",omitzero"`
+}
+
+// Log is a log file, which the master opens for its children.
+type Log struct {
+	// Name is what a child knows it by.
+	Name string
+	// Path is absolute.
+	Path string
 }
 
 // Listener is one socket to accept from.
@@ -66,6 +92,8 @@ type Listener struct {
 	// Mode are the permissions of a Unix socket's file; who may write to it
 	// may connect.
 	Mode fs.FileMode
+	// GID is the group of a Unix socket's file; 0 leaves the master's.
+	GID int `json:",omitempty"`
 	// Socket are the options of the socket.
 	Socket SocketOptions
 }
@@ -146,14 +174,34 @@ func (o *Options) Validate() error {
 		fault("server_limit", "must be from max_request_workers (%d) to %d, got %d", o.MaxRequestWorkers, ServerLimitMax, o.ServerLimit)
 	}
 	atLeast("max_connections_per_child", o.MaxConnectionsPerChild, 0)
+	atLeast("max_old_generations", o.MaxOldGenerations, 0)
+	atLeast("prove_deaths", o.ProveDeaths, 0)
+	if o.ProveTime < 0 {
+		fault("prove_time", "must not be negative, got %s", o.ProveTime)
+	}
 	positive("start_timeout", o.StartTimeout)
 	positive("candidate_timeout", o.CandidateTimeout)
 	positive("kill_timeout", o.KillTimeout)
-	if o.GracefulTimeout < 0 {
-		fault("graceful_timeout", "must not be negative, got %s", o.GracefulTimeout)
+	if o.GracefulRestartTimeout < 0 {
+		fault("graceful_restart_timeout", "must not be negative, got %s", o.GracefulRestartTimeout)
 	}
 	if o.GracefulShutdownTimeout < 0 {
 		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
 	}
+	absolute := func(key, path string) {
+		if !strings.HasPrefix(path, "/") {
+			fault(key, "must be an absolute path, got %q", path)
+		}
+	}
+	if o.PIDFile != "" {
+		absolute("pid_file", o.PIDFile)
+	}
+	if o.ErrorLog != "" {
+		absolute("error_log", o.ErrorLog)
+	}
+	for _, l := range o.Logs {
+		absolute("logs", l.Path)
+	}
+	o.Privileges.validate(fault)
 	return errors.Join(errs...)
 }

@@ -36,9 +36,15 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"max_connections_per_child", func(o *Options) { o.MaxConnectionsPerChild = -1 }},
 		{"start_timeout", func(o *Options) { o.StartTimeout = 0 }},
 		{"candidate_timeout", func(o *Options) { o.CandidateTimeout = -time.Second }},
-		{"graceful_timeout", func(o *Options) { o.GracefulTimeout = -1 }},
+		{"graceful_restart_timeout", func(o *Options) { o.GracefulRestartTimeout = -1 }},
 		{"graceful_shutdown_timeout", func(o *Options) { o.GracefulShutdownTimeout = -1 }},
+		{"max_old_generations", func(o *Options) { o.MaxOldGenerations = -1 }},
+		{"prove_deaths", func(o *Options) { o.ProveDeaths = -1 }},
+		{"prove_time", func(o *Options) { o.ProveTime = -1 }},
 		{"kill_timeout", func(o *Options) { o.KillTimeout = 0 }},
+		{"pid_file", func(o *Options) { o.PIDFile = "pid" }},
+		{"error_log", func(o *Options) { o.ErrorLog = "logs/error" }},
+		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: ""}} }},
 	} {
 		o := good()
 		tc.spoil(o)

@@ -40,7 +40,7 @@ func TestE2EAnUpgradeNeedsNoCommonLayout(t *testing.T) {
 // children finish what they serve.
 func TestE2EASuccessorThatCrashesCostsNoConnection(t *testing.T) {
 	s := startOwn(t, plain)
-	crashes := apphosttest.Variant(t, "cmd/apphost/upgrade.go", "err = resumeMaster(t, os.Stderr)", `panic("BUG: none")`)
+	crashes := apphosttest.Variant(t, "cmd/apphost/upgrade.go", "err = resumeMaster(t)", `panic("BUG: none")`)
 	roundTrip, hangUp := hold(t, s.Addr("echo"))
 	out, code := s.Run("upgrade", "-c", "config.toml", "--binary", crashes)
 	if code != 1 || !strings.Contains(out, "went away before it answered") {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/cmd/apphosttest"
+	"github.com/apphost/apphost/mpm/pidfile"
 )
 
 // What a service manager gave to the server stays with it over upgrades, and is
@@ -115,5 +116,25 @@ func TestE2ETermDuringAnUpgradeStopsTheServer(t *testing.T) {
 		}
 		<-answered
 		apphosttest.Eventually(t, time.Second, "no process is left", func() bool { return len(s.Processes()) == 0 })
+	}
+}
+
+// The pid file stays, with its lock, and goes with the server.
+func TestE2EAnUpgradeKeepsThePIDFile(t *testing.T) {
+	path := t.TempDir() + "/apphost.pid"
+	s := startOwn(t, strings.Replace(plain, "[mpm]", fmt.Sprintf("[mpm]\npid_file = %q", path), 1))
+	for range 2 {
+		upgradeTo(t, s, s.Dir+"/apphost", version)
+		if text, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(text)) != fmt.Sprint(s.PID) {
+			t.Errorf("after an upgrade the pid file has %q, %v", text, err)
+		}
+	}
+	if file, err := pidfile.Hold(path, 1); err == nil {
+		file.Release()
+		t.Error("the pid file is not locked")
+	}
+	s.Stop()
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the pid file is left")
 	}
 }

@@ -27,18 +27,31 @@ func (q *requests) do(ctx context.Context, r control.Request) any {
 			return ended
 		}
 		return statusReport{Version: version, Config: q.configPath, Snapshot: s}
-	case control.Reload, control.Upgrade:
+	case control.ReopenLogs:
+		return q.ask(ctx, prefork.ReopenLogs)
+	case control.Reload:
+		return q.askReady(ctx, prefork.Reload)
+	case control.Restart:
+		return q.askReady(ctx, prefork.Restart)
+	case control.Upgrade:
 		select {
 		case <-q.ready:
 		case <-ctx.Done():
 			return ended
 		}
-		if r.Verb == control.Upgrade {
-			return q.upgrade(ctx, r)
-		}
-		return q.ask(ctx, prefork.Reload)
+		return q.upgrade(ctx, r)
 	}
 	panic("BUG: the control socket passed on the request " + string(r.Verb))
+}
+
+// askReady waits for a server that starts.
+func (q *requests) askReady(ctx context.Context, what prefork.Request) prefork.Result {
+	select {
+	case <-q.ready:
+	case <-ctx.Done():
+		return ended
+	}
+	return q.ask(ctx, what)
 }
 
 func (q *requests) ask(ctx context.Context, what prefork.Request) prefork.Result {

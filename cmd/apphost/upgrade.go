@@ -22,18 +22,21 @@ import (
 // mpm/prefork/takeover.go describes: fields may be added.
 type handedOver struct {
 	// Config is the path of the configuration file.
-	Config  string         `json:"config"`
-	Control control.Handed `json:"control"`
+	Config string `json:"config"`
+	// Detached says that the server has no terminal and nobody who reads its
+	// standard error.
+	Detached bool           `json:"detached,omitempty"`
+	Control  control.Handed `json:"control"`
 }
 
 // handingOver returns what another build needs to be this server.
-func handingOver(server *control.Server, configPath string) func() (json.RawMessage, []int, func(), error) {
+func handingOver(server *control.Server, run masterRun) func() (json.RawMessage, []int, func(), error) {
 	return func() (json.RawMessage, []int, func(), error) {
 		handed, undo, err := server.Export()
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		raw, err := json.Marshal(handedOver{Config: configPath, Control: handed})
+		raw, err := json.Marshal(handedOver{Config: run.configPath, Detached: run.detached, Control: handed})
 		if err != nil {
 			undo()
 			return nil, nil, nil, fmt.Errorf("encode state: %w", err)
@@ -53,7 +56,7 @@ func decodeHandedOver(t *prefork.Takeover) (h handedOver, err error) {
 }
 
 // resumeMaster goes on as the server that another build handed over.
-func resumeMaster(t *prefork.Takeover, stderr io.Writer) error {
+func resumeMaster(t *prefork.Takeover) error {
 	h, err := decodeHandedOver(t)
 	if err != nil {
 		return t.Refuse(err)
@@ -62,13 +65,13 @@ func resumeMaster(t *prefork.Takeover, stderr io.Writer) error {
 	if err != nil {
 		return t.Refuse(err)
 	}
-	return serve(server, h.Config, t, stderr)
+	return serve(server, masterRun{configPath: h.Config, detached: h.Detached, takeover: t})
 }
 
 // runTakeover is the role of a program that this process was turned into.
 func runTakeover(t *prefork.Takeover, err error) int {
 	if err == nil {
-		err = resumeMaster(t, os.Stderr)
+		err = resumeMaster(t)
 	}
 	if err != nil {
 		printLines(os.Stderr, err)

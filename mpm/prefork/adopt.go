@@ -3,6 +3,7 @@ package prefork
 import (
 	"fmt"
 
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/scoreboard"
@@ -22,7 +23,18 @@ func pipeName(at int) string {
 // adoptGeneration makes a generation's descriptors of what was handed over;
 // own is this program's binary.
 func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedGeneration, err error) {
-	g := &linuxGeneration{system: l, listeners: st.Options.Listeners, program: st.Program, pods: make([]pipe, st.Buckets), opened: true}
+	g := &linuxGeneration{
+		system: l, listeners: st.Options.Listeners, program: st.Program, pods: make([]pipe, st.Buckets), opened: true,
+		env: confinedEnv(l.childEnv, &st.Options.Privileges), bornAs: bornAs(&st.Options.Privileges),
+	}
+	if g.logs, err = l.logFiles.acquire(&st.Options); err != nil {
+		return a, err
+	}
+	if !st.Retired {
+		if err := l.logFiles.use(g.logs[0]); err != nil {
+			return a, err
+		}
+	}
 	for i, p := range g.pipes() {
 		ends := st.Pipes[pipeName(i)]
 		for _, end := range ends {
@@ -77,4 +89,18 @@ func (l *linux) dropForeign(slot int) {
 		_ = fd.Close()
 		delete(l.foreign, slot)
 	}
+}
+
+func (l *linux) slotState(slot int) mpm.State {
+	if l.unreadable(slot) {
+		return mpm.StateWriting // for all we know
+	}
+	return l.board[slot].State()
+}
+
+func (l *linux) slotConns(slot int) (child, total uint64) {
+	if l.unreadable(slot) {
+		return 0, 0
+	}
+	return l.board[slot].Conns()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -31,15 +32,18 @@ type Child struct {
 	gate       sys.FD
 	hurry      sys.FD
 	report     sys.FD
+	newLogs    sys.FD
 	listeners  []childListener
+	logs       []*logs.Stream // the error log, then those of the options
 
-	epoll  *sys.Epoll
-	events []sys.Event
-	linger lingering
-	served uint64
-	turn   int  // where the search for a ready listener starts
-	open   bool // the gate is: listeners are watched
-	over   bool // the generation or the master is gone: leave after this
+	epoll   *sys.Epoll
+	events  []sys.Event
+	linger  lingering
+	served  uint64
+	turn    int       // where the search for a ready listener starts
+	open    bool      // the gate is: listeners are watched
+	over    bool      // the generation or the master is gone: leave after this
+	starved time.Time // since when it could not accept for want of something
 }
 
 type childListener struct {
@@ -55,8 +59,13 @@ type childListener struct {
 // of descriptors; the child exits with ExitSick.
 var ErrSick = errors.New("short of a resource")
 
+// ErrTold is wrapped by errors that the master knows already.
+var ErrTold = errors.New("the master was told")
+
 // OpenChild takes over what the master handed to this process and checks each
-// descriptor for what it should be. args and getenv are the process's own.
+// descriptor for what it should be. It gives up what is left of the master's
+// privileges before it reads anything. args and getenv are the process's own.
+// It must be called on the thread that the process began with.
 func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	if err := checkHandshake(getenv); err != nil {
 		return nil, err
@@ -74,11 +83,16 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		gate:       inherit(fdGate),
 		hurry:      inherit(fdHurry),
 		report:     inherit(fdReport),
+		newLogs:    inherit(fdNewLogs),
 	}
 	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.hurry, c.report} {
 		if !p.IsPipe() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
+	}
+	if err := confineChild(getenv); err != nil {
+		c.Fail(err)
+		return nil, fmt.Errorf("start child: %w: %w", ErrTold, err)
 	}
 	if c.board, err = scoreboard.Attach(inherit(fdSlot)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
@@ -87,6 +101,9 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
 	if err := c.openListeners(args); err != nil {
+		return nil, err
+	}
+	if err := c.openLogs(); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -131,6 +148,12 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	if ready != nil {
 		ready()
 	}
+	return c.serve(ctx, h, share)
+}
+
+// serve accepts connections and hands them to h until the child is told to
+// leave or has served its share; 0 is no bound.
+func (c *Child) serve(ctx context.Context, h mpm.ConnHandler, share uint64) error {
 	for !c.over && (share == 0 || c.served < share) {
 		l, err := c.await()
 		if err != nil {
@@ -160,12 +183,16 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 
 // accept takes a connection from l, or else from the next listener that woke
 // this child: the kernel may have woken nobody else for it. l is nil when all
-// have gone to others.
+// have gone to others, or the child is short of something; see starve.
 func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, error) {
 	for ; l != nil; l = c.nextListener() {
 		fd, peer, err := l.fd.Accept()
 		if err == nil {
+			c.starved = time.Time{}
 			return l, fd, peer, nil
+		}
+		if lacks(err) {
+			return nil, sys.None, nil, c.starve(l, err, time.Now())
 		}
 		l.ready = false
 		// A listener that the next generation does without is shut down after
@@ -218,6 +245,9 @@ func (c *Child) enter() error {
 			return err
 		}
 	}
+	if c.pod == sys.None { // nobody else could leave
+		return nil
+	}
 	return c.epoll.Add(c.pod, true)
 }
 
@@ -262,8 +292,11 @@ func (c *Child) await() (*childListener, error) {
 		if l := c.nextListener(); l != nil {
 			return l, nil
 		}
-		if c.over || (picked && c.takePodByte()) {
+		if c.over || (picked && c.takePodByte() == podLeave) {
 			return nil, nil
+		}
+		if l := c.nextListener(); l != nil {
+			return l, nil // the byte said so
 		}
 		if gate && !c.open {
 			if err := c.enter(); err != nil {
@@ -302,12 +335,19 @@ func (c *Child) nextListener() *childListener {
 	return nil
 }
 
-// takePodByte reports whether this child, and no other, got the byte that
-// makes one leave.
-func (c *Child) takePodByte() bool {
+// takePodByte takes the byte in the pod, if this child and no other got it. One
+// that says to look makes each listener count as ready.
+func (c *Child) takePodByte() byte {
 	var b [1]byte
-	n, err := c.pod.Read(b[:])
-	return n == 1 && err == nil
+	if n, err := c.pod.Read(b[:]); n != 1 || err != nil {
+		return 0
+	}
+	if b[0] == podLook {
+		for i := range c.listeners {
+			c.listeners[i].ready = true
+		}
+	}
+	return b[0]
 }
 
 // stopping reports whether this connection is to be one of the last: the
@@ -343,8 +383,9 @@ func acceptFailure(err error) error {
 
 // Prepare sets up this process for a child's or candidate's role: its name in
 // process lists, and no signals of a terminal, which are the master's to act
-// on.
+// on, or of a log that cannot be written to.
 func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE,
+		syscall.SIGXFSZ)
 }

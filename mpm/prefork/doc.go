@@ -12,6 +12,8 @@
 //     takes over a sealed image and validated options, or a list of errors.
 //   - A generation serves only after all the children it starts with are
 //     ready. Until then, and on any failure, the one before it serves on.
+//   - A generation whose children die soon after a reload gives way to the last
+//     one that has proved itself.
 //   - Once a reload is reported done, no child of an older generation accepts
 //     another connection. (An idle one that does not leave within two seconds,
 //     because something has stopped it, is not waited for.)

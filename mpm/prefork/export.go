@@ -91,11 +91,13 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 		options := s.Options
 		lenient(&options)
 		g := &generation{
-			number: s.Number, image: from.image, options: &options, files: from.files, notes: s.Notes, pools: make([]pool, s.Buckets),
+			blueprint: (&blueprint{image: from.image, options: &options, notes: s.Notes}).hold(),
+			number:    s.Number, files: from.files, served: true, pools: make([]pool, s.Buckets),
 			adopted: true, foreign: from.foreign, retired: s.Retired, deadline: onClock(s.Deadline, now), maintenance: now,
 		}
 		byNumber[g.number] = g
 		if g.retired {
+			g.retiredAt = now
 			p.retired = append(p.retired, g)
 		} else {
 			p.serving = g

@@ -1,8 +1,11 @@
 package prefork
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,11 +29,17 @@ type world struct {
 	candidates []*fakeProcess
 	files      []*fakeFiles
 
-	spawnErr, openErr error
-	upgradeErr        error
-	successors        []string // paths of other binaries that were tried
-	handed            *state   // what the last one was to take over
-	served            []Status
+	spawnErr, openErr, reopenErr error
+
+	upgradeErr error
+	successors []string // paths of other binaries that were tried
+	handed     *state   // what the last one was to take over
+
+	behind   []int // children that still write to the old log files
+	served   []Status
+	failures []Result
+	spawning []SpawnStatus
+	log      bytes.Buffer
 }
 
 type fakeProcess struct {
@@ -65,8 +74,10 @@ func (p *fakeProcess) result() (*image.Image, *mpm.Options, error) {
 }
 
 type fakeFiles struct {
+	image      *image.Image
 	opened     bool
 	retiredOne int
+	looks      int
 	retiredIn  []int // buckets
 	swept      int
 	drained    bool
@@ -82,6 +93,7 @@ func (f *fakeFiles) retireOne(b int) error {
 	f.retiredIn = append(f.retiredIn, b)
 	return nil
 }
+func (f *fakeFiles) lookAgain(int)          { f.looks++ }
 func (f *fakeFiles) sweep(time.Time) error  { f.swept++; return nil }
 func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
@@ -98,8 +110,11 @@ func newWorld(t *testing.T) *world {
 		},
 	}
 	w.parent = newParent(Config{
-		Logger:  slog.New(slog.DiscardHandler),
-		Serving: func(s Status) { w.served = append(w.served, s) },
+		Logger:   slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Failed:   func(r Result) { w.failures = append(w.failures, r) },
+		Spawning: func(_ uint64, s SpawnStatus) { w.spawning = append(w.spawning, s) },
+		Serving:  func(s Status) { w.served = append(w.served, s) },
+		Jitter:   func() float64 { return 0 },
 	}, w)
 	return w
 }
@@ -119,11 +134,11 @@ func (w *world) startSuccessor(path string, st *state) (candidate, error) {
 	return w.startCandidate()
 }
 
-func (w *world) openGeneration(*image.Image, *mpm.Options) (generationFiles, error) {
+func (w *world) openGeneration(img *image.Image, _ *mpm.Options) (generationFiles, error) {
 	if w.openErr != nil {
 		return nil, w.openErr
 	}
-	f := new(fakeFiles)
+	f := &fakeFiles{image: img}
 	w.files = append(w.files, f)
 	return f, nil
 }
@@ -159,6 +174,9 @@ func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
 func (w *world) slotConns(slot int) (child, total uint64) {
 	return uint64(slot), uint64(slot) + 10
 }
+
+func (w *world) reopenLogs() error { return w.reopenErr }
+func (w *world) oldLogs() []int    { return w.behind }
 
 // exit ends a process; the parent learns it at the next settle.
 func (w *world) exit(p *fakeProcess, status syscall.WaitStatus) {
@@ -247,6 +265,17 @@ func (w *world) drainIdle(gen uint64) {
 		}
 	}
 	w.settle()
+}
+
+// said counts the lines of the log with all of these words.
+func (w *world) said(words ...string) int {
+	n := 0
+	for line := range strings.Lines(w.log.String()) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			n++
+		}
+	}
+	return n
 }
 
 func answered(reply <-chan Result) (Result, bool) {

@@ -7,15 +7,39 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 )
 
-// generation is one configuration with the children that run it.
-type generation struct {
-	number  uint64
+// blueprint is what a generation is made from. The generations that run it and
+// the probation that may go back to it share it.
+type blueprint struct {
 	image   *image.Image
 	options *mpm.Options
-	files   generationFiles
 	notes   []string
+	users   int
+}
+
+func (b *blueprint) hold() *blueprint {
+	b.users++
+	return b
+}
+
+// letGo closes the image after its last user.
+func (b *blueprint) letGo() {
+	b.users--
+	switch {
+	case b.users < 0:
+		panic("BUG: an image was released twice")
+	case b.users == 0:
+		_ = b.image.Close()
+	}
+}
+
+// generation is one configuration with the children that run it.
+type generation struct {
+	*blueprint
+	number uint64
+	files  generationFiles
 
 	children int // live ones
+	served   bool
 	retired  bool
 	adopted  bool // from another program; see takeover.go
 	foreign  bool // and made by another build
@@ -26,10 +50,14 @@ type generation struct {
 	failures    int       // children that died young, with no long pause between
 	failed      time.Time // the last of them
 	notBefore   time.Time // no spawn until then, after failures
-	full        bool      // the limit was reported and still stands
+	full        bool      // children are short, and no more may be started
+	slowed      bool      // it was told that children die young
+	spawnFault  string    // why no child could be started, as it was told
 
 	// Of a retired generation.
-	deadline time.Time // its children are ended then; zero means never
+	retiredAt time.Time
+	deadline  time.Time // its children are ended then; zero means never
+	ended     bool      // they are
 }
 
 // podPatience is how long to wait for the child that was asked to leave
@@ -53,7 +81,7 @@ func (g *generation) release() {
 		panic("BUG: a generation with children was released")
 	}
 	g.files.release()
-	_ = g.image.Close()
+	g.letGo()
 }
 
 // child is the master's record of one process.
@@ -76,6 +104,11 @@ type child struct {
 	// either order.
 	reaped, closed bool
 	status         exitStatus
+}
+
+// totals are for the log: how many children g has, and how many there are.
+func (p *Parent) totals(g *generation) []any {
+	return []any{"generation", g.number, "children", g.children, "children_of_all", len(p.byPID)}
 }
 
 // census counts the children of g, by bucket.

@@ -136,6 +136,7 @@ func (l *linux) describe(st *state) (undo func(), err error) {
 	}
 	st.Lifeline = [2]sys.FD{l.lifelineR, l.lifelineW}
 	st.Sockets = l.table.Export()
+	st.PIDFile = l.pid.export()
 	for i := range st.Generations {
 		g := &st.Generations[i]
 		files := g.files.(*linuxGeneration)
@@ -150,7 +151,9 @@ func (l *linux) describe(st *state) (undo func(), err error) {
 	}
 	for i := range st.Children {
 		ch := &st.Children[i]
-		ch.PIDFD, ch.Report = ch.proc.(interface{ descriptors() (pidfd, report sys.FD) }).descriptors()
+		c := ch.proc.(*linuxChild)
+		ch.PIDFD, ch.Report = c.descriptors()
+		ch.NewLogs, ch.OwedLogs = c.newLogs, c.owed
 	}
 	for slot, page := range l.board {
 		if page != nil {
@@ -219,7 +222,7 @@ func (l *linux) check(program sys.FD, st *state) (*linuxSuccessor, error) {
 		Args: []string{RoleSuccessor, "for", l.configPath}, Env: append(env, upgradeEnv+"="+strconv.Itoa(takeoverProtocol)),
 		DieWithParent: true, Program: program,
 	}
-	proc, report, err := l.start(c, img, sys.None, handed)
+	proc, report, err := l.start(c, sys.FD(fdLog), img, sys.None, handed)
 	if err != nil {
 		_ = img.Close()
 		return nil, err
@@ -318,7 +321,12 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 		return nil, adopted{}, fmt.Errorf("open null device: %w", err)
 	}
 	env := environment(cfg.Environment)
+	files, err := newLogFiles(cfg)
+	if err != nil {
+		return nil, adopted{}, err
+	}
 	l := &linux{
+		logFiles: files, pid: adoptPIDFile(st.PIDFile, cfg.PID),
 		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger,
 		null: null, lifelineR: st.Lifeline[0], lifelineW: st.Lifeline[1], cfg: cfg, foreign: map[int]sys.FD{},
 	}
@@ -334,7 +342,9 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 	l.adoptPages(st)
 	for _, ch := range st.Children {
 		proc := linuxProcess{sys.AdoptedProcess(ch.PID, ch.PIDFD), os.NewFile(uintptr(ch.Report), "report")}
-		a.children[ch.Slot] = proc
+		c := l.logFiles.follow(proc, a.generations[ch.Generation].files.(*linuxGeneration).logs, ch.NewLogs)
+		c.owed = ch.OwedLogs
+		a.children[ch.Slot] = c
 		go l.listenToChild(ch.PID, proc.report)
 	}
 	_ = t.handed.Close()

@@ -15,6 +15,7 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -39,6 +40,8 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+	pid       pidFile
+	logFiles  logFiles
 
 	cfg         Config
 	predecessor *predecessor // until this program serves
@@ -46,6 +49,9 @@ type linux struct {
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
+	if err := sys.CheckSelf(); err != nil {
+		return nil, err
+	}
 	if err := sys.KeepFromChildren(); err != nil {
 		return nil, err
 	}
@@ -57,15 +63,21 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
 	}
+	files, err := newLogFiles(cfg)
+	if err != nil {
+		_ = null.Close()
+		return nil, err
+	}
 	r, w, err := sys.Pipe()
 	if err != nil {
 		_ = null.Close()
+		files.release()
 		return nil, err
 	}
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w, cfg: cfg,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, cfg: cfg,
 	}, nil
 }
 
@@ -80,6 +92,8 @@ func (l *linux) release() {
 	for _, fd := range l.foreign {
 		_ = fd.Close()
 	}
+	l.logFiles.release()
+	l.pid.release()
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -94,7 +108,7 @@ func environment(own []string) []string {
 	for _, kv := range own {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, takeoverEnv, upgradeEnv:
+		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, privilegesEnv, takeoverEnv, upgradeEnv:
 		default:
 			env = append(env, kv)
 		}
@@ -114,17 +128,17 @@ func childEnvironment(env []string) []string {
 	return append(slices.Clone(env), name+"1")
 }
 
-// start runs this program in another role. The given files become
-// descriptors 3 and up; sys.None among them stands for the process's end of a
+// start runs this program in another role. log becomes its standard error, the
+// given files descriptors 3 and up; sys.None among them stands for the process's end of a
 // report pipe, whose other end is returned.
-func (l *linux) start(c sys.Command, files ...sys.FD) (sys.Process, *os.File, error) {
+func (l *linux) start(c sys.Command, log sys.FD, files ...sys.FD) (sys.Process, *os.File, error) {
 	r, w, err := sys.Pipe()
 	if err != nil {
 		return sys.Process{}, nil, err
 	}
 	defer func() { _ = w.Close() }()
 	null := sys.FD(l.null.Fd())
-	c.Files = append([]sys.FD{null, null, sys.FD(fdLog)}, files...)
+	c.Files = append([]sys.FD{null, null, log}, files...)
 	c.Files[slices.Index(c.Files, sys.None)] = w
 	proc, err := sys.Start(c)
 	if err != nil {
@@ -148,18 +162,28 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 		l.dropForeign(slot)
 	}
 	l.board[slot].Reset()
-	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
-	sockets, surplus := g.socketsOf(bucket)
-	fds = append(fds, sockets...)
-	proc, report, err := l.start(sys.Command{
-		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
-	}, fds...)
+	newLogs, theirs, err := sys.SocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
+	defer func() { _ = theirs.Close() }()
+	// In the order of the const block in handshake.go.
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs}
+	sockets, surplus := g.socketsOf(bucket)
+	fds = append(fds, sockets...)
+	for _, f := range g.logs[1:] {
+		fds = append(fds, f.FD())
+	}
+	proc, report, err := l.start(sys.Command{
+		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
+		TimerSlack: childTimerSlack, DieWithParent: true, Identity: g.bornAs,
+	}, g.logs[0].FD(), fds...)
+	if err != nil {
+		_ = newLogs.Close()
+		return nil, fmt.Errorf("spawn child: %w", err)
+	}
 	go l.listenToChild(proc.PID, report)
-	return linuxProcess{proc, report}, nil
+	return l.logFiles.follow(linuxProcess{proc, report}, g.logs, newLogs), nil
 }
 
 // listenToChild turns a child's report into events. A child says R or F and a
@@ -192,7 +216,7 @@ func (l *linux) startCandidate() (candidate, error) {
 	}
 	// A guest that spins in a candidate keeps it from noticing anything.
 	c := sys.Command{Args: candidateArgs(l.configPath), Env: l.env, DieWithParent: true}
-	proc, report, err := l.start(c, img, sys.None)
+	proc, report, err := l.start(c, sys.FD(fdLog), img, sys.None)
 	if err != nil {
 		_ = img.Close()
 		return nil, fmt.Errorf("start candidate: %w", err)
@@ -214,11 +238,22 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 }
 
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
-	socks, err := l.table.Acquire(o.Listeners)
+	if err := l.pid.hold(o.PIDFile); err != nil {
+		return nil, err
+	}
+	files, err := l.logFiles.acquire(o)
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners, pods: make([]pipe, o.BucketCount())}
+	socks, err := l.table.Acquire(o.Listeners)
+	if err != nil {
+		l.logFiles.table.Release(files)
+		return nil, err
+	}
+	g := &linuxGeneration{
+		system: l, image: img, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
+		env: confinedEnv(l.childEnv, &o.Privileges), bornAs: bornAs(&o.Privileges),
+	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
 		return nil, err
@@ -234,20 +269,6 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 
 func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
-func (l *linux) slotState(slot int) mpm.State {
-	if l.unreadable(slot) {
-		return mpm.StateWriting // for all we know
-	}
-	return l.board[slot].State()
-}
-
-func (l *linux) slotConns(slot int) (child, total uint64) {
-	if l.unreadable(slot) {
-		return 0, 0
-	}
-	return l.board[slot].Conns()
-}
-
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
 type linuxGeneration struct {
@@ -256,6 +277,10 @@ type linuxGeneration struct {
 	socks  []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
+	logs      []*logs.File // the error log, then those of the options
+	// env and bornAs are its children's.
+	env    []string
+	bornAs *mpm.Identity
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
@@ -292,9 +317,11 @@ func (p *pipe) close() {
 	}
 }
 
-func (g *linuxGeneration) sockets() []Socket {
+func (g *linuxGeneration) sockets() []Socket { return sockets(g.socks) }
+
+func sockets(socks []*listen.Socket) []Socket {
 	var list []Socket
-	for _, s := range g.socks {
+	for _, s := range socks {
 		list = append(list, Socket{Name: s.Name, Address: s.Bound})
 	}
 	return list
@@ -306,14 +333,24 @@ func (g *linuxGeneration) open() {
 	}
 	g.steer()
 	g.opened = true
+	if err := g.system.pid.renew(); err != nil {
+		g.system.log.Error("the pid file is gone", "err", err)
+	}
+	if err := g.system.logFiles.serve(g.logs[0]); err != nil {
+		g.system.log.Error("cannot change over to the log files", "err", err)
+	}
 	g.gate.closeWriter()
 }
 
 func (g *linuxGeneration) retireOne(bucket int) error {
-	if _, err := g.pods[bucket].w.Write([]byte{'!'}); err != nil {
+	if _, err := g.pods[bucket].w.Write([]byte{podLeave}); err != nil {
 		return fmt.Errorf("write to pod: %w", err)
 	}
 	return nil
+}
+
+func (g *linuxGeneration) lookAgain(bucket int) {
+	_, _ = g.pods[bucket].w.Write([]byte{podLook}) // if it is full, there is enough to wake everybody
 }
 
 func (g *linuxGeneration) drain() error {
@@ -345,36 +382,6 @@ func (g *linuxGeneration) release() {
 		p.close()
 	}
 	g.letGo()
-}
-
-// linuxProcess is a process known by its pidfd.
-type linuxProcess struct {
-	sys.Process
-	report *os.File // our end of its report pipe
-}
-
-func (p linuxProcess) pid() int                        { return p.PID }
-func (p linuxProcess) signal(sig syscall.Signal) error { return p.Signal(sig) }
-
-func (p linuxProcess) release() {
-	_ = p.Close()
-	// Should anyone else hold the other end, nobody listens any longer.
-	_ = p.report.Close()
-}
-
-// linuxCandidate is a candidate and the memfd it fills.
-type linuxCandidate struct {
-	linuxProcess
-	image sys.FD
-}
-
-func (c *linuxCandidate) result() (*image.Image, *mpm.Options, error) {
-	fd := c.image
-	c.image = sys.None
-	return openImage(fd)
-}
-
-func (c *linuxCandidate) release() {
-	_ = c.image.Close()
-	c.linuxProcess.release()
+	g.system.logFiles.table.Release(g.logs)
+	g.logs = nil
 }

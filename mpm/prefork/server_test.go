@@ -74,10 +74,20 @@ func candidateMain() int {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
 	}
-	if err := c.Done(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
+	if err := c.Seal(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
 		c.Fail(err)
 		return 1
 	}
+	if cfg.Greeting != "unconfined" { // as if only children could not be confined
+		if err := c.Confine(&cfg.Options.Privileges); err != nil {
+			c.Fail(err)
+			return 1
+		}
+	}
+	if cfg.Greeting == "selfie" {
+		c.Warn(portrait())
+	}
+	c.Done()
 	return 0
 }
 
@@ -91,10 +101,20 @@ func childMain() int {
 	if string(greeting) == "hostile" {
 		go scribble(c)
 	}
+	if short, ok := shortages[string(greeting)]; ok {
+		short()
+	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
+	if string(greeting) == "selfie" && !diesWithParent() {
+		return c.Fail(errors.New("it would outlive its master"))
+	}
+	var h mpm.ConnHandler = greeter(greeting)
+	if string(greeting) == "logs" {
+		h = clerk{c}
+	}
+	if err := c.Serve(context.Background(), h, runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
 	}
 	return ExitOK
@@ -113,6 +133,7 @@ func scribble(c *Child) {
 			page[i] = byte(noise.Uint32())
 		}
 		_, _ = c.report.Write(page)
+		_, _ = c.newLogs.TrySend(page[:16])
 		_, _ = c.Image.FD().Write(page)
 	}
 }
@@ -122,6 +143,22 @@ func scribble(c *Child) {
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "brief" { // leaves the client to itself
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		return
+	}
+	if g == "mayfly" {
+		os.Exit(2)
+	}
+	if g == "selfie" {
+		fmt.Fprintln(c, portrait())
+		return
+	}
+	if strings.HasPrefix(string(g), "hold") { // serves until the client goes, told to leave or not
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
 	if g == "lecture" { // says a lot, and does not listen
 		_, _ = c.Write(make([]byte, lectureBytes))
 		return
@@ -152,14 +189,18 @@ type server struct {
 	ended   chan error
 }
 
-func startServer(t *testing.T, change func(*testConfig)) *server {
-	t.Helper()
-	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
-	s.cfg = testConfig{Greeting: "one", Options: mpm.Options{
+func plainConfig() testConfig {
+	return testConfig{Greeting: "one", Options: mpm.Options{
 		Listeners:    []mpm.Listener{{Name: "echo", Address: "127.0.0.1:0", Backlog: 128}},
 		StartServers: 3, MinSpareServers: 2, MaxSpareServers: 6, MaxRequestWorkers: 32, ServerLimit: 64,
 		StartTimeout: 30 * time.Second, CandidateTimeout: 30 * time.Second, KillTimeout: 5 * time.Second,
 	}}
+}
+
+func startServer(t *testing.T, change func(*testConfig)) *server {
+	t.Helper()
+	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
+	s.cfg = plainConfig()
 	if change != nil {
 		change(&s.cfg)
 	}

@@ -203,10 +203,14 @@ type simFiles struct {
 	w        *simWorld
 	number   uint64
 	options  *mpm.Options
+	image    *image.Image
+	badEnds  []time.Duration // when a child was reaped that ended badly, in active time, since the gate opened
 	opened   bool
+	openedAt time.Duration // in active time
 	over     bool
 	overAt   time.Duration // in active time
 	released bool
+	wound    bool // by a graceful stop
 }
 
 func (f *simFiles) sockets() []Socket { return nil }
@@ -214,7 +218,7 @@ func (f *simFiles) sockets() []Socket { return nil }
 func (f *simFiles) open() {
 	f.w.checkOpen(f)
 	f.w.note("gate opens", nil, int(f.number))
-	f.opened = true
+	f.opened, f.openedAt = true, f.w.active()
 	f.w.buckets, f.w.empty = f.options.BucketCount(), [4]time.Duration{}
 	for _, p := range f.w.live {
 		if p.files == f {
@@ -239,6 +243,12 @@ func (f *simFiles) sweep(time.Time) error {
 	return nil
 }
 
+func (f *simFiles) lookAgain(int) {
+	if f.released || f.over {
+		f.w.violated("children of generation %d are to look, which is over", f.number)
+	}
+}
+
 func (f *simFiles) retire() {
 	w := f.w
 	if f.over {
@@ -246,6 +256,7 @@ func (f *simFiles) retire() {
 	}
 	w.note("generation is over", nil, int(f.number))
 	f.over, f.overAt = true, w.active()
+	w.checkRetire(f)
 	for _, p := range w.live {
 		if p.files == f {
 			w.after(w.upTo(3*time.Millisecond), simItem{what: actNotice, p: p})
@@ -259,6 +270,24 @@ func (f *simFiles) release() {
 	f.released = true
 }
 
-// The simulator asks for no graceful stop, so these are never called.
-func (f *simFiles) drain() error           { return errFake }
-func (f *simFiles) waiting() (bool, error) { return false, errFake }
+// drain refuses new connections. Handshakes under way come to their end.
+func (f *simFiles) drain() error {
+	w := f.w
+	w.note("queues are shut", nil, int(f.number))
+	if w.chance(w.faults.noDrain) {
+		w.leaky = true
+		return errFake
+	}
+	w.drained = true
+	for range w.rng.IntN(5) {
+		w.after(w.upTo(settleTime-10*time.Millisecond), simItem{what: actHandshake})
+	}
+	return nil
+}
+
+func (f *simFiles) waiting() (bool, error) {
+	if f.w.leaky && f.w.rng.IntN(20) == 0 {
+		return false, errFake
+	}
+	return f.w.waiting > 0, nil
+}

@@ -42,6 +42,8 @@ type Snapshot struct {
 	Slots []SlotStatus `json:"slots"`
 	// Spawning is how it goes with new children.
 	Spawning SpawnStatus `json:"spawning"`
+	// Limits are the limits that the server ran into.
+	Limits LimitStatus `json:"limits"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
 }
@@ -90,15 +92,34 @@ type SpawnStatus struct {
 	PausedSeconds float64 `json:"paused_seconds"`
 	// Full says that every child is busy and no more may be started.
 	Full bool `json:"full"`
+	// Slowed says that children keep dying young, or cannot be started, and
+	// are spawned more and more slowly until one lives.
+	Slowed bool `json:"slowed"`
 }
 
-// ReloadStatus is the end of a reload.
+// LimitStatus counts shortages of children since the master began: how often
+// no more could be started when some were needed.
+type LimitStatus struct {
+	// Near is with fewer than min_spare_servers idle, Reached with none idle,
+	// and max_request_workers children.
+	Near    uint64 `json:"near"`
+	Reached uint64 `json:"reached"`
+	// SlotsFull is with fewer than max_request_workers children, because those
+	// of older generations have the rest of server_limit.
+	SlotsFull uint64 `json:"slots_full"`
+}
+
+// ReloadStatus is the end of a reload, or of going back after one.
 type ReloadStatus struct {
 	Time time.Time `json:"time"`
 	// Generation is the one that served afterwards.
 	Generation uint64 `json:"generation"`
 	// Errors say why it failed; none means it was done.
 	Errors []string `json:"errors"`
+	// RolledBackFrom says that it was undone later: that generation did not prove
+	// itself, and Generation runs what RolledBackTo ran. 0 is none.
+	RolledBackFrom uint64 `json:"rolled_back_from"`
+	RolledBackTo   uint64 `json:"rolled_back_to"`
 }
 
 // snapshot looks at everything and changes nothing.
@@ -106,7 +127,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		PID: p.cfg.PID, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
 		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
-		LastReload: p.lastReload, Upgraded: p.upgradedAt,
+		Limits: p.limits.status(), LastReload: p.lastReload, Upgraded: p.upgradedAt,
 	}
 	for _, g := range p.retired {
 		s.Generations = append(s.Generations, GenerationStatus{g.number, "retired", g.children})
@@ -122,11 +143,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 			s.Listeners = append(s.Listeners, ListenerStatus{l.Name, l.Address.String()})
 		}
 		s.Buckets = len(g.pools)
-		s.Spawning = SpawnStatus{Full: g.full}
-		if now.Sub(g.failed) <= calm+backoff(g.failures) {
-			s.Spawning.Failures = g.failures
-			s.Spawning.PausedSeconds = max(0, g.notBefore.Sub(now).Seconds())
-		}
+		s.Spawning = g.spawning(now)
 		shown = g.options.MaxRequestWorkers
 	}
 	if r := p.reload; r != nil && r.next != nil {
@@ -199,6 +216,14 @@ func (p *Parent) phase() string {
 }
 
 // recordReload keeps the end of a reload for snapshot.
-func (p *Parent) recordReload(faults []string, now time.Time) {
-	p.lastReload = &ReloadStatus{Time: now, Generation: p.serving.number, Errors: append([]string{}, faults...)}
+func (p *Parent) recordReload(r *reload, faults []string, now time.Time) {
+	last := &ReloadStatus{Time: now, Generation: p.serving.number, Errors: []string{}}
+	if r.back != nil {
+		last.Errors = append(last.Errors, r.back.String())
+		if len(faults) == 0 {
+			last.RolledBackFrom, last.RolledBackTo = r.back.From, r.back.To
+		}
+	}
+	last.Errors = append(last.Errors, faults...)
+	p.lastReload = last
 }

@@ -118,6 +118,7 @@ type state struct {
 	Children    []childState      `json:"children"`
 	Pages       []pageState       `json:"pages"`
 	Sockets     listen.Handed     `json:"sockets"`
+	PIDFile     pidFileState      `json:"pid_file"`
 	Lifeline    [2]sys.FD         `json:"lifeline"` // read end, write end
 
 	// Owner is what the program around the master hands over.
@@ -158,8 +159,16 @@ type childState struct {
 	Spawned    time.Duration `json:"spawned"`
 	StartBy    time.Duration `json:"start_by"`
 	KillAt     time.Duration `json:"kill_at"`
+	NewLogs    sys.FD        `json:"new_logs"` // our end of its socket
+	OwedLogs   int           `json:"owed_logs,omitempty"`
 
 	proc process // of who exports
+}
+
+// pidFileState is the pid file, which is locked; FD is 0 if there is none.
+type pidFileState struct {
+	Path string `json:"path,omitempty"`
+	FD   sys.FD `json:"fd,omitempty"`
 }
 
 // pageState is a page of the scoreboard.
@@ -268,7 +277,7 @@ func (st *state) checkGenerations() error {
 
 // descriptors are all that a state names.
 func (st *state) descriptors() []sys.FD {
-	fds := append([]sys.FD{st.Program, st.Lifeline[0], st.Lifeline[1]}, st.OwnerFDs...)
+	fds := append([]sys.FD{st.Program, st.Lifeline[0], st.Lifeline[1], st.PIDFile.FD}, st.OwnerFDs...)
 	for _, g := range st.Generations {
 		fds = append(fds, g.Image)
 		for _, p := range g.Pipes {
@@ -276,7 +285,7 @@ func (st *state) descriptors() []sys.FD {
 		}
 	}
 	for _, ch := range st.Children {
-		fds = append(fds, ch.PIDFD, ch.Report)
+		fds = append(fds, ch.PIDFD, ch.Report, ch.NewLogs)
 	}
 	for _, p := range st.Pages {
 		fds = append(fds, p.FD)

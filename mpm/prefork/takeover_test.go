@@ -37,10 +37,11 @@ func sampleState() *state {
 			},
 		},
 		Children: []childState{
-			{PID: 100, PIDFD: 50, Report: 51, Slot: 0, Generation: 1, Ready: true, Ending: true, Spawned: 1, KillAt: 7},
-			{PID: 101, PIDFD: 52, Report: 53, Slot: 2, Generation: 3, StartBy: 9},
+			{PID: 100, PIDFD: 50, Report: 51, Slot: 0, Generation: 1, Ready: true, Ending: true, Spawned: 1, KillAt: 7, NewLogs: 54, OwedLogs: 1},
+			{PID: 101, PIDFD: 52, Report: 53, Slot: 2, Generation: 3, StartBy: 9, NewLogs: 55},
 		},
 		Pages:   []pageState{{0, 60}, {2, 61}, {3, 62}},
+		PIDFile: pidFileState{"/p", 71},
 		Sockets: listen.Handed{Sockets: []listen.HandedSocket{{FD: 70, Name: "a", Key: "k", Passed: true, PassedName: "p"}}},
 		Owner:   json.RawMessage(`{"x":1}`), OwnerFDs: []sys.FD{80},
 	}

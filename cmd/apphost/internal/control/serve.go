@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -11,7 +12,8 @@ import (
 
 // Serve answers requests until the server is closed, those that were resumed
 // first. do does what a request asks for and returns the answer, of a type
-// that package json can encode; it returns soon when ctx ends.
+// that package json can encode; it returns soon when ctx ends. Want of
+// descriptors makes who asks wait.
 func (s *Server) Serve(do func(context.Context, Request) any) {
 	for _, r := range s.resumed {
 		if s.begin() {
@@ -20,12 +22,23 @@ func (s *Server) Serve(do func(context.Context, Request) any) {
 	}
 	for {
 		conn, err := s.listener.AcceptUnix()
-		if err != nil {
+		if err == nil {
+			go s.answer(conn, do)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		go s.answer(conn, do)
+		select {
+		case <-time.After(acceptPause):
+		case <-s.ctx.Done():
+			return
+		}
 	}
 }
+
+// acceptPause is how long to wait after a failed accept.
+const acceptPause = 100 * time.Millisecond
 
 func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Request) any) {
 	_ = conn.SetDeadline(time.Now().Add(connectTimeout))
@@ -49,8 +62,8 @@ func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Request) an
 func (s *Server) perform(conn *net.UnixConn, r Request, do func(context.Context, Request) any) {
 	defer s.asked.Done()
 	var answer any
-	switch r.Verb {
-	case Reload, Stop, GracefulStop, Status, Upgrade:
+	switch {
+	case r.Verb.known():
 		_ = conn.SetDeadline(time.Time{})
 		s.note(conn, r)
 		answer = do(s.ctx, r)
