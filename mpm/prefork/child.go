@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
@@ -36,11 +35,15 @@ type Child struct {
 	listeners  []childListener
 	logs       []*logs.Stream // the error log, then those of the options
 
-	epoll   *sys.Epoll
-	events  []sys.Event
+	epoll  *sys.Epoll
+	events []sys.Event
+	// reserve is given up for a connection that there is no descriptor for:
+	// this child was woken for it, and nobody else is. nil is given up.
+	reserve *sys.Epoll
 	linger  lingering
-	served  uint64
+	tally   tally
 	turn    int       // where the search for a ready listener starts
+	woken   bool      // what await returned last had ended a wait
 	open    bool      // the gate is: listeners are watched
 	over    bool      // the generation or the master is gone: leave after this
 	starved time.Time // since when it could not accept for want of something
@@ -154,7 +157,7 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 // serve accepts connections and hands them to h until the child is told to
 // leave or has served its share; 0 is no bound.
 func (c *Child) serve(ctx context.Context, h mpm.ConnHandler, share uint64) error {
-	for !c.over && (share == 0 || c.served < share) {
+	for !c.over && (share == 0 || c.tally.served < share) {
 		l, err := c.await()
 		if err != nil {
 			return err
@@ -167,44 +170,25 @@ func (c *Child) serve(ctx context.Context, h mpm.ConnHandler, share uint64) erro
 			return err
 		}
 		if l == nil {
+			if c.woken {
+				c.tally.inVain++
+			}
 			continue
 		}
+		if !c.woken {
+			c.tally.inPassing++
+		}
 		c.board.SetState(mpm.StateReading)
-		c.served++
-		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: peer}
+		c.tally.served++
+		conn := &conn{fd: fd, id: c.tally.served, child: c, listener: l.name, remote: peer}
 		h.ServeConn(ctx, conn)
 		c.board.SetState(mpm.StateClosing)
 		c.finish(conn)
 		c.board.CountConn()
+		c.restock()
 		c.board.SetState(mpm.StateReady)
 	}
 	return nil
-}
-
-// accept takes a connection from l, or else from the next listener that woke
-// this child: the kernel may have woken nobody else for it. l is nil when all
-// have gone to others, or the child is short of something; see starve.
-func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, error) {
-	for ; l != nil; l = c.nextListener() {
-		fd, peer, err := l.fd.Accept()
-		if err == nil {
-			c.starved = time.Time{}
-			return l, fd, peer, nil
-		}
-		if lacks(err) {
-			return nil, sys.None, nil, c.starve(l, err, time.Now())
-		}
-		l.ready = false
-		// A listener that the next generation does without is shut down after
-		// the pipe is closed.
-		if errors.Is(err, syscall.EINVAL) && (c.stopping() || l.surplus) {
-			continue
-		}
-		if fatal := acceptFailure(err); fatal != nil {
-			return nil, sys.None, nil, fmt.Errorf("accept on %s: %w", l.name, fatal)
-		}
-	}
-	return nil, sys.None, nil, nil
 }
 
 // share is after how many connections the child leaves, 0 for never. The
@@ -224,6 +208,7 @@ func (c *Child) watch() (err error) {
 	if c.epoll, err = sys.NewEpoll(len(c.listeners) + pipes + lingerMax); err != nil {
 		return err
 	}
+	c.restock()
 	c.linger.epoll = c.epoll
 	for _, fd := range []sys.FD{c.generation, c.lifeline, c.gate} {
 		if err := c.epoll.Add(fd, false); err != nil {
@@ -290,6 +275,7 @@ func (c *Child) await() (*childListener, error) {
 			return nil, nil
 		}
 		if l := c.nextListener(); l != nil {
+			c.woken = waited
 			return l, nil
 		}
 		if c.over || (picked && c.takePodByte() == podLeave) {
@@ -364,21 +350,6 @@ func (c *Child) leave() {
 	}
 	c.linger.finish(time.Now().Add(patience))
 	_ = c.epoll.Close()
-}
-
-// acceptFailure decides whether a failed accept ends the child. What concerns
-// only the one connection, or the network for a while, does not. Anything else
-// is taken for a lack of something that may be there again later.
-func acceptFailure(err error) error {
-	for _, passing := range []error{
-		syscall.EAGAIN, syscall.ECONNABORTED, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.EPROTO,
-		syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EPERM,
-	} {
-		if errors.Is(err, passing) {
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrSick, err)
 }
 
 // Prepare sets up this process for a child's or candidate's role: its name in

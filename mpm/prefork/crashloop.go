@@ -20,7 +20,10 @@ func (p *Parent) replace(ch *child, now time.Time) {
 	// died before it could accept, nobody else would come.
 	g.files.lookAgain(ch.bucket)
 	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
-	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
+	if !gaveUp && p.proved(ch, now) {
+		if young(ch, now) {
+			g.failures = 0
+		}
 		return
 	}
 	p.slowDown(g, 0, now)
@@ -28,7 +31,7 @@ func (p *Parent) replace(ch *child, now time.Time) {
 
 // slowDown notes a failure of g, and puts off its next spawn, by least or more.
 func (p *Parent) slowDown(g *generation, least time.Duration, now time.Time) {
-	if !g.troubled(now) {
+	if !g.troubled(now) || p.lives(g, now) {
 		g.failures = 0
 	}
 	g.failures++

@@ -25,7 +25,8 @@ type world struct {
 	procs      map[int]*fakeProcess
 	dead       []int // to be reaped
 	states     map[int]mpm.State
-	options    mpm.Options // what the next candidate leaves behind
+	conns      map[int]uint64 // by the slot of the child
+	options    mpm.Options    // what the next candidate leaves behind
 	candidates []*fakeProcess
 	files      []*fakeFiles
 
@@ -103,7 +104,7 @@ func (f *fakeFiles) release()               { f.released = true }
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
-		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
+		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State), conns: make(map[int]uint64),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -149,7 +150,7 @@ func (w *world) spawn(slot, bucket int, number uint64, _ generationFiles) (proce
 	}
 	p := w.newProcess()
 	p.slot, p.bucket, p.gen = slot, bucket, number
-	w.states[slot] = mpm.StateStarting
+	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	return p, nil
 }
 
@@ -172,7 +173,7 @@ func (w *world) reap() (int, syscall.WaitStatus) {
 func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
 
 func (w *world) slotConns(slot int) (child, total uint64) {
-	return uint64(slot), uint64(slot) + 10
+	return w.conns[slot], w.conns[slot] + 10
 }
 
 func (w *world) reopenLogs() error { return w.reopenErr }

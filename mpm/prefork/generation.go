@@ -64,8 +64,9 @@ type generation struct {
 // before another one is asked.
 const podPatience = 5 * time.Second
 
-// Children that die within youth of their spawn, or say themselves that they
-// cannot serve, count as failures; calm without one forgets them.
+// Children that die within youth of their spawn and before they have served
+// anyone, or say themselves that they cannot serve, count as failures; calm
+// without one forgets them, and so does a child that proves itself.
 const (
 	youth = time.Second
 	calm  = 10 * time.Second
@@ -137,17 +138,29 @@ func (p *Parent) idle(slot int, ch *child) bool {
 	return !ch.ready || p.sys.slotState(slot) == mpm.StateReady
 }
 
-// lives reports whether a child of g that was spawned after the last failure
-// has outlived its youth.
+// lives reports whether a child of g has proved itself since the last failure,
+// or is so young that it must have been about then.
 func (p *Parent) lives(g *generation, now time.Time) bool {
 	for _, ch := range p.slots {
-		if ch != nil && ch.generation == g && ch.ready && !ch.reaped &&
-			ch.spawned.After(g.failed) && now.Sub(ch.spawned) >= youth {
+		if ch != nil && ch.generation == g && !ch.reaped && p.proved(ch, now) && (young(ch, now) || ch.spawned.After(g.failed)) {
 			return true
 		}
 	}
 	return false
 }
+
+// proved reports whether a child has shown that its like can live: it has
+// outlived its youth, or served a connection to the end. The latter is its own
+// word; a lie makes it replaced sooner, nothing else.
+func (p *Parent) proved(ch *child, now time.Time) bool {
+	if !ch.ready {
+		return false
+	}
+	served, _ := p.sys.slotConns(ch.slot)
+	return served > 0 || !young(ch, now)
+}
+
+func young(ch *child, now time.Time) bool { return now.Sub(ch.spawned) < youth }
 
 func (p *Parent) freeSlot() int {
 	for i, ch := range p.slots {

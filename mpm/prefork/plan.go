@@ -6,11 +6,11 @@ import (
 	"github.com/apphost/apphost/mpm"
 )
 
-// Maintenance runs each second, as in the classic model, and ten times as
-// often while children are short: a burst must not wait for seven cycles of a
-// second until the doubling has caught up with it.
+// Maintenance runs five times a second, and ten times while children are short:
+// with the classic second, a burst would wait for up to one until it is seen,
+// and for seven more until the doubling has caught up with it.
 const (
-	maintenanceInterval = time.Second
+	maintenanceInterval = 200 * time.Millisecond
 	shortageInterval    = 100 * time.Millisecond
 	spawnRateMax        = 32
 )

@@ -172,7 +172,7 @@ func (p *Parent) judge(r *reload, now time.Time) {
 	}
 	r.trial = nil
 	r.warnings = t.warnings
-	if p.proved(r, t, now) {
+	if p.successorProved(r, t, now) {
 		return
 	}
 	defer t.proc.release()

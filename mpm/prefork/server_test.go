@@ -53,6 +53,8 @@ const lectureBytes = 64 << 10
 type testConfig struct {
 	Options  mpm.Options
 	Greeting string
+	Pause    time.Duration // that each candidate makes
+	Tally    string        // the file where each child that leaves writes what it did
 }
 
 func candidateMain() int {
@@ -70,11 +72,16 @@ func candidateMain() int {
 		c.Fail(err)
 		return 1
 	}
+	if cfg.Pause > 0 {
+		<-time.After(cfg.Pause)
+	}
 	if cfg.Greeting == "flood" {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
 	}
-	if err := c.Seal(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
+	if err := c.Seal(&cfg.Options, []image.Section{
+		{Name: "greeting", Data: []byte(cfg.Greeting)}, {Name: "tally", Data: []byte(cfg.Tally)},
+	}); err != nil {
 		c.Fail(err)
 		return 1
 	}
@@ -114,10 +121,43 @@ func childMain() int {
 	if string(greeting) == "logs" {
 		h = clerk{c}
 	}
-	if err := c.Serve(context.Background(), h, runtime.UnlockOSThread); err != nil {
+	ready := runtime.UnlockOSThread
+	switch {
+	case string(greeting) == "no descriptor for epoll":
+		starve(c)
+	case string(greeting) == "starved-but-one" && c.Slot%5 != 4:
+		ready = func() { starve(c); runtime.UnlockOSThread() }
+	}
+	if err := c.Serve(context.Background(), h, ready); err != nil {
 		return c.Fail(err)
 	}
+	if path, _ := c.Image.Section("tally"); len(path) > 0 {
+		return writeTally(string(path), c)
+	}
 	return ExitOK
+}
+
+// writeTally adds a line to a file: what a child served, took in passing, and woke for in vain.
+func writeTally(path string, c *Child) int {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return ExitFatal
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintln(f, c.tally.served, c.tally.inPassing, c.tally.inVain); err != nil {
+		return ExitFatal
+	}
+	return ExitOK
+}
+
+// starve keeps this process from opening anything more.
+func starve(c *Child) {
+	free, err := unix.Dup(int(c.report))
+	if err != nil {
+		return
+	}
+	_ = unix.Close(free)
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free), Max: uint64(free)})
 }
 
 // scribble is what a child can do that was taken over by its guest: it writes

@@ -305,7 +305,7 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 	return p.number, p.status
 }
 
-// slotConns is for reports only; the parent decides nothing by it.
+// slotConns: nobody has served a connection when he dies.
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }

@@ -115,9 +115,9 @@ func (p *Parent) beginUpgrade(now time.Time) {
 	p.reload.trial = &trial{proc: proc, timeout: timeout, step: "start " + r.upgrade.path + " as an apphost that can take over", deadline: now.Add(timeout)}
 }
 
-// proved takes in that the new binary can take over, if that is what the trial
+// successorProved takes in that the new binary can take over, if that is what the trial
 // was about and what it showed.
-func (p *Parent) proved(r *reload, t *trial, now time.Time) bool {
+func (p *Parent) successorProved(r *reload, t *trial, now time.Time) bool {
 	if r.upgrade == nil || r.upgrade.entered || len(t.verdict()) > 0 {
 		return false
 	}
