@@ -32,6 +32,8 @@ type Child struct {
 	hurry      sys.FD
 	report     sys.FD
 	listeners  []childListener
+	wish       sys.FD               // of a generation with mpm.Options.Status
+	bulletin   *scoreboard.Bulletin // likewise; else nil
 
 	epoll  *sys.Epoll
 	events []sys.Event
@@ -89,6 +91,11 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 			return nil, fmt.Errorf("start child: descriptor %d is not a listening socket", fd)
 		}
 		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
+	}
+	if c.Options.Status {
+		if err := c.inheritBulletin(fdListeners + len(c.listeners)); err != nil {
+			return nil, fmt.Errorf("start child: %w", err)
+		}
 	}
 	return c, nil
 }

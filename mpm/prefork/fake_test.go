@@ -27,7 +27,10 @@ type world struct {
 	files      []*fakeFiles
 
 	spawnErr, openErr error
-	served            []Status
+
+	published   []Snapshot
+	publishCost time.Duration
+	served      []Status
 }
 
 type fakeProcess struct {
@@ -138,6 +141,11 @@ func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
 
 func (w *world) slotConns(slot int) (child, total uint64) {
 	return uint64(slot), uint64(slot) + 10
+}
+
+func (w *world) publish(take func() Snapshot) time.Duration {
+	w.published = append(w.published, take())
+	return w.publishCost
 }
 
 // exit ends a process; the parent learns it at the next settle.

@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "3"
+const handshakeVersion = "4"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -33,6 +33,10 @@ const (
 	fdHurry      = 9  // pipe, read: closed when idle connections are to end
 	fdReport     = 10 // pipe, write: ready, or why not
 	fdListeners  = 11 // the listening sockets, in the order of the options
+
+	// With mpm.Options.Status, two more after the listening sockets: a pipe,
+	// write: one byte asks for a snapshot; and the bulletin with the snapshots,
+	// a memfd that cannot be written to.
 )
 
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,

@@ -39,6 +39,9 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+
+	bulletin *bulletin // nil until a generation needs it
+	encode   func(Snapshot) []byte
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -61,7 +64,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w,
+		null: null, lifelineR: r, lifelineW: w, encode: cfg.Publish,
 	}, nil
 }
 
@@ -70,6 +73,9 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
+	if l.bulletin != nil {
+		l.bulletin.close()
+	}
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -142,6 +148,9 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	for _, s := range g.socks {
 		fds = append(fds, s.FD())
 	}
+	if g.status {
+		fds = append(fds, l.bulletin.wish, l.bulletin.board.FD())
+	}
 	proc, report, err := l.start(sys.Command{
 		Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
 	}, fds...)
@@ -204,11 +213,16 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 }
 
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
+	if o.Status {
+		if err := l.needBulletin(o.ServerLimit); err != nil {
+			return nil, err
+		}
+	}
 	socks, err := l.table.Acquire(o.Listeners)
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners}
+	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners, status: o.Status}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -232,6 +246,7 @@ type linuxGeneration struct {
 	socks  []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
+	status    bool // its children have the bulletin
 
 	pod, generation, gate, hurry pipe
 }

@@ -27,6 +27,9 @@ type Config struct {
 	// OnTerminal says that the server was started on a terminal, whose every
 	// change of size sends SIGWINCH, which asks for a graceful stop otherwise.
 	OnTerminal bool
+	// Publish encodes what children are told that ask how things are; it is
+	// needed where a generation has mpm.Options.Status.
+	Publish func(Snapshot) []byte
 	// Starting, if set, is called before the first child of the first
 	// generation is spawned.
 	Starting func(*image.Image)
@@ -71,6 +74,7 @@ type Parent struct {
 
 	started    time.Time
 	lastReload *ReloadStatus
+	publishing publishing
 
 	winding  *windUp // a graceful stop
 	stopping bool
@@ -116,6 +120,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		p.request(ev, now)
 	case inspected:
 		ev.reply <- p.snapshot(now)
+	case wished:
+		p.publishing.wished = true
 	}
 }
 
@@ -134,6 +140,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	p.bound(now, &next)
 	p.proceed(now, &next)
 	p.wind(now, &next)
+	p.publish(now, &next)
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)

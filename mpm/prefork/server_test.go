@@ -94,7 +94,11 @@ func childMain() int {
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
+	var handler mpm.ConnHandler = greeter(greeting)
+	if string(greeting) == "status" {
+		handler = teller{c}
+	}
+	if err := c.Serve(context.Background(), handler, runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
 	}
 	return ExitOK
@@ -114,6 +118,10 @@ func scribble(c *Child) {
 		}
 		_, _ = c.report.Write(page)
 		_, _ = c.Image.FD().Write(page)
+		if c.bulletin != nil {
+			_, _ = c.wish.Write(page)
+			_, _ = c.bulletin.FD().Write(page)
+		}
 	}
 }
 
@@ -152,7 +160,7 @@ type server struct {
 	ended   chan error
 }
 
-func startServer(t *testing.T, change func(*testConfig)) *server {
+func startServer(t *testing.T, change func(*testConfig), publish ...func(Snapshot) []byte) *server {
 	t.Helper()
 	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
 	s.cfg = testConfig{Greeting: "one", Options: mpm.Options{
@@ -166,7 +174,7 @@ func startServer(t *testing.T, change func(*testConfig)) *server {
 	s.write()
 	serving := make(chan Status, 16)
 	s.master = NewMaster(Config{
-		ConfigPath: s.path, Environment: os.Environ(),
+		ConfigPath: s.path, Environment: os.Environ(), Publish: append(publish, nil)[0],
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Serving: func(st Status) {
 			select {

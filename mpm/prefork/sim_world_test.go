@@ -284,4 +284,10 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 // slotConns is for reports only; the parent decides nothing by it.
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
+// publish is for reports only, too.
+func (w *simWorld) publish(take func() Snapshot) time.Duration {
+	take()
+	return 0
+}
+
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }

@@ -3,6 +3,7 @@ package prefork
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
@@ -25,6 +26,9 @@ type system interface {
 	// slotConns is how many connections, by the scoreboard, the child in a
 	// slot has served, and all children of the slot.
 	slotConns(slot int) (child, total uint64)
+	// publish shows what take returns to the children that have wished for it,
+	// and returns how long that took.
+	publish(take func() Snapshot) (cost time.Duration)
 }
 
 // process is one that the master started.
@@ -97,6 +101,9 @@ type (
 	}
 	// inspected is a wish to see how things are.
 	inspected struct{ reply chan<- Snapshot }
+	// wished: a child wants to know how things are. The next one comes after
+	// the next publication.
+	wished struct{}
 )
 
 func (childrenEnded) isEvent()   {}
@@ -106,6 +113,7 @@ func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}
 func (requested) isEvent()       {}
 func (inspected) isEvent()       {}
+func (wished) isEvent()          {}
 
 // Request is what an operator can ask a running master for.
 type Request int
