@@ -26,6 +26,9 @@ func (n noPlugin) Error() string { return fmt.Sprintf("there is no plugin %q", s
 func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error) {
 	mounts, err := h.mounts(config.Routes, incomplete)
 	errs := []error{err}
+	for _, m := range config.Mounts {
+		mounts = append(mounts, web.Mount{Path: m.Path, Handler: m.Handler})
+	}
 	webConfig := web.Config{Mounts: mounts, Name: "apphost", Logger: h.log}
 	if err == nil {
 		errs = append(errs, webConfig.Validate())

@@ -21,7 +21,8 @@ type Mount struct {
 	// with: as a prefix if it ends in "/", else as a whole. It begins with
 	// "/" and contains no "//", "/./" or "/../".
 	Path string
-	// Name is shown for the mount on the page at "/": the plugin's name.
+	// Name is shown for the mount on the page at "/": the plugin's name. One
+	// without a name is not shown.
 	Name string
 	// Handler answers the requests.
 	Handler exchange.Handler
