@@ -25,6 +25,7 @@ type Child struct {
 	Options    *mpm.Options
 
 	board      *scoreboard.Slot
+	clock      sys.Clock
 	pod        sys.FD
 	generation sys.FD
 	lifeline   sys.FD
@@ -79,12 +80,13 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
 	}
-	if c.board, err = scoreboard.Attach(inherit(fdSlot)); err != nil {
-		return nil, fmt.Errorf("start child: %w", err)
-	}
 	if c.Image, c.Options, err = openImage(inherit(fdImage)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
+	if c.board, err = scoreboard.Attach(inherit(fdSlot), 1); err != nil {
+		return nil, fmt.Errorf("start child: %w", err)
+	}
+	c.clock = sys.NewClock()
 	for i, l := range c.Options.Listeners {
 		fd := inherit(fdListeners + i)
 		if !fd.IsListener() {
@@ -128,6 +130,8 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	}
 	defer c.leave()
 	share := c.share()
+	own := c.board.Thread(0)
+	own.SetState(mpm.StateReady)
 	c.board.SetState(mpm.StateReady)
 	if _, err := c.report.Write([]byte{reportReady}); err != nil {
 		return fmt.Errorf("report ready: %w", err)
@@ -154,14 +158,15 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 		if l == nil {
 			continue
 		}
-		c.board.SetState(mpm.StateReading)
+		own.SetState(mpm.StateReading)
 		c.served++
-		conn := &conn{fd: fd, id: c.served, child: c, listener: l.name, remote: peer}
+		conn := &conn{fd: fd, id: c.served, child: c, thread: own, listener: l.name, remote: peer}
+		conn.begin()
 		h.ServeConn(ctx, conn)
-		c.board.SetState(mpm.StateClosing)
+		own.SetState(mpm.StateClosing)
 		c.finish(conn)
-		c.board.CountConn()
-		c.board.SetState(mpm.StateReady)
+		own.EndConn(conn.sent, c.clock.Now())
+		own.SetState(mpm.StateReady)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // conn is the child's one connection. It waits with poll(2) on the calling
@@ -23,6 +24,7 @@ type conn struct {
 	fd       sys.FD
 	id       uint64
 	child    *Child
+	thread   *scoreboard.Thread
 	listener string
 	remote   net.Addr
 	local    net.Addr
@@ -32,12 +34,33 @@ type conn struct {
 	idle   bool // between two requests
 	ended  bool // the peer has sent all it will
 	broken bool // a read or write failed
+	sent   int64
 
 	mu     sync.Mutex // so that Close never meets another connection's descriptor
 	closed atomic.Bool
 }
 
-var _ mpm.Conn = (*conn)(nil)
+var (
+	_ mpm.Conn            = (*conn)(nil)
+	_ mpm.RequestRecorder = (*conn)(nil)
+)
+
+// begin shows the connection on the scoreboard.
+func (c *conn) begin() {
+	var text [64]byte
+	c.thread.BeginConn(appendAddr(text[:0], c.remote), c.listener, c.child.clock.Now())
+}
+
+// appendAddr writes an address into a buffer where that needs no memory.
+func appendAddr(to []byte, addr net.Addr) []byte {
+	switch addr := addr.(type) {
+	case *net.TCPAddr:
+		return addr.AddrPort().AppendTo(to)
+	case *net.UnixAddr:
+		return append(to, addr.Name...)
+	}
+	return to
+}
 
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -109,6 +132,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 			return written, c.fail("write", err)
 		}
 		written += n
+		c.sent += int64(n)
 		p = p[n:]
 	}
 	return written, nil
@@ -199,7 +223,13 @@ func (c *conn) SetState(s mpm.State) {
 		panic("BUG: a handler set the state " + s.String())
 	}
 	c.idle = s == mpm.StateKeepalive
-	c.child.board.SetState(s)
+	c.thread.SetState(s)
 }
+
+func (c *conn) BeginRequest(method, target, protocol []byte) {
+	c.thread.BeginRequest(method, target, protocol, c.child.clock.Now())
+}
+
+func (c *conn) EndRequest(bytesSent int64) { c.thread.EndRequest(bytesSent, c.child.clock.Now()) }
 
 func (c *conn) Stopping() bool { return c.child.stopping() }

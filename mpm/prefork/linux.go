@@ -136,7 +136,7 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
 	}
 	if l.board[slot] == nil {
-		s, err := scoreboard.New(slot)
+		s, err := scoreboard.New(slot, 1)
 		if err != nil {
 			return nil, fmt.Errorf("spawn child: %w", err)
 		}
