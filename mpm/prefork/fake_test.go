@@ -9,6 +9,7 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // world is a system without processes: the test says what they do. Its clock
@@ -28,6 +29,7 @@ type world struct {
 
 	spawnErr, openErr error
 
+	reports     map[int]threadReport
 	published   []Snapshot
 	publishCost time.Duration
 	served      []Status
@@ -83,7 +85,7 @@ func (f *fakeFiles) release()               { f.released = true }
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
-		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
+		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State), reports: make(map[int]threadReport),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -139,8 +141,16 @@ func (w *world) reap() (int, syscall.WaitStatus) {
 
 func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
 
-func (w *world) slotConns(slot int) (child, total uint64) {
-	return uint64(slot), uint64(slot) + 10
+func (w *world) slotReport(slot int) []threadReport { return []threadReport{w.reports[slot]} }
+
+func (w *world) load() [3]float64 { return [3]float64{1, 0.5, 0.25} }
+
+func (w *world) cpu() (own, ended sys.CPUTime) {
+	return sys.CPUTime{User: time.Second, System: 2 * time.Second}, sys.CPUTime{User: 3 * time.Second, System: 4 * time.Second}
+}
+
+func (w *world) processCPU(int) sys.CPUTime {
+	return sys.CPUTime{User: 10 * time.Second, System: 20 * time.Second}
 }
 
 func (w *world) publish(take func() Snapshot) time.Duration {

@@ -236,7 +236,23 @@ func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
 func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
 
-func (l *linux) slotConns(slot int) (child, total uint64) { return l.board[slot].Conns() }
+func (l *linux) slotReport(slot int) []threadReport {
+	s, now := l.board[slot], sys.Monotonic()
+	reports := make([]threadReport, s.Threads())
+	for i := range reports {
+		r := threadReport{ThreadStatus: s.Thread(i).Status()}
+		if r.Start > 0 && r.Start <= now {
+			r.Since = now - r.Start
+			r.Took = max(0, min(r.Stop, now)-r.Start)
+		}
+		reports[i] = r
+	}
+	return reports
+}
+
+func (l *linux) load() [3]float64               { return sys.Load() }
+func (l *linux) cpu() (own, ended sys.CPUTime)  { return sys.OwnCPU(), sys.EndedCPU() }
+func (l *linux) processCPU(pid int) sys.CPUTime { return sys.ProcessCPU(pid) }
 
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.

@@ -27,8 +27,7 @@ type Config struct {
 	// OnTerminal says that the server was started on a terminal, whose every
 	// change of size sends SIGWINCH, which asks for a graceful stop otherwise.
 	OnTerminal bool
-	// Publish encodes what children are told that ask how things are; it is
-	// needed where a generation has mpm.Options.Status.
+	// Publish encodes a Snapshot for the children of generations with Status.
 	Publish func(Snapshot) []byte
 	// Starting, if set, is called before the first child of the first
 	// generation is spawned.
@@ -74,7 +73,7 @@ type Parent struct {
 
 	started    time.Time
 	lastReload *ReloadStatus
-	publishing publishing
+	statistics
 
 	winding  *windUp // a graceful stop
 	stopping bool
@@ -121,7 +120,7 @@ func (p *Parent) handle(ev event, now time.Time) {
 	case inspected:
 		ev.reply <- p.snapshot(now)
 	case wished:
-		p.publishing.wished = true
+		p.wished = true
 	}
 }
 
@@ -258,6 +257,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 		return
 	}
 	g := ch.generation
+	p.account(ch, now)
 	p.slots[ch.slot] = nil
 	delete(p.byPID, ch.proc.pid())
 	ch.proc.release()

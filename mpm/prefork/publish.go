@@ -17,23 +17,23 @@ const (
 	publishShare = 20
 )
 
-// publishing is what a Parent keeps of it.
-type publishing struct {
-	wished    bool
-	notBefore time.Time
+// statistics is what a Parent keeps of this, and for it.
+type statistics struct {
+	ledger      ledger
+	wished      bool
+	publishNext time.Time // not before
 }
 
 // publish tells children how things are, if one wants to know and it is time.
 func (p *Parent) publish(now time.Time, next *wakeUp) {
-	b := &p.publishing
-	if !b.wished {
+	if !p.wished {
 		return
 	}
-	if now.Before(b.notBefore) {
-		next.at(b.notBefore)
+	if now.Before(p.publishNext) {
+		next.at(p.publishNext)
 		return
 	}
-	b.wished = false
+	p.wished = false
 	cost := p.sys.publish(func() Snapshot { return p.snapshot(now) })
-	b.notBefore = now.Add(max(publishEvery, publishShare*cost))
+	p.publishNext = now.Add(max(publishEvery, publishShare*cost))
 }

@@ -38,6 +38,8 @@ type Snapshot struct {
 	Spawning SpawnStatus `json:"spawning"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
+
+	ServerStatus
 }
 
 // GenerationStatus describes a generation.
@@ -72,6 +74,8 @@ type SlotStatus struct {
 	ChildConnections uint64  `json:"child_connections"`
 	SlotConnections  uint64  `json:"slot_connections"`
 	AgeSeconds       float64 `json:"age_seconds"`
+
+	ChildStatus
 }
 
 // SpawnStatus tells whether children live.
@@ -127,6 +131,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 	// A stop and a failed proof retire without an order among them.
 	slices.SortFunc(s.Generations, func(a, b GenerationStatus) int { return int(int64(a.Number - b.Number)) })
 	p.snapshotSlots(&s, shown, now)
+	p.summarize(&s)
 	return s
 }
 
@@ -140,19 +145,21 @@ func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
 		}
 		state := p.stateOf(ch)
 		letters[slot] = state.Letter()
-		ofChild, ofSlot := p.sys.slotConns(slot)
-		s.Slots = append(s.Slots, SlotStatus{
+		status := SlotStatus{
 			Slot: slot, PID: ch.proc.pid(), Generation: ch.generation.number,
 			State: state.String(), Letter: string(state.Letter()),
-			ChildConnections: ofChild, SlotConnections: ofSlot, AgeSeconds: now.Sub(ch.spawned).Seconds(),
-		})
-		if ch.generation == p.serving {
-			switch {
-			case state == mpm.StateReady:
-				s.Idle++
-			case state.Busy():
-				s.Busy++
-			}
+			AgeSeconds: now.Sub(ch.spawned).Seconds(),
+		}
+		p.describe(ch, &status, now)
+		s.Slots = append(s.Slots, status)
+		switch {
+		case ch.generation.retired:
+			s.Graceful++
+		case ch.generation != p.serving:
+		case state == mpm.StateReady:
+			s.Idle++
+		case state.Busy():
+			s.Busy++
 		}
 		shown = max(shown, slot+1)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // system is what a Parent needs of the operating system.
@@ -23,12 +25,27 @@ type system interface {
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
 	slotState(slot int) mpm.State
-	// slotConns is how many connections, by the scoreboard, the child in a
-	// slot has served, and all children of the slot.
-	slotConns(slot int) (child, total uint64)
+	// slotReport is what the child in a slot says on the scoreboard that its
+	// threads do and have done.
+	slotReport(slot int) []threadReport
+	// load is how busy the machine is, as in ServerStatus.
+	load() [3]float64
+	// cpu is the processor time of the master, of all processes of its that
+	// have ended, and of one that lives.
+	cpu() (own, ended sys.CPUTime)
+	processCPU(pid int) sys.CPUTime
 	// publish shows what take returns to the children that have wished for it,
 	// and returns how long that took.
 	publish(take func() Snapshot) (cost time.Duration)
+}
+
+// threadReport is what a thread of a child says of itself.
+type threadReport struct {
+	scoreboard.ThreadStatus
+	// Since is how long ago the last request, or connection without one, began;
+	// it is zero before the first. Took is how long the last one that is
+	// finished took, if none began after it.
+	Since, Took time.Duration
 }
 
 // process is one that the master started.
