@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/apphost/apphost/host/abi/conn"
 	"github.com/apphost/apphost/host/web"
@@ -57,35 +56,6 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 			out[l.Name] = listener{conn: p.conn, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
 		default:
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
-		}
-	}
-	return out, errors.Join(errs...)
-}
-
-// mounts are the routes, and /NAME/ for each HTTP plugin unless a route has
-// taken that path.
-func (h *Host) mounts(routes []Route, incomplete bool) ([]web.Mount, error) {
-	var out []web.Mount
-	var errs []error
-	for _, r := range routes {
-		p, err := h.byName(r.Plugin)
-		if incomplete && errors.As(err, new(noPlugin)) {
-			continue
-		}
-		if err == nil && p.http == nil {
-			err = fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin", r.Plugin, p.module.ABI())
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("route %q: %w", r.Path, err))
-			continue
-		}
-		out = append(out, web.Mount{Path: r.Path, Name: r.Plugin, Handler: p.http})
-	}
-	for _, p := range h.plugins {
-		path := "/" + p.module.Name() + "/"
-		taken := slices.ContainsFunc(routes, func(r Route) bool { return r.Path == path })
-		if p.http != nil && !taken {
-			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: p.http})
 		}
 	}
 	return out, errors.Join(errs...)

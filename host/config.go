@@ -82,11 +82,36 @@ type Mount struct {
 	Handler exchange.Handler
 }
 
-// Route mounts a plugin on the http listeners. Every plugin with an HTTP ABI
-// is also mounted at /NAME/.
+// Route says what answers some of the requests on the http listeners. Every
+// plugin with an HTTP ABI also has /NAME/, unless a route for any host and
+// method takes that.
 type Route struct {
+	// Host is the name that the request is for, or "*." and the end of it;
+	// empty is any.
+	Host string `json:",omitempty"`
 	// Path is a prefix if it ends in a slash, else the exact path.
 	Path string
-	// Plugin handles the requests.
-	Plugin string
+	// Methods are those that the route is for; empty is all.
+	Methods []string `json:",omitempty"`
+
+	// Chain are plugins, each of which answers or passes the request on to
+	// the next one; the last one passes it on to the end.
+	Chain []string `json:",omitempty"`
+	// The end is at most one of these. Without one it is the last plugin,
+	// and what that passes on is answered with 404.
+	Redirect *Redirect `json:",omitempty"`
+	Respond  *Respond  `json:",omitempty"`
+}
+
+// Redirect sends clients to Location.
+type Redirect struct {
+	Location string
+	Status   int
+}
+
+// Respond answers with a text.
+type Respond struct {
+	Status      int
+	ContentType string
+	Body        string
 }

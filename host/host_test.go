@@ -26,6 +26,7 @@ func plugin(t testing.TB, name, file string) host.Plugin {
 const (
 	probeFile = "abi/conn/testdata/probe.wasm"
 	helloFile = "abi/httpwasm/testdata/hello.wasm"
+	passFile  = "abi/httpwasm/testdata/pass.wasm"
 )
 
 func TestNewServesEachListenerWithItsPlugin(t *testing.T) {
@@ -37,7 +38,7 @@ func TestNewServesEachListenerWithItsPlugin(t *testing.T) {
 			{Name: "raw", Protocol: host.TCP, Plugin: "probe"},
 			{Name: "web", Protocol: host.HTTP},
 		},
-		Routes:     []host.Route{{Path: "/shop/", Plugin: "hello"}},
+		Routes:     []host.Route{{Path: "/shop/", Chain: []string{"hello"}}},
 		CacheDir:   t.TempDir(),
 		Slot:       3,
 		Generation: 7,
@@ -88,6 +89,42 @@ func TestNewServesEachListenerWithItsPlugin(t *testing.T) {
 	}
 	if status, _ := request(t, h, "/probe/"); status != 404 {
 		t.Errorf("a conn plugin is mounted: %d", status)
+	}
+}
+
+func TestChains(t *testing.T) {
+	logger, _ := hosttest.Logger()
+	h, err := host.New(t.Context(), host.Config{
+		Plugins:   []host.Plugin{plugin(t, "pass", passFile), plugin(t, "hello", helloFile)},
+		Listeners: []host.Listener{{Name: "web", Protocol: host.HTTP}},
+		// A digit says what pass enables: 2 is buffer_response, and then it
+		// answers with a bar.
+		Routes: []host.Route{
+			{Path: "/0/", Chain: []string{"pass", "pass", "hello"}},
+			{Path: "/2/", Chain: []string{"pass", "hello"}},
+			{Path: "/0/text", Chain: []string{"pass"}, Respond: &host.Respond{Status: 203, ContentType: "text/x", Body: "text"}},
+			{Path: "/0/gone", Chain: []string{"pass"}, Redirect: &host.Redirect{Status: 302, Location: "/new"}},
+			{Path: "/0/none", Chain: []string{"pass"}},
+		},
+		CacheDir: t.TempDir(), Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = h.Close() }()
+	for _, test := range []struct {
+		path, body string
+		status     int
+	}{
+		{"/0/", "hello 1\n", 200},
+		{"/2/", "|", 200},
+		{"/0/text", "text", 203},
+		{"/0/gone", "", 302},
+		{"/0/none", "not found\n", 404},
+	} {
+		if status, body := request(t, h, test.path); status != test.status || body != test.body {
+			t.Errorf("%s: %d %q, want %d %q", test.path, status, body, test.status, test.body)
+		}
 	}
 }
 
@@ -155,7 +192,7 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 					{Name: "b", Protocol: host.TCP, Plugin: "nobody"},
 					{Name: "c", Protocol: "udp"},
 				},
-				Routes: []host.Route{{Path: "/x/", Plugin: "probe"}},
+				Routes: []host.Route{{Path: "/x/", Chain: []string{"probe"}}},
 			},
 			[]string{
 				`route "/x/": plugin "probe" speaks the conn ABI, a route needs an HTTP plugin`,

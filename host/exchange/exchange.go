@@ -1,6 +1,6 @@
 // Package exchange is the seam between a protocol that carries requests
 // (host/web: HTTP/1.1 now, HTTP/2 later) and whatever answers them (a guest
-// ABI now; static files or a proxy later). It holds no code, so that neither
+// ABI, files, a proxy). It holds no code, so that neither
 // side imports the other.
 package exchange
 
@@ -28,6 +28,16 @@ type Handler interface {
 	// was wrong with the request's body if that could not be read, else the
 	// stream is cut off. Serve has logged the cause.
 	Serve(ctx context.Context, x Exchange) error
+}
+
+// Link is a handler that may pass a request on to the one behind it, before or
+// after work of its own.
+type Link interface {
+	Handler
+
+	// ServeWith is Serve with a next handler, which it calls at most once, on
+	// the same goroutine. Serve is ServeWith without one.
+	ServeWith(ctx context.Context, x Exchange, next Handler) error
 }
 
 // Exchange is one request and its response. One goroutine uses it at a time,

@@ -101,7 +101,7 @@ func BenchmarkLibrary(b *testing.B) {
 // BenchmarkHandler is the handler of BenchmarkRequest called directly.
 func BenchmarkHandler(b *testing.B) {
 	s := helloServer("hello, world\n")
-	h, _ := s.routes.find([]byte("/hello/"))
+	h := s.routes.find(nil, []byte("/hello/"), []byte("GET")).handler
 	x := &newConn(s).x
 	b.ReportAllocs()
 	for b.Loop() {

@@ -18,7 +18,8 @@ type exchangeState struct {
 	http *fasthttp.RequestCtx
 
 	method, uri     []byte
-	pathBuffer      []byte // for cleanPath
+	pathBuffer      []byte // for urlpath.Clean
+	hostBuffer      []byte // for hostName
 	request         block
 	requestTrailers block
 	body            body
@@ -41,7 +42,7 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	}
 	x.body = body{err: io.EOF}
 	x.status = fasthttp.StatusOK
-	x.pathBuffer = reuse(x.pathBuffer)
+	x.pathBuffer, x.hostBuffer = reuse(x.pathBuffer), reuse(x.hostBuffer)
 	x.held, x.isHeld = reuse(x.held), false
 	x.close = false
 	x.stream = stream{}
@@ -71,6 +72,18 @@ func (x *exchangeState) setTarget(method, target []byte) error {
 		return nil
 	}
 	return x.request.set([]byte("Host"), authority)
+}
+
+// host is the name of the host that the request is for.
+func (x *exchangeState) host() []byte {
+	x.hostBuffer = x.hostBuffer[:0]
+	for i := range x.request.fields {
+		if f := &x.request.fields[i]; isName(f.name, "host") {
+			x.hostBuffer = hostName(x.hostBuffer, f.value)
+			break
+		}
+	}
+	return x.hostBuffer
 }
 
 func (x *exchangeState) Method() []byte          { return x.method }

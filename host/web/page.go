@@ -36,7 +36,7 @@ func renderPage(mounts []Mount) []byte {
 		return []byte(b.String())
 	}
 	b.WriteString("<p>apphost is running and serves these handlers.</p>\n" +
-		"<table>\n<tr><th>Path<th>Plugin\n")
+		"<table>\n<tr><th>Path<th>Handler\n")
 	for _, m := range mounts {
 		link := (&url.URL{Path: m.Path}).EscapedPath()
 		b.WriteString(`<tr><td><a href="` + html.EscapeString(link) + `">` +

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"slices"
+
+	"github.com/apphost/apphost/host/internal/urlpath"
 )
 
 // fieldsMax is how many header fields a request may have; going through them
@@ -160,7 +162,7 @@ func validAuthority(a []byte) bool {
 	for i, c := range host {
 		switch {
 		case c == '%':
-			if i+2 >= len(host) || unhex(host[i+1])|unhex(host[i+2]) > 15 {
+			if i+2 >= len(host) || urlpath.Unhex(host[i+1])|urlpath.Unhex(host[i+2]) > 15 {
 				return false
 			}
 		case !isHostByte(c) && !(literal && c == ':'):

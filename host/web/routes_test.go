@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/urlpath"
 )
 
 func TestLongestMountWins(t *testing.T) {
@@ -61,6 +62,64 @@ func TestLongestMountWins(t *testing.T) {
 		if got := r.Header.Get("Location"); r.StatusCode != http.StatusPermanentRedirect || got != want {
 			t.Errorf("GET %s: got %d to %q, want 308 to %q", target, r.StatusCode, got, want)
 		}
+	}
+}
+
+func TestTheMoreExactMountWins(t *testing.T) {
+	var mounts []Mount
+	for _, m := range []Mount{
+		{Path: "/"},
+		{Path: "/a/"},
+		{Path: "/a/", Methods: []string{"PUT", "DELETE"}},
+		{Host: "One.example", Path: "/"},
+		{Host: "one.example", Path: "/get", Methods: []string{"GET"}},
+		{Host: "*.example", Path: "/"},
+		{Host: "*.two.example", Path: "/a/"},
+		{Host: "post.only", Path: "/p", Methods: []string{"POST"}},
+		{Host: "[::1]", Path: "/six"},
+	} {
+		m.Name = m.Host + m.Path + strings.Join(m.Methods, ",")
+		m.Handler = say(m.Name)
+		mounts = append(mounts, m)
+	}
+	f := serve(t, Config{Mounts: mounts})
+	for _, tc := range []struct{ request, want string }{
+		{"GET / any", "/"},
+		{"GET /a/b any", "/a/"},
+		{"PUT /a/b any", "/a/PUT,DELETE"},
+		{"GET / one.example", "One.example/"},
+		{"GET / ONE.example.:8080", "One.example/"},
+		{"GET /a/b one.example", "One.example/"}, // the host decides before the path
+		{"GET /get one.example", "one.example/getGET"},
+		{"HEAD /get one.example", ""},
+		{"POST /get one.example", "One.example/"}, // passed over
+		{"GET / x.example", "*.example/"},
+		{"GET / .example", "/"}, // a wildcard is for at least one character
+		{"GET / example", "/"},
+		{"GET /a/b y.two.example", "*.two.example/a/"},
+		{"GET /b y.two.example", "*.example/"}, // the next best host has it
+		{"POST /p post.only:1", "post.only/pPOST"},
+		{"GET /p post.only", "/"},
+		{"GET /six [::1]:80", "[::1]/six"},
+		{"GET /six [::1]", "[::1]/six"},
+	} {
+		part := strings.Fields(tc.request)
+		r, body := f.dial().send(part[0] + " " + part[1] + " HTTP/1.1\r\nHost: " + part[2] + "\r\n\r\n").response(part[0])
+		if r.StatusCode != 200 || body != tc.want {
+			t.Errorf("%s: got %d %q, want %q", tc.request, r.StatusCode, body, tc.want)
+		}
+	}
+}
+
+func TestAMethodThatNoMountIsForIs405(t *testing.T) {
+	f := serve(t, Config{Mounts: []Mount{
+		{Path: "/a", Methods: []string{"GET"}, Handler: say("")},
+		{Path: "/a", Methods: []string{"POST", "PUT"}, Handler: say("")},
+		{Path: "/", Methods: []string{"GET"}, Handler: say("")},
+	}})
+	r, _ := f.dial().send("DELETE /a HTTP/1.1\r\nHost: a\r\n\r\n").response("DELETE")
+	if got := r.Header.Get("Allow"); r.StatusCode != 405 || got != "GET, HEAD, POST, PUT" {
+		t.Errorf("got %d, Allow: %s", r.StatusCode, got)
 	}
 }
 
@@ -133,6 +192,9 @@ func TestValidateRefusesMounts(t *testing.T) {
 		{"empty last segment", []Mount{{Path: "/a//", Handler: ok}}},
 		{"dot segment", []Mount{{Path: "/a/./b", Handler: ok}}},
 		{"parent at the end", []Mount{{Path: "/a/..", Handler: ok}}},
+		{"one method twice", []Mount{{Path: "/a", Handler: ok, Methods: []string{"GET", "PUT"}}, {Path: "/a", Handler: ok, Methods: []string{"PUT"}}}},
+		{"one host twice", []Mount{{Host: "A", Path: "/a", Handler: ok}, {Host: "a", Path: "/a", Handler: ok}}},
+		{"wildcard within", []Mount{{Host: "a.*.b", Path: "/a", Handler: ok}}},
 	} {
 		if err := (&Config{Mounts: tc.mounts}).Validate(); err == nil {
 			t.Errorf("%s: taken", tc.name)
@@ -158,7 +220,7 @@ func FuzzRoute(f *testing.F) {
 			t.Skip()
 		}
 		before := bytes.Clone(uri)
-		path := cleanPath(new([]byte), uri)
+		path := urlpath.Clean(new([]byte), uri)
 		if !bytes.Equal(uri, before) {
 			t.Fatalf("%q was changed to %q", before, uri)
 		}
@@ -170,9 +232,9 @@ func FuzzRoute(f *testing.F) {
 				t.Fatalf("%q cleaned to %q", uri, path)
 			}
 		}
-		h, location := r.find(path)
-		if inside := bytes.HasPrefix(path, []byte("/a/")) || string(path) == "/a"; (h != nil || location != "") != inside {
-			t.Fatalf("%q: found %v, %q", path, h, location)
+		m := r.find(nil, path, []byte("GET"))
+		if inside := bytes.HasPrefix(path, []byte("/a/")) || string(path) == "/a"; (m.handler != nil || m.location != "") != inside {
+			t.Fatalf("%q: found %v", path, m)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/urlpath"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -67,14 +68,22 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 func (s *Server) answer(x *exchangeState) {
 	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
 	if x.uri[0] == '/' {
-		path = cleanPath(&x.pathBuffer, x.uri)
+		path = urlpath.Clean(&x.pathBuffer, x.uri)
 	}
-	h, location := s.routes.find(path)
+	var host []byte
+	if s.routes.byHost() {
+		host = x.host()
+	}
+	m := s.routes.find(host, path, x.method)
 	switch {
-	case h != nil:
-		x.finish(h.Serve(x.c.ctx, x))
-	case location != "":
-		x.redirect(location)
+	case m.handler != nil:
+		x.finish(m.handler.Serve(x.c.ctx, x))
+	case m.location != "":
+		x.redirect(m.location)
+		x.finish(nil)
+	case m.allow != nil:
+		x.plain(fasthttp.StatusMethodNotAllowed)
+		x.own("Allow", m.allowed())
 		x.finish(nil)
 	case string(path) == "/":
 		s.servePage(x)

@@ -17,11 +17,18 @@ import (
 
 // Mount puts a handler at a path.
 type Mount struct {
+	// Host is the name that the request's Host must have, in any case and
+	// with any port, or "*." and the end of it; empty is any. A request
+	// without a Host, which only HTTP/1.0 allows, has the name "".
+	Host string
+	// Methods are those that the mount is for; empty is all that no other
+	// mount of the path is for. One for GET takes HEAD too.
+	Methods []string
 	// Path is what the decoded, normalised path of a request is compared
 	// with: as a prefix if it ends in "/", else as a whole. It begins with
 	// "/" and contains no "//", "/./" or "/../".
 	Path string
-	// Name is shown for the mount on the page at "/": the plugin's name. One
+	// Name says what is mounted, on the page at "/": a plugin's name, say. One
 	// without a name is not shown.
 	Name string
 	// Handler answers the requests.

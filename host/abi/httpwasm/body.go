@@ -40,10 +40,15 @@ func (c call) bodyReader() io.Reader {
 	switch c.arg(0) {
 	case abi.BodyRequest:
 		c.beforeNextOr(abi.FeatureBufferRequest)
-		if s.request != nil {
+		switch {
+		case s.request != nil && s.request.own:
 			return s.request
+		case s.features&abi.FeatureBufferRequest == 0:
+			return x.Body()
+		case s.request == nil:
+			return s.bufferedRequest()
 		}
-		return x.Body()
+		return (*keptBody)(s)
 	case abi.BodyResponse:
 		if s.phase != inResponse || s.response == nil {
 			c.abort("no response is buffered")
@@ -81,11 +86,11 @@ func writeBody(c call) uint64 {
 	return 0
 }
 
-// hold adds p to a buffer of the session. Its buffers have one limit, which
-// keeps a guest from filling the host's memory instead of its own.
+// hold adds p to a buffer of the session.
 func (c call) hold(b *buffer, p []byte) {
-	if c.s.request.held()+c.s.response.held()+uint64(len(p)) > c.s.plugin.bodyBytesMax {
+	b.begin()
+	if c.s.room() < uint64(len(p)) {
 		c.abort("the buffered bodies are over the memory limit")
 	}
-	b.write(p)
+	b.data = append(b.data, p...)
 }

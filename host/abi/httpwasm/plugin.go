@@ -3,13 +3,10 @@ package httpwasm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
-	"github.com/apphost/apphost/sdk/abi"
 )
 
 // Plugin answers requests with one module. Its methods may be called
@@ -21,7 +18,7 @@ type Plugin struct {
 	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
 }
 
-var _ exchange.Handler = (*Plugin)(nil)
+var _ exchange.Link = (*Plugin)(nil)
 
 // Settings is what a plugin is made with.
 type Settings struct {
@@ -69,9 +66,15 @@ func prepare(gs guest.Session, i *guest.Instance) (any, error) {
 	return s.features, err
 }
 
-// Serve runs the guest for x.
+// Serve runs the guest for x. There is no next handler.
 func (p *Plugin) Serve(ctx context.Context, x exchange.Exchange) error {
-	s := &session{Context: ctx, plugin: p}
+	return p.ServeWith(ctx, x, notFound{})
+}
+
+// ServeWith runs the guest for x; next is called if it asks for the next
+// handler.
+func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchange.Handler) error {
+	s := &session{Context: ctx, plugin: p, onward: next}
 	defer s.end()
 	i, err := p.pool.Get(s)
 	if err != nil {
@@ -86,70 +89,11 @@ func (p *Plugin) Serve(ctx context.Context, x exchange.Exchange) error {
 	}
 	switch {
 	case err == nil:
-		return nil
+		return s.nextErr // whoever failed has logged it
 	case s.ioErr != nil:
 		s.log().DebugContext(ctx, "client went away", "error", s.ioErr)
 	default:
 		guest.LogFailure(ctx, s.log(), "guest failed", err)
 	}
-	return err
-}
-
-// errAnsweredTwice is a guest's mistake.
-var errAnsweredTwice = errors.New("handle_request wrote a response and also asked for the next handler")
-
-// serve runs handle_request and, if the guest asks for the next handler, what
-// follows.
-func (s *session) serve(i *guest.Instance) error {
-	var stack [2]uint64
-	if err := i.Call(s, abi.HandleRequest, stack[:]); err != nil {
-		return err
-	}
-	const next = 1
-	ctxNext := stack[0] // the guest's context in the upper half, next in the lower
-	if ctxNext&math.MaxUint32 != next {
-		return nil
-	}
-	requestCtx := ctxNext >> 32
-	if s.wrote {
-		return errAnsweredTwice
-	}
-	if err := s.next(); err != nil {
-		return err
-	}
-	if i.Exports(abi.HandleResponse) {
-		const isError = 0
-		stack = [2]uint64{requestCtx, isError}
-		if err := i.Call(s, abi.HandleResponse, stack[:]); err != nil {
-			return err
-		}
-	}
-	return s.finish()
-}
-
-// next answers in the place of a next handler, of which there is none. The
-// body is held back if the guest may want to replace it.
-func (s *session) next() error {
-	s.phase = inResponse
-	if err := s.x.SetStatus(404); err != nil {
-		return fmt.Errorf("answer that there is no next handler: %w", err)
-	}
-	if err := s.x.Header(exchange.Response).Set([]byte("Content-Type"), []byte("text/plain; charset=utf-8")); err != nil {
-		return fmt.Errorf("answer that there is no next handler: %w", err)
-	}
-	s.response = &buffer{data: []byte("not found\n")}
-	if s.features&abi.FeatureBufferResponse == 0 {
-		return s.finish()
-	}
-	return nil
-}
-
-// finish sends what was held back of the response.
-func (s *session) finish() error {
-	if s.response == nil {
-		return nil
-	}
-	_, err := s.x.Write(s.response.data)
-	s.ioErr, s.response = err, nil
 	return err
 }

@@ -19,8 +19,10 @@ type session struct {
 	x        exchange.Exchange // nil while an instance is prepared
 	features uint32            // bits that enable_features has set
 	phase    phase
+	onward   exchange.Handler // the next one
+	nextErr  error            // how it failed
 
-	// request is what read_body reads, once it is not the exchange's.
+	// request is what is kept of the request's body, or the guest's own.
 	request *buffer
 	// response is the response's body while it is held back.
 	response *buffer
@@ -109,27 +111,33 @@ func (c call) beforeNextOr(feature uint32) {
 // buffer is a body that the host holds for the guest.
 type buffer struct {
 	data []byte
-	read int  // bytes the guest has read
+	read int  // bytes that were read
 	own  bool // the guest wrote it: further writes append
 }
 
-// write adds p, in place of all that others wrote.
-func (b *buffer) write(p []byte) {
+// begin makes the buffer the guest's, without what others wrote.
+func (b *buffer) begin() {
 	if !b.own {
 		*b = buffer{own: true}
 	}
-	b.data = append(b.data, p...)
 }
 
-// held is how many bytes of the buffer are the guest's.
+// held is how many bytes the buffer has.
 func (b *buffer) held() uint64 {
-	if b == nil || !b.own {
+	if b == nil {
 		return 0
 	}
 	return uint64(len(b.data))
 }
 
-// Read reads what the guest has not read yet.
+// room is how much more may be held. The buffers of a session have one limit,
+// which keeps a guest from filling the host's memory instead of its own.
+func (s *session) room() uint64 {
+	held := s.request.held() + s.response.held()
+	return s.plugin.bodyBytesMax - min(held, s.plugin.bodyBytesMax)
+}
+
+// Read reads what was not read yet.
 func (b *buffer) Read(p []byte) (int, error) {
 	n := copy(p, b.data[b.read:])
 	b.read += n

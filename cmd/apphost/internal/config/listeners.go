@@ -1,7 +1,6 @@
 package config
 
 import (
-	"path"
 	"strings"
 	"time"
 
@@ -127,58 +126,4 @@ func (t *table) timeout(key string, protocol host.Protocol) time.Duration {
 		return 0
 	}
 	return timeout
-}
-
-// routes reads the [[route]] sections.
-func (d *decoder) routes(sections []*table) {
-	paths := map[string]string{} // to the path of the section
-	for _, t := range sections {
-		var route host.Route
-		if t.text("path", &route.Path) {
-			t.routePath("path", route.Path, paths)
-		} else if !t.has("path") {
-			t.fault("path", `is missing; give the path to serve, such as "/shop/"`)
-		}
-		if t.text("plugin", &route.Plugin) {
-			d.reference(t, "plugin", route.Plugin)
-		} else if !t.has("plugin") {
-			t.fault("plugin", "is missing; %s", d.plugins.have())
-		}
-		d.config.Host.Routes = append(d.config.Host.Routes, route)
-		t.done()
-	}
-	if len(sections) > 0 && !d.servesHTTP() {
-		sections[0].warn("path", `has no effect: no [[listen]] section has protocol "http"`)
-	}
-}
-
-func (d *decoder) servesHTTP() bool {
-	for _, l := range d.config.Host.Listeners {
-		if l.Protocol == host.HTTP {
-			return true
-		}
-	}
-	return false
-}
-
-// routePath checks a path that requests can have, and no route before has.
-func (t *table) routePath(key, route string, seen map[string]string) {
-	clean := path.Clean("/" + route)
-	if strings.HasSuffix(route, "/") && clean != "/" {
-		clean += "/"
-	}
-	switch other, taken := seen[route]; {
-	case !strings.HasPrefix(route, "/"):
-		t.fault(key, `must begin with "/", got %q`, route)
-	case strings.ContainsAny(route, "?#"):
-		t.fault(key, `must not hold "?" or "#": only the path is matched, got %q`, route)
-	case strings.ContainsFunc(route, isControl):
-		t.fault(key, "must not hold control characters, got %q", route)
-	case clean != route:
-		t.fault(key, "no request has this path; write %q, got %q", clean, route)
-	case taken:
-		t.fault(key, "%q is the path of %s already", route, other)
-	default:
-		seen[route] = t.path
-	}
 }

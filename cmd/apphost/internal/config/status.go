@@ -39,7 +39,7 @@ func (t *table) statusPath(key, page string) {
 		t.fault(key, `must be more than "/", got %q`, page)
 	case clean != page:
 		t.fault(key, "no request for one page has this path; write %q, got %q", clean, page)
-	case slices.ContainsFunc(t.d.config.Host.Routes, func(r host.Route) bool { return r.Path == page }):
+	case slices.ContainsFunc(t.d.config.Host.Routes, func(r host.Route) bool { return r.Host == "" && r.Path == page }):
 		t.fault(key, "%q is the path of a [[route]] already", page)
 	}
 }

@@ -78,6 +78,30 @@ func (t *table) choice(key string, dst *string, choices ...string) bool {
 	return true
 }
 
+// texts reads a list of strings. It reports whether there is one.
+func (t *table) texts(key string, dst *[]string) bool {
+	v, ok := t.value(key)
+	if !ok {
+		return false
+	}
+	list, ok := v.([]any)
+	if !ok {
+		t.fault(key, `must be a list of strings, such as ["a", "b"], got %s`, describe(v))
+		return false
+	}
+	texts := make([]string, 0, len(list))
+	for _, v := range list {
+		s, ok := v.(string)
+		if !ok {
+			t.fault(key, "must be a list of strings in quotes, got one with %s", describe(v))
+			return false
+		}
+		texts = append(texts, s)
+	}
+	*dst = texts
+	return true
+}
+
 func (t *table) integer(key string, dst *int) bool {
 	v, ok := t.value(key)
 	if !ok {

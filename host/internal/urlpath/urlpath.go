@@ -1,8 +1,11 @@
-package web
+// Package urlpath brings the paths of requests into the one form that they are
+// compared in. Whoever decides by a path uses it, so that no spelling passes
+// one place and means something else in another.
+package urlpath
 
 import "bytes"
 
-// cleanPath is the path of uri that mounts are compared with: without the
+// Clean is the path of uri that routes are compared with: without the
 // query, decoded once, and without empty, "." and ".." segments (RFC 3986,
 // sections 2.1 and 5.2.4), so that no spelling of it escapes a prefix. It
 // begins with "/", and ends in "/" if the last segment was one of those. The
@@ -11,7 +14,7 @@ import "bytes"
 //
 // The library has such a function too, but takes what follows a leading "//"
 // for a host when there is a "://" anywhere behind it.
-func cleanPath(buf *[]byte, uri []byte) []byte {
+func Clean(buf *[]byte, uri []byte) []byte {
 	path, _, _ := bytes.Cut(uri, []byte{'?'})
 	if bytes.IndexByte(path, '%') < 0 && !bytes.Contains(path, []byte("//")) && !bytes.Contains(path, []byte("/.")) {
 		return path
@@ -45,7 +48,7 @@ func cleanPath(buf *[]byte, uri []byte) []byte {
 func decode(dst, p []byte) []byte {
 	for i := 0; i < len(p); i++ {
 		if p[i] == '%' && i+2 < len(p) {
-			if high, low := unhex(p[i+1]), unhex(p[i+2]); high|low < 16 {
+			if high, low := Unhex(p[i+1]), Unhex(p[i+2]); high|low < 16 {
 				dst = append(dst, high<<4|low)
 				i += 2
 				continue
@@ -56,8 +59,8 @@ func decode(dst, p []byte) []byte {
 	return dst
 }
 
-// unhex is the value of a hexadecimal digit, or 0xff.
-func unhex(c byte) byte {
+// Unhex is the value of a hexadecimal digit, or 0xff.
+func Unhex(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':
 		return c - '0'

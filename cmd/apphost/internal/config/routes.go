@@ -1,0 +1,178 @@
+package config
+
+import (
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/apphost/apphost/host"
+)
+
+// routes reads the [[route]] sections.
+func (d *decoder) routes(sections []*table) {
+	seen := map[string]string{} // "METHOD HOST PATH", to the path of the section
+	for _, t := range sections {
+		d.config.Host.Routes = append(d.config.Host.Routes, d.route(t, seen))
+		t.done()
+	}
+	if len(sections) > 0 && !d.servesHTTP() {
+		sections[0].warn("path", `has no effect: no [[listen]] section has protocol "http"`)
+	}
+}
+
+func (d *decoder) route(t *table, seen map[string]string) host.Route {
+	var r host.Route
+	if t.text("host", &r.Host) {
+		r.Host = strings.ToLower(r.Host)
+		t.routeHost("host", r.Host)
+	}
+	t.texts("methods", &r.Methods)
+	t.routeMethods("methods", r.Methods)
+	if t.text("path", &r.Path) {
+		t.routePath("path", &r, seen)
+	} else if !t.has("path") {
+		t.fault("path", `is missing; give the path to serve, such as "/shop/"`)
+	}
+	d.routeChain(t, &r)
+	t.routeEnd(&r)
+	if len(r.Chain) == 0 && r.Redirect == nil && r.Respond == nil && !slices.ContainsFunc(routeAnswers, t.has) {
+		t.fault("plugin", "is missing, and so is anything else that answers (%s); %s", strings.Join(routeAnswers[1:], ", "), d.plugins.have())
+	}
+	return r
+}
+
+// routeAnswers are the keys of which a route needs one.
+var routeAnswers = []string{"plugin", "chain", "redirect", "respond"}
+
+// routeChain reads the plugins that a request passes.
+func (d *decoder) routeChain(t *table, r *host.Route) {
+	if t.texts("chain", &r.Chain) {
+		for _, name := range r.Chain {
+			d.reference(t, "chain", name)
+		}
+		if len(r.Chain) == 0 {
+			t.fault("chain", "must name a plugin; %s", d.plugins.have())
+		}
+	}
+	var plugin string
+	if !t.text("plugin", &plugin) {
+		return
+	}
+	d.reference(t, "plugin", plugin)
+	if t.has("chain") {
+		t.fault("plugin", "is the short form of a chain of one; add it to the end of chain")
+		return
+	}
+	r.Chain = []string{plugin}
+}
+
+// routeEnd reads what answers behind the plugins.
+func (t *table) routeEnd(r *host.Route) {
+	status := 0
+	given := t.integer("status", &status)
+	var text string
+	if t.text("redirect", &text) {
+		r.Redirect = &host.Redirect{Location: text, Status: 308}
+		if to, err := url.Parse(text); err != nil || text == "" || to.Path == "" && to.Host == "" {
+			t.fault("redirect", `must be where to go, such as "https://example.com/" or "/new/", got %q`, text)
+		}
+		if given {
+			r.Redirect.Status = status
+			if !slices.Contains([]int{301, 302, 303, 307, 308}, status) {
+				t.fault("status", "must be 301, 302, 303, 307 or 308 with redirect, got %d", status)
+			}
+		}
+	}
+	contentType := "text/plain; charset=utf-8"
+	typed := t.text("content_type", &contentType)
+	if t.text("respond", &text) {
+		r.Respond = &host.Respond{Status: 200, Body: text, ContentType: contentType}
+		if given {
+			r.Respond.Status = status
+			if status < 200 || status > 599 {
+				t.fault("status", "must be from 200 to 599, got %d", status)
+			}
+		}
+		if strings.ContainsFunc(contentType, isControl) {
+			t.fault("content_type", "must not hold control characters, got %q", contentType)
+		}
+		if r.Redirect != nil {
+			t.fault("respond", "cannot go with redirect: a route has one end")
+		}
+	}
+	if given && !t.has("redirect") && !t.has("respond") {
+		t.fault("status", "goes with redirect or respond only")
+	}
+	if typed && !t.has("respond") {
+		t.fault("content_type", "goes with respond only")
+	}
+}
+
+func (d *decoder) servesHTTP() bool {
+	for _, l := range d.config.Host.Listeners {
+		if l.Protocol == host.HTTP {
+			return true
+		}
+	}
+	return false
+}
+
+// routeHost checks a name that a request can be for.
+func (t *table) routeHost(key, name string) {
+	bare := strings.TrimPrefix(name, "*.")
+	switch {
+	case name == "":
+		t.fault(key, "must not be empty; leave it out for any host")
+	case strings.Contains(bare, "*"):
+		t.fault(key, `must be a name such as "example.com", or "*.example.com" for all below it, got %q`, name)
+	case strings.Contains(bare, ":") && !strings.HasPrefix(bare, "["):
+		t.fault(key, "must not have a port: it is not compared, got %q", name)
+	case strings.HasSuffix(bare, "."), strings.ContainsAny(bare, "/@?# "), strings.ContainsFunc(bare, isControl):
+		t.fault(key, `must be a name such as "example.com", got %q`, name)
+	}
+}
+
+func (t *table) routeMethods(key string, methods []string) {
+	for i, m := range methods {
+		switch {
+		case m == "" || strings.ContainsFunc(m, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '-' }):
+			t.fault(key, `must be methods in capitals, such as "GET", got %q`, m)
+		case slices.Contains(methods[:i], m):
+			t.fault(key, "names %q twice", m)
+		}
+	}
+}
+
+// routePath checks a path that requests can have, and no route before has for
+// the same host and method.
+func (t *table) routePath(key string, r *host.Route, seen map[string]string) {
+	route := r.Path
+	clean := path.Clean("/" + route)
+	if strings.HasSuffix(route, "/") && clean != "/" {
+		clean += "/"
+	}
+	switch {
+	case !strings.HasPrefix(route, "/"):
+		t.fault(key, `must begin with "/", got %q`, route)
+	case strings.ContainsAny(route, "?#"):
+		t.fault(key, `must not hold "?" or "#": only the path is matched, got %q`, route)
+	case strings.ContainsFunc(route, isControl):
+		t.fault(key, "must not hold control characters, got %q", route)
+	case clean != route:
+		t.fault(key, "no request has this path; write %q, got %q", clean, route)
+	default:
+		methods := r.Methods
+		if len(methods) == 0 {
+			methods = []string{""}
+		}
+		for _, m := range methods {
+			place := m + " " + r.Host + " " + route
+			if other, taken := seen[place]; taken && other != t.path {
+				t.fault(key, "%q is the path of %s already", route, other)
+				return
+			}
+			seen[place] = t.path
+		}
+	}
+}

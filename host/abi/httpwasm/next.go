@@ -1,0 +1,165 @@
+package httpwasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+
+	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+var (
+	// errAnsweredTwice is a guest's mistake.
+	errAnsweredTwice = errors.New("handle_request wrote a response and also asked for the next handler")
+	// errTooMuchHeld is what a handler gets whose response is held back.
+	errTooMuchHeld = errors.New("the buffered bodies are over the memory limit of the plugin that holds them back")
+)
+
+// serve runs handle_request and, if the guest asks for it, the next handler and
+// then handle_response.
+func (s *session) serve(i *guest.Instance) error {
+	var stack [2]uint64
+	if err := i.Call(s, abi.HandleRequest, stack[:]); err != nil {
+		return err
+	}
+	const next = 1
+	ctxNext := stack[0] // the guest's context in the upper half, next in the lower
+	if ctxNext&math.MaxUint32 != next {
+		return nil
+	}
+	if s.wrote {
+		return errAnsweredTwice
+	}
+	s.next()
+	if i.Exports(abi.HandleResponse) {
+		isError := uint64(0)
+		if s.nextErr != nil {
+			isError = 1
+		}
+		stack = [2]uint64{ctxNext >> 32, isError}
+		if err := i.Call(s, abi.HandleResponse, stack[:]); err != nil {
+			return err
+		}
+	}
+	return s.finish()
+}
+
+// next lets the next handler answer.
+func (s *session) next() {
+	s.phase = inResponse
+	if s.features&abi.FeatureBufferResponse != 0 {
+		s.response = &buffer{}
+	}
+	s.nextErr = s.onward.Serve(s.Context, &passed{s.x, s})
+	if s.request != nil {
+		s.request.read = 0 // the guest may read it again
+	}
+	if s.nextErr != nil && s.response != nil {
+		s.failed()
+	}
+}
+
+// failed puts a plain answer in the place of what a handler that failed has
+// left, for the guest to change.
+func (s *session) failed() {
+	header := s.x.Header(exchange.Response)
+	var names [][]byte
+	header.Names(func(name []byte) bool {
+		names = append(names, append([]byte(nil), name...))
+		return true
+	})
+	for _, name := range names {
+		_ = header.Remove(name) // nothing of it was sent
+	}
+	_ = s.x.SetStatus(http.StatusInternalServerError)
+	_ = header.Set([]byte("Content-Type"), []byte("text/plain; charset=utf-8"))
+	s.response = &buffer{data: []byte("500 Internal Server Error\n")}
+}
+
+// finish sends what was held back of the response. With that it is no longer
+// of interest that the next handler failed.
+func (s *session) finish() error {
+	if s.response == nil {
+		return nil
+	}
+	_, err := s.x.Write(s.response.data)
+	s.ioErr, s.response, s.nextErr = err, nil, nil
+	return err
+}
+
+// passed is the exchange as the next handler sees it.
+type passed struct {
+	exchange.Exchange
+	s *session
+}
+
+// Body is the body that the guest wrote, or what it has left of the client's,
+// or all of that if it is buffered.
+func (p *passed) Body() io.Reader {
+	switch {
+	case p.s.request != nil && p.s.request.own:
+		p.s.request.read = 0
+		return p.s.request
+	case p.s.features&abi.FeatureBufferRequest != 0:
+		return p.s.bufferedRequest()
+	}
+	return p.Exchange.Body()
+}
+
+// Write holds back what the guest wants to see first.
+func (p *passed) Write(b []byte) (int, error) {
+	if p.s.response == nil {
+		return p.Exchange.Write(b)
+	}
+	if p.s.room() < uint64(len(b)) {
+		return 0, errTooMuchHeld
+	}
+	p.s.response.data = append(p.s.response.data, b...)
+	return len(b), nil
+}
+
+// bufferedRequest reads the client's body from its beginning, and keeps it.
+func (s *session) bufferedRequest() io.Reader {
+	if s.request == nil {
+		s.request = &buffer{}
+	}
+	s.request.read = 0
+	return (*keptBody)(s)
+}
+
+// keptBody is a request's body that is kept while it is read.
+type keptBody session
+
+func (b *keptBody) Read(p []byte) (int, error) {
+	if kept := b.request; kept.read < len(kept.data) {
+		n := copy(p, kept.data[kept.read:])
+		kept.read += n
+		return n, nil
+	}
+	n, err := b.x.Body().Read(p)
+	if (*session)(b).room() < uint64(n) {
+		return 0, errTooMuchHeld
+	}
+	b.request.data = append(b.request.data, p[:n]...)
+	b.request.read += n
+	return n, err
+}
+
+// notFound answers in the place of a next handler.
+type notFound struct{}
+
+func (notFound) Serve(_ context.Context, x exchange.Exchange) error {
+	if err := x.SetStatus(http.StatusNotFound); err != nil {
+		return fmt.Errorf("answer that there is no next handler: %w", err)
+	}
+	if err := x.Header(exchange.Response).Set([]byte("Content-Type"), []byte("text/plain; charset=utf-8")); err != nil {
+		return fmt.Errorf("answer that there is no next handler: %w", err)
+	}
+	_, err := x.Write([]byte("not found\n"))
+	return err
+}
