@@ -195,6 +195,7 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	if flushErr := wrapped.flush(); err == nil {
 		err = flushErr
 	}
+	wrapped.endRecord()
 	if err != nil && !wrapped.refused {
 		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
 	}
