@@ -50,6 +50,7 @@ func tryOut(c *prefork.Candidate) error {
 	said := &reporter{warn: c.Warn}
 	hostConfig.Logger = slog.New(reportHandler{to: said})
 	hostConfig.Progress = c.Step
+	mountStatus(&hostConfig, settings.Status, nil, hostConfig.Logger) // nobody asks a candidate
 	c.Step("resolve the listeners' addresses")
 	unresolved := resolve(settings.MPM.Listeners)
 	h, err := host.New(context.Background(), hostConfig)

@@ -32,7 +32,8 @@ func runMaster(configPath string, stderr io.Writer) error {
 	ready := make(chan struct{})
 	first := true
 	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
-	master := prefork.NewMaster(prefork.Config{
+	operator := &requests{configPath: configPath, ready: ready}
+	operator.master = prefork.NewMaster(prefork.Config{
 		PID: os.Getpid(), ConfigPath: configPath, Environment: os.Environ(),
 		Logger:     slog.New(log),
 		Hangup:     hangup(term.IsTerminal(stdinFD)),
@@ -47,10 +48,11 @@ func runMaster(configPath string, stderr io.Writer) error {
 				close(ready)
 			}
 		},
+		Publish:   operator.publish,
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
 	})
-	go server.Serve((&requests{master: master, configPath: configPath, ready: ready}).do)
-	err = master.Run()
+	go server.Serve(operator.do)
+	err = operator.master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
 		printWarnings(stderr, start.Warnings)

@@ -25,7 +25,7 @@ func (q *requests) do(ctx context.Context, verb control.Verb) any {
 		if err != nil {
 			return ended
 		}
-		return statusReport{Version: version, Config: q.configPath, Snapshot: s}
+		return q.report(s)
 	case control.Reload:
 		select {
 		case <-q.ready:

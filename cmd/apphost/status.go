@@ -7,22 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
+	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
 	"github.com/apphost/apphost/mpm/prefork"
 )
-
-// statusReport is the answer to a status request.
-type statusReport struct {
-	Version string `json:"version"`
-	Config  string `json:"config"`
-	prefork.Snapshot
-}
 
 func statusCommand(configPath *string, stdout io.Writer) *cobra.Command {
 	var asJSON bool
@@ -45,9 +38,20 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   idle, busy     children of the serving generation
   scoreboard     a letter for each slot
   slots          slot, pid, generation, state, letter, child_connections,
-                 slot_connections, age_seconds
+                 slot_connections, age_seconds, child_requests, slot_requests,
+                 child_bytes_sent, slot_bytes_sent, cpu_seconds
+    threads      of those that have served: thread, state, letter, connections,
+                 requests, bytes_sent, since_seconds (the last request began),
+                 took_seconds, client, listener, request, protocol
   spawning       failures (in a row), paused_seconds, full
-  last_reload    time, generation, errors; null before the first`,
+  last_reload    time, generation, errors; null before the first
+  model          prefork
+  graceful       children that finish what they serve, and leave
+  totals         connections, requests, bytes_sent, duration_seconds, of all
+                 children since the start; one to a tcp listener is a request
+  cpu            user_seconds, system_seconds, and of processes that have ended
+                 ended_user_seconds, ended_system_seconds
+  load           of the machine, over 1, 5 and 15 minutes`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := namedConfig(*configPath)
@@ -77,7 +81,7 @@ func status(configPath string, asJSON bool, stdout io.Writer) error {
 		}
 		out.WriteByte('\n')
 	} else {
-		var s statusReport
+		var s statuspage.Report
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return fmt.Errorf("read the server's answer: %w", err)
 		}
@@ -88,7 +92,7 @@ func status(configPath string, asJSON bool, stdout io.Writer) error {
 }
 
 // writeStatus writes a status for people.
-func writeStatus(w *bytes.Buffer, s *statusReport) {
+func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, args...))
@@ -102,7 +106,9 @@ func writeStatus(w *bytes.Buffer, s *statusReport) {
 	for _, g := range s.Generations {
 		row("generation", "%d, %s, children: %d", g.Number, g.State, g.Children)
 	}
-	row("children", "%d idle, %d busy", s.Idle, s.Busy)
+	row("children", "%d idle, %d busy, %d of older generations", s.Idle, s.Busy, s.Graceful)
+	row("served", "%d connections, %d requests, %s sent", s.Totals.Connections, s.Totals.Requests, statuspage.Bytes(s.Totals.BytesSent))
+	row("processor time", "%s, load %.2f %.2f %.2f", cpuText(s.CPU.UserSeconds+s.CPU.SystemSeconds+s.CPU.EndedUserSeconds+s.CPU.EndedSystemSeconds), s.Load[0], s.Load[1], s.Load[2])
 	switch p := s.Spawning; {
 	case p.PausedSeconds > 0:
 		row("new children", "none for %s: %d in a row died young", seconds(p.PausedSeconds), p.Failures)
@@ -128,7 +134,7 @@ func writeStatus(w *bytes.Buffer, s *statusReport) {
 // lettersPerLine is how the scoreboard is shown, as it is in httpd's.
 const lettersPerLine = 64
 
-func writeSlots(w *bytes.Buffer, s *statusReport) {
+func writeSlots(w *bytes.Buffer, s *statuspage.Report) {
 	if s.Scoreboard != "" {
 		w.WriteByte('\n')
 	}
@@ -141,13 +147,8 @@ func writeSlots(w *bytes.Buffer, s *statusReport) {
 		return
 	}
 	w.WriteByte('\n')
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, strings.Join([]string{"SLOT", "PID", "GENERATION", "STATE", "SERVED", "BY SLOT", "AGE"}, "\t"))
-	for _, c := range s.Slots {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%s %s\t%d\t%d\t%s\n", c.Slot, c.PID, c.Generation,
-			c.Letter, c.State, c.ChildConnections, c.SlotConnections, seconds(c.AgeSeconds))
-	}
-	_ = table.Flush()
+	writeChildren(w, s)
+	writeServed(w, s)
 }
 
 // seconds shows a time as people do: 1h2m3s.

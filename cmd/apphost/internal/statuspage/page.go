@@ -59,7 +59,7 @@ func newView(r *Report, table bool) *view {
 		ReqPerSec:   fmt.Sprintf("%.3g", requests/r.uptime()),
 		BytesPerSec: bytesText(float64(total.BytesSent) / r.uptime()),
 		BytesPerReq: bytesText(ratio(float64(total.BytesSent), requests)),
-		Megabytes:   bytesText(float64(total.BytesSent)),
+		Megabytes:   Bytes(total.BytesSent),
 		Duration:    (time.Duration(total.DurationSeconds * float64(time.Second))).Round(time.Millisecond).String(),
 		DurationPerReq: fmt.Sprintf("%.3g ms",
 			ratio(total.DurationSeconds*1000, requests)),
@@ -95,11 +95,14 @@ func rowsOf(s *prefork.SlotStatus) []row {
 		if len(s.Threads) > 0 {
 			r.Since, r.Took = fmt.Sprintf("%.0f", t.SinceSeconds), fmt.Sprintf("%.0f", t.TookSeconds*1000)
 		}
-		r.MB = bytesText(float64(s.SlotBytesSent))
+		r.MB = Bytes(s.SlotBytesSent)
 		rows = append(rows, r)
 	}
 	return rows
 }
+
+// Bytes is a number of bytes in the unit that suits it, such as 1.5 MB.
+func Bytes(n uint64) string { return bytesText(float64(n)) }
 
 // bytesText is a number of bytes in the unit that suits it.
 func bytesText(n float64) string {
