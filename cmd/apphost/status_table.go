@@ -12,9 +12,9 @@ import (
 
 // The widest that columns of the tables may be: a line has at most 100 columns.
 const (
-	clientColumns   = 32
-	listenerColumns = 12
-	requestColumns  = 30
+	clientColumns   = 28
+	listenerColumns = 10
+	requestColumns  = 27
 )
 
 // writeChildren writes a line for each child.
@@ -45,7 +45,7 @@ func writeServed(w *bytes.Buffer, s *statuspage.Report) {
 			if t.Thread > 0 || len(c.Threads) > 1 {
 				name = fmt.Sprintf("%d-%d", c.Slot, t.Thread)
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, t.Letter, seconds(t.SinceSeconds), took(t.TookSeconds),
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, t.Letter, short(t.SinceSeconds), took(t.TookSeconds),
 				cut(t.Client, clientColumns), cut(t.Listener, listenerColumns), cut(t.Request, requestColumns))
 		}
 	}
@@ -72,12 +72,27 @@ func cpuText(s float64) string { return fmt.Sprintf("%.2fs", s) }
 
 // took is empty for a request that still lasts.
 func took(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	switch {
+	switch d := time.Duration(s * float64(time.Second)); {
 	case d == 0:
 		return ""
-	case d < 10*time.Second:
+	case d < time.Second:
 		return d.Round(time.Millisecond).String()
 	}
-	return d.Round(time.Second).String()
+	return short(s)
+}
+
+// short shows a time with its two largest units, which is seven signs or fewer
+// for 27 years.
+func short(s float64) string {
+	const minute, hour, day = 60, 60 * 60, 24 * 60 * 60
+	switch n := int64(s); {
+	case n < minute:
+		return fmt.Sprintf("%ds", n)
+	case n < hour:
+		return fmt.Sprintf("%dm%ds", n/minute, n%minute)
+	case n < day:
+		return fmt.Sprintf("%dh%dm", n/hour, n%hour/minute)
+	default:
+		return fmt.Sprintf("%dd%dh", n/day, n%day/hour)
+	}
 }

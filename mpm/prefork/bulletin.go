@@ -83,6 +83,9 @@ func (l *linux) needBulletin(serverLimit int) error {
 	if l.bulletin != nil {
 		return nil
 	}
+	if l.encode == nil {
+		return errors.New("make the bulletin for the status page: prefork.Config.Publish is missing")
+	}
 	b, err := newBulletin(serverLimit)
 	if err != nil {
 		return fmt.Errorf("make the bulletin for the status page: %w", err)
