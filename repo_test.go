@@ -57,6 +57,8 @@ var edges = []edge{
 	{from: "./host/abi/...", to: "github.com/valyala/fasthttp/...", why: "an ABI speaks host/exchange, so that HTTP/2 needs no second copy"},
 	{from: "./host/abi/conn", to: "./host/abi/httpwasm", why: "each guest ABI stands alone"},
 	{from: "./host/abi/httpwasm", to: "./host/abi/conn", why: "each guest ABI stands alone"},
+	{from: "./host/abi/command", to: "./host/abi/conn", why: "each guest ABI stands alone"},
+	{from: "./host/abi/command", to: "./host/abi/httpwasm", why: "each guest ABI stands alone"},
 
 	{from: "./sdk/...", to: "./...", but: []string{"./sdk/..."}, why: "a guest must not link the server"},
 	{from: "./sdk/...", to: thirdParty, why: "a handler's author gets no dependencies from the SDK"},
@@ -112,6 +114,7 @@ var allow = map[string]string{
 	"names cmd/apphost/internal/control/control.go syscall.LOCK_EX": "the same",
 	"names cmd/apphost/internal/control/control.go syscall.Stat_t":  "the owner of a folder is plain data that package os hands out in this type only",
 	"names host/guest/owner_unix.go syscall.Stat_t":                 "the same",
+	"names host/web/static/static.go syscall.O_NONBLOCK":            "a flag for os.Root.OpenFile, which has no name of its own for it",
 	"panic host/guest/failure.go Abort":                             "the engine unwinds a guest from a host function by a Go panic only, and recovers it itself",
 	"panic host/guest/wasi.go provideWASI":                          "the same: proc_exit does not return to its guest",
 }

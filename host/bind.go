@@ -23,7 +23,7 @@ func (n noPlugin) Error() string { return fmt.Sprintf("there is no plugin %q", s
 // bind says what serves each listener. With incomplete, a plugin that is not
 // there is no fault: that it could not be loaded is reported already.
 func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error) {
-	mounts, err := h.mounts(config.Routes, incomplete)
+	mounts, err := h.mounts(config, incomplete)
 	errs := []error{err}
 	for _, m := range config.Mounts {
 		mounts = append(mounts, web.Mount{Path: m.Path, Handler: m.Handler})
@@ -46,14 +46,14 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 			if incomplete && errors.As(err, new(noPlugin)) {
 				continue
 			}
-			if err == nil && p.conn == nil {
-				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs a conn plugin", l.Plugin, p.module.ABI())
+			if err == nil && p.conn == nil && p.command == nil {
+				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs one of the conn ABI, or a command", l.Plugin, p.module.ABI())
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
 				continue
 			}
-			out[l.Name] = listener{conn: p.conn, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
+			out[l.Name] = listener{conn: p.conn, command: p.command, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
 		default:
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
 		}

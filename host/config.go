@@ -99,6 +99,7 @@ type Route struct {
 	Chain []string `json:",omitempty"`
 	// The end is at most one of these. Without one it is the last plugin,
 	// and what that passes on is answered with 404.
+	Root     string    `json:",omitempty"` // a folder of files, absolute
 	Redirect *Redirect `json:",omitempty"`
 	Respond  *Respond  `json:",omitempty"`
 }

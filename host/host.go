@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/apphost/apphost/host/abi/command"
 	"github.com/apphost/apphost/host/abi/conn"
 	"github.com/apphost/apphost/host/abi/httpwasm"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/web/static"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -18,7 +20,8 @@ import (
 type Host struct {
 	log        *slog.Logger
 	runtime    *guest.Runtime
-	plugins    []*plugin // in the order of Config.Plugins
+	plugins    []*plugin       // in the order of Config.Plugins
+	files      []*static.Files // of routes
 	listeners  map[string]listener
 	slot       int
 	generation uint64
@@ -33,13 +36,15 @@ type plugin struct {
 		Check(ctx context.Context, step func(what string)) error
 		Close() error
 	}
-	conn *conn.Plugin     // nil unless it speaks the conn ABI
-	http exchange.Handler // nil unless it speaks an HTTP ABI
+	conn    *conn.Plugin     // nil unless it speaks the conn ABI
+	http    exchange.Handler // nil unless it speaks an HTTP ABI
+	command *command.Plugin  // nil unless it is a program
 }
 
 // listener is what serves the connections of one: a plugin or the web server.
 type listener struct {
 	conn     *conn.Plugin
+	command  *command.Plugin
 	timeouts conn.Timeouts // of its connections
 	web      webServer
 }
@@ -53,7 +58,7 @@ type PluginInfo struct {
 
 // abis are the ABIs a plugin may speak.
 func abis() []guest.ABI {
-	return []guest.ABI{conn.ABI(), httpwasm.ABI()}
+	return []guest.ABI{conn.ABI(), httpwasm.ABI(), command.ABI()}
 }
 
 // Inspect reads and validates a module without running it. What keeps it from
@@ -101,6 +106,10 @@ func (h *Host) Close() error {
 		errs = append(errs, p.serves.Close())
 	}
 	h.plugins = nil
+	for _, f := range h.files {
+		errs = append(errs, f.Close())
+	}
+	h.files = nil
 	return errors.Join(append(errs, h.runtime.Close(context.Background()))...)
 }
 
@@ -121,8 +130,10 @@ func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	switch {
 	case l.conn != nil:
 		l.conn.ServeConn(ctx, c, l.timeouts, id)
+	case l.command != nil:
+		l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id)
 	case l.web != nil:
-		l.web.ServeConn(httpwasm.WithConnection(ctx, id), c)
+		l.web.ServeConn(guest.WithConnection(ctx, id), c)
 	default:
 		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id.String())
 	}
@@ -171,6 +182,9 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	case httpwasm.Name:
 		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Logger: log})
 		loaded.http, loaded.serves = handler, handler
+	case command.Name:
+		loaded.command = command.New(m, command.Settings{Logger: log})
+		loaded.serves = loaded.command
 	default:
 		panic("BUG: plugin of an ABI that is not one of ours: " + m.ABI())
 	}

@@ -105,6 +105,8 @@ func TestChains(t *testing.T) {
 			{Path: "/0/text", Chain: []string{"pass"}, Respond: &host.Respond{Status: 203, ContentType: "text/x", Body: "text"}},
 			{Path: "/0/gone", Chain: []string{"pass"}, Redirect: &host.Redirect{Status: 302, Location: "/new"}},
 			{Path: "/0/none", Chain: []string{"pass"}},
+			{Path: "/0/files/", Chain: []string{"pass"}, Root: "testdata/public"},
+			{Path: "/0/a.txt", Root: "testdata/public"},
 		},
 		CacheDir: t.TempDir(), Logger: logger,
 	})
@@ -121,6 +123,8 @@ func TestChains(t *testing.T) {
 		{"/0/text", "text", 203},
 		{"/0/gone", "", 302},
 		{"/0/none", "not found\n", 404},
+		{"/0/files/a.txt", "a file\n", 200},
+		{"/0/a.txt", "a file\n", 200},
 	} {
 		if status, body := request(t, h, test.path); status != test.status || body != test.body {
 			t.Errorf("%s: %d %q, want %d %q", test.path, status, body, test.status, test.body)
@@ -195,8 +199,8 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 				Routes: []host.Route{{Path: "/x/", Chain: []string{"probe"}}},
 			},
 			[]string{
-				`route "/x/": plugin "probe" speaks the conn ABI, a route needs an HTTP plugin`,
-				`listener "a": plugin "hello" speaks the http-wasm ABI, a tcp listener needs a conn plugin`,
+				`route "/x/": plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command`,
+				`listener "a": plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, or a command`,
 				`listener "b": there is no plugin "nobody"`,
 				`listener "c": unknown protocol "udp"`,
 			},

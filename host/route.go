@@ -7,18 +7,21 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apphost/apphost/host/abi/command"
+	"github.com/apphost/apphost/host/abi/httpwasm"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/web"
 	"github.com/apphost/apphost/host/web/fixed"
+	"github.com/apphost/apphost/host/web/static"
 )
 
 // mounts are the routes, and /NAME/ for each HTTP plugin unless a route has
 // taken that path.
-func (h *Host) mounts(routes []Route, incomplete bool) ([]web.Mount, error) {
+func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 	var out []web.Mount
 	var errs []error
-	for i := range routes {
-		r := &routes[i]
+	for i := range config.Routes {
+		r := &config.Routes[i]
 		handler, err := h.chain(r)
 		if incomplete && errors.As(err, new(noPlugin)) {
 			continue
@@ -30,33 +33,59 @@ func (h *Host) mounts(routes []Route, incomplete bool) ([]web.Mount, error) {
 		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.Describe(), Handler: handler})
 	}
 	for _, p := range h.plugins {
-		path := "/" + p.module.Name() + "/"
-		taken := slices.ContainsFunc(routes, func(r Route) bool {
-			return r.Path == path && r.Host == "" && len(r.Methods) == 0
-		})
-		if p.http != nil && !taken {
-			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: p.http})
+		if path, ok := config.ownPath(p.module.Name(), p.module.ABI()); ok {
+			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: p.at(path)})
 		}
 	}
 	return out, errors.Join(errs...)
 }
 
+// ownPath is the path that a plugin has without a route, if it has one: plugins
+// that speak HTTP do, and programs do which no tcp listener runs.
+func (c *Config) ownPath(name, abi string) (path string, ok bool) {
+	path = "/" + name + "/"
+	switch abi {
+	case httpwasm.Name:
+	case command.Name:
+		if slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Protocol == TCP && l.Plugin == name }) {
+			return "", false
+		}
+	default:
+		return "", false
+	}
+	return path, !slices.ContainsFunc(c.Routes, func(r Route) bool {
+		return r.Path == path && r.Host == "" && len(r.Methods) == 0
+	})
+}
+
+// at is the plugin as the answer to requests below a path, or nil.
+func (p *plugin) at(path string) exchange.Handler {
+	if p.command != nil {
+		return p.command.At(path)
+	}
+	return p.http
+}
+
 // chain is the handler of a route.
 func (h *Host) chain(r *Route) (exchange.Handler, error) {
-	handler := r.end()
+	handler, err := h.end(r)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range slices.Backward(r.Chain) {
 		p, err := h.byName(name)
-		if err == nil && p.http == nil {
-			err = fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin", name, p.module.ABI())
-		}
 		if err != nil {
 			return nil, err
 		}
+		answers := p.at(r.Path)
+		if answers == nil {
+			return nil, fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command", name, p.module.ABI())
+		}
 		if handler == nil {
-			handler = p.http
+			handler = answers
 			continue
 		}
-		link, ok := p.http.(exchange.Link)
+		link, ok := answers.(exchange.Link)
 		if !ok {
 			return nil, fmt.Errorf("plugin %q speaks the %s ABI, which passes no request on: it must be the last of a chain", name, p.module.ABI())
 		}
@@ -79,23 +108,32 @@ func (l *linked) Serve(ctx context.Context, x exchange.Exchange) error {
 }
 
 // end is what answers the requests that all plugins pass on, or nil.
-func (r *Route) end() exchange.Handler {
+func (h *Host) end(r *Route) (exchange.Handler, error) {
 	switch {
+	case r.Root != "":
+		files, err := static.Open(r.Root, r.Path)
+		if err != nil {
+			return nil, fmt.Errorf("root: %w", err)
+		}
+		h.files = append(h.files, files)
+		return files, nil
 	case r.Redirect != nil:
-		return &fixed.Redirect{Location: r.Redirect.Location, Response: fixed.Response{Status: r.Redirect.Status}}
+		return &fixed.Redirect{Location: r.Redirect.Location, Response: fixed.Response{Status: r.Redirect.Status}}, nil
 	case r.Respond != nil:
 		return &fixed.Response{
 			Status: r.Respond.Status, Body: []byte(r.Respond.Body),
 			Header: []fixed.Field{{Name: "Content-Type", Value: r.Respond.ContentType}},
-		}
+		}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // Describe says in a few words what answers, such as "auth → shop".
 func (r *Route) Describe() string {
 	parts := slices.Clone(r.Chain)
 	switch {
+	case r.Root != "":
+		parts = append(parts, "files of "+r.Root)
 	case r.Redirect != nil:
 		parts = append(parts, fmt.Sprintf("redirect %d to %s", r.Redirect.Status, r.Redirect.Location))
 	case r.Respond != nil:

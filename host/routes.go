@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-
-	"github.com/apphost/apphost/host/abi/httpwasm"
 )
 
 // RouteInfo is one way to something on the http listeners.
@@ -21,16 +19,13 @@ type RouteInfo struct {
 // finds it. It reads what the plugins are, and compiles and runs nothing.
 func Routes(ctx context.Context, config *Config) []RouteInfo {
 	var out []RouteInfo
-	taken := map[string]bool{}
 	for i := range config.Routes {
 		r := &config.Routes[i]
 		out = append(out, RouteInfo{r.Host, r.Methods, r.Path, r.Describe()})
-		taken[r.Path] = taken[r.Path] || r.Host == "" && len(r.Methods) == 0
 	}
 	for i := range config.Plugins {
 		p := &config.Plugins[i]
-		path := "/" + p.Name + "/"
-		if !taken[path] && Inspect(ctx, p.Name, p.Wasm).ABI == httpwasm.Name {
+		if path, ok := config.ownPath(p.Name, Inspect(ctx, p.Name, p.Wasm).ABI); ok {
 			out = append(out, RouteInfo{Path: path, Handler: p.Name})
 		}
 	}

@@ -52,8 +52,10 @@ type Exchange interface {
 	SetMethod(method []byte)
 	SetURI(uri []byte)
 
-	// RemoteAddr is the peer, HOST:PORT.
+	// RemoteAddr is the peer, LocalAddr our end, HOST:PORT or the path of a
+	// Unix socket.
 	RemoteAddr() string
+	LocalAddr() string
 
 	// Header gives access to a header block. Names are case-insensitive.
 	// Changing the response block fails with ErrSent once it was sent.
@@ -73,6 +75,16 @@ type Exchange interface {
 	// each Write is sent as it is made. An empty Write after another one
 	// thereby flushes. It fails when the client is gone.
 	Write(p []byte) (int, error)
+}
+
+// Rerouter is an exchange that can be answered by whatever answers another
+// target.
+type Rerouter interface {
+	// Reroute drops the response, and has a GET of target answered instead when
+	// the handler has returned without an error. It fails with ErrSent if the
+	// response was sent, and with ErrInvalid if target is none or was reached
+	// by too many of these.
+	Reroute(target []byte) error
 }
 
 // Header is one header block.

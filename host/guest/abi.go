@@ -13,7 +13,9 @@ import (
 type ABI struct {
 	// Name is how the ABI is called in logs and by "apphost inspect".
 	Name string
-	// ImportModule is the module its host functions are imported from.
+	// ImportModule is the module its host functions are imported from; empty
+	// for an ABI without any, which a module speaks that has the first of the
+	// required exports and no mark of another ABI.
 	ImportModule string
 	// Funcs are those host functions.
 	Funcs []HostFunc
@@ -52,11 +54,18 @@ type ExportFunc struct {
 
 // detect finds the one ABI that m speaks. Otherwise it says why there is none.
 func detect(m *wasmbin.Module, abis []ABI) (*ABI, string) {
-	var found []*ABI
+	var found, plain []*ABI
 	for i := range abis {
-		if abis[i].marks(m) {
-			found = append(found, &abis[i])
+		switch a := &abis[i]; {
+		case !a.marks(m):
+		case a.ImportModule == "":
+			plain = append(plain, a)
+		default:
+			found = append(found, a)
 		}
+	}
+	if len(found) == 0 {
+		found = plain
 	}
 	switch len(found) {
 	case 1:
@@ -72,7 +81,7 @@ func detect(m *wasmbin.Module, abis []ABI) (*ABI, string) {
 // first required export.
 func (a *ABI) marks(m *wasmbin.Module) bool {
 	for _, imp := range m.Imports {
-		if imp.Module == a.ImportModule {
+		if imp.Module == a.ImportModule && a.ImportModule != "" {
 			return true
 		}
 	}

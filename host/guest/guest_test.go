@@ -19,6 +19,9 @@ type session struct {
 	lines []string
 }
 
+func (s *session) Args() []string    { return []string{"run"} }
+func (s *session) Environ() []string { return nil }
+
 func (s *session) GuestLine(stream string, line []byte) {
 	s.lines = append(s.lines, stream+": "+string(line))
 }

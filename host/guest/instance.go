@@ -41,7 +41,7 @@ func (m *Module) instantiate(s Session) (*Instance, error) {
 	out := &output{session: s}
 	ctx := experimental.WithMemoryAllocator(context.WithValue(s, sessionKey{}, s),
 		experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return region }))
-	config := m.config.WithStdout(out.stream("stdout")).WithStderr(out.stream("stderr"))
+	config := m.config.WithStdin(stdin{out}).WithStdout(out.stream(stdoutName)).WithStderr(out.stream(stderrName))
 	wasm, err := m.engine.InstantiateModule(ctx, m.code, config)
 	if err != nil {
 		region.Free() // the engine forgets it when a start function fails

@@ -71,7 +71,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
 		engine: engine, code: code, memory: memory,
-		config: wasiConfig(src.Name), funcs: map[string]bool{},
+		config: wasiConfig(), funcs: map[string]bool{},
 	}
 	for _, exp := range declared.Exports {
 		if exp.Kind == wasmbin.KindFunc {
@@ -99,12 +99,12 @@ func checkTables(m *wasmbin.Module) error {
 	return nil
 }
 
-// wasiConfig gives a guest real clocks and randomness and its name as
-// argument, but no environment, no files and no input. The instance has no
-// name, so that there can be many, and no function runs by itself.
-func wasiConfig(name string) wazero.ModuleConfig {
+// wasiConfig gives a guest real clocks and randomness, but no files. The
+// instance has no name, so that there can be many, and no function runs by
+// itself. Arguments and environment are the session's.
+func wasiConfig() wazero.ModuleConfig {
 	return wazero.NewModuleConfig().
-		WithName("").WithStartFunctions().WithArgs(name).
+		WithName("").WithStartFunctions().
 		WithSysWalltime().WithSysNanotime().WithSysNanosleep().
 		WithRandSource(rand.Reader)
 }

@@ -15,6 +15,12 @@ type output struct {
 	streams []*stream
 }
 
+// The names of the streams, as Session.GuestLine gets them.
+const (
+	stdoutName = "stdout"
+	stderrName = "stderr"
+)
+
 type stream struct {
 	out     *output
 	name    string
@@ -27,8 +33,21 @@ func (o *output) stream(name string) io.Writer {
 	return s
 }
 
+// stdin is what the guest's session has.
+type stdin struct{ out *output }
+
+func (s stdin) Read(p []byte) (int, error) {
+	if streams, ok := s.out.session.(Streams); ok {
+		return streams.Stdin().Read(p)
+	}
+	return 0, io.EOF
+}
+
 // Write takes all of p.
 func (s *stream) Write(p []byte) (int, error) {
+	if streams, ok := s.out.session.(Streams); ok && s.name == stdoutName {
+		return streams.Stdout().Write(p)
+	}
 	n := len(p)
 	for len(p) > 0 {
 		part := p[:min(len(p), abi.LogBytesMax-len(s.partial))]

@@ -21,6 +21,9 @@ type Pool interface {
 	// Put takes an instance back after its last run and says how that ended.
 	Put(i *Instance, end End)
 
+	// Module is what the instances are of.
+	Module() *Module
+
 	// Close ends the pool. No instance may be out.
 	Close() error
 }
@@ -76,5 +79,7 @@ func (p *freshPool) Put(i *Instance, _ End) {
 		panic("BUG: close of an instance without files failed: " + err.Error())
 	}
 }
+
+func (p *freshPool) Module() *Module { return p.module }
 
 func (p *freshPool) Close() error { return nil }

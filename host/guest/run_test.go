@@ -114,7 +114,7 @@ func TestAStartFunctionThatTrapsFailsGet(t *testing.T) {
 	}
 }
 
-func TestAPluginIsToldItsName(t *testing.T) {
+func TestAGuestIsToldItsArguments(t *testing.T) {
 	pool := newPool(t, "run")
 	s := newSession(t)
 	i := get(t, pool, s)

@@ -86,6 +86,9 @@ func provide(ctx context.Context, engine wazero.Runtime, abis ...ABI) error {
 		return fmt.Errorf("provide %s: %w", wasiModule, err)
 	}
 	for i := range abis {
+		if abis[i].ImportModule == "" {
+			continue
+		}
 		builder := engine.NewHostModuleBuilder(abis[i].ImportModule)
 		for _, f := range abis[i].Funcs {
 			builder.NewFunctionBuilder().

@@ -1,6 +1,9 @@
 package guest
 
-import "context"
+import (
+	"context"
+	"io"
+)
 
 // Session is one run of a guest: the context its host functions get, and
 // where its output goes. An ABI implements it with a struct of its own and
@@ -11,6 +14,18 @@ type Session interface {
 	// GuestLine takes a line the guest wrote to the stream, "stdout" or
 	// "stderr", without its end. The bytes are valid until it returns.
 	GuestLine(stream string, line []byte)
+
+	// Args and Environ are what the guest was started with, in the words of
+	// WASI: the name first, and NAME=VALUE.
+	Args() []string
+	Environ() []string
+}
+
+// Streams is a session whose guest has standard streams that lead somewhere:
+// for others, stdin is at its end and stdout a log. Stderr is a log for all.
+type Streams interface {
+	Stdin() io.Reader
+	Stdout() io.Writer
 }
 
 type sessionKey struct{}

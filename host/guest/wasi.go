@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/apphost/apphost/host/internal/wasmbin"
@@ -13,8 +14,10 @@ import (
 
 const wasiModule = wasi.ModuleName
 
-// provideWASI takes the engine's WASI with one change: its proc_exit closes
-// the module, and so frees the memory, while the instance is still in use.
+// provideWASI takes the engine's WASI with two changes. Its proc_exit closes
+// the module, and so frees the memory, while the instance is still in use; and
+// its arguments and environment are fixed when an instance is made, while ours
+// belong to the run.
 func provideWASI(ctx context.Context, engine wazero.Runtime) error {
 	builder := engine.NewHostModuleBuilder(wasiModule)
 	wasi.NewFunctionExporter().ExportFunctions(builder)
@@ -24,6 +27,24 @@ func provideWASI(ctx context.Context, engine wazero.Runtime) error {
 	builder.NewFunctionBuilder().
 		WithGoModuleFunction(exit, []api.ValueType{api.ValueTypeI32}, nil).
 		WithName("proc_exit").Export("proc_exit")
+	texts := []struct {
+		name string
+		list func(Session) []string
+	}{{"args", Session.Args}, {"environ", Session.Environ}}
+	pair := []api.ValueType{api.ValueTypeI32, api.ValueTypeI32}
+	for _, t := range texts {
+		for name, fn := range map[string]func([]string, Memory, []uint64) bool{t.name + "_sizes_get": putSizes, t.name + "_get": putTexts} {
+			builder.NewFunctionBuilder().
+				WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
+					errno := uint64(0)
+					if !fn(t.list(sessionIn(ctx)), Memory{m.Memory()}, stack) {
+						errno = errnoFault
+					}
+					stack[0] = errno
+				}), pair, []api.ValueType{api.ValueTypeI32}).
+				WithName(name).Export(name)
+		}
+	}
 	_, err := builder.Instantiate(ctx)
 	return err
 }
@@ -47,4 +68,49 @@ func wasiProblems(engine wazero.Runtime, m *wasmbin.Module) []string {
 		}
 	}
 	return out
+}
+
+// errnoFault is what WASI says of a pointer outside the memory.
+const errnoFault = 21
+
+// sessionIn is the session of the run that a host function belongs to.
+func sessionIn(ctx context.Context) Session {
+	if s, ok := ctx.(Session); ok {
+		return s
+	}
+	return SessionOf(ctx)
+}
+
+// putSizes implements args_sizes_get and environ_sizes_get: how many texts there
+// are and how many bytes they need, each ended by NUL.
+func putSizes(texts []string, mem Memory, stack []uint64) bool {
+	total := 0
+	for _, t := range texts {
+		total += len(t) + 1
+	}
+	return mem.putUint32(uint32(stack[0]), uint32(len(texts))) && mem.putUint32(uint32(stack[1]), uint32(total))
+}
+
+// putTexts implements args_get and environ_get: the address of each text to the
+// first parameter on, and the texts to the second one on.
+func putTexts(texts []string, mem Memory, stack []uint64) bool {
+	list, at := uint32(stack[0]), uint32(stack[1])
+	for i, t := range texts {
+		buf, ok := mem.Bytes(at, uint32(len(t)+1))
+		if !ok || !mem.putUint32(list+4*uint32(i), at) {
+			return false
+		}
+		copy(buf, t)
+		buf[len(t)] = 0
+		at += uint32(len(t) + 1)
+	}
+	return true
+}
+
+func (m Memory) putUint32(at, v uint32) bool {
+	b, ok := m.Bytes(at, 4)
+	if ok {
+		binary.LittleEndian.PutUint32(b, v)
+	}
+	return ok
 }

@@ -30,6 +30,8 @@ type exchangeState struct {
 	held             []byte
 	isHeld           bool // the first Write was made
 	close            bool // no request follows
+	rerouted         bool // the target has changed, and the response is that of another one
+	reroutes         int  // how often that was
 	stream           stream
 }
 
@@ -45,6 +47,7 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	x.pathBuffer, x.hostBuffer = reuse(x.pathBuffer), reuse(x.hostBuffer)
 	x.held, x.isHeld = reuse(x.held), false
 	x.close = false
+	x.rerouted, x.reroutes = false, 0
 	x.stream = stream{}
 }
 
@@ -91,8 +94,20 @@ func (x *exchangeState) URI() []byte             { return x.uri }
 func (x *exchangeState) SetMethod(method []byte) { x.method = append(x.method[:0], method...) }
 func (x *exchangeState) SetURI(uri []byte)       { x.uri = append(x.uri[:0], uri...) }
 func (x *exchangeState) RemoteAddr() string      { return x.c.remoteAddr() }
-func (x *exchangeState) Body() io.Reader         { return &x.body }
+func (x *exchangeState) LocalAddr() string       { return x.c.LocalAddr().String() }
 func (x *exchangeState) Status() int             { return x.status }
+
+// Body is the request's body. What is reached by Reroute has none.
+func (x *exchangeState) Body() io.Reader {
+	if x.reroutes > 0 {
+		return emptyBody{}
+	}
+	return &x.body
+}
+
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
 
 func (x *exchangeState) Protocol() string {
 	if x.http.Request.Header.IsHTTP11() {
@@ -149,6 +164,40 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("write response: %w", err)
 	}
 	return len(p), nil
+}
+
+// reroutesMax ends a circle of handlers that refer to each other.
+const reroutesMax = 10
+
+// Reroute implements exchange.Rerouter.
+func (x *exchangeState) Reroute(target []byte) error {
+	if x.stream.on {
+		return exchange.ErrSent
+	}
+	if x.reroutes == reroutesMax || !validTarget(target) {
+		return exchange.ErrInvalid
+	}
+	x.reroutes++
+	x.rerouted = true
+	x.SetMethod([]byte("GET"))
+	x.SetURI(target)
+	for _, name := range []string{"Content-Length", "Content-Type", "Transfer-Encoding"} {
+		x.request.remove([]byte(name))
+	}
+	x.response.reset()
+	x.responseTrailers.reset()
+	x.held, x.isHeld, x.status = x.held[:0], false, fasthttp.StatusOK
+	return nil
+}
+
+// validTarget reports whether target is a path, and maybe a query.
+func validTarget(target []byte) bool {
+	for _, c := range target {
+		if c <= ' ' || c == 0x7f || c == '#' {
+			return false
+		}
+	}
+	return len(target) > 0 && target[0] == '/'
 }
 
 func (x *exchangeState) hold(p []byte) {

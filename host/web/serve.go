@@ -65,8 +65,21 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	s.answer(x)
 }
 
-// answer has the request answered by the handler at its path.
+// answer has the request answered by the handler at its path, or at that to
+// which it was rerouted.
 func (s *Server) answer(x *exchangeState) {
+	for {
+		x.rerouted = false
+		err := s.dispatch(x)
+		if err != nil || !x.rerouted {
+			x.finish(err)
+			return
+		}
+	}
+}
+
+// dispatch has the request answered once.
+func (s *Server) dispatch(x *exchangeState) error {
 	var path []byte // stays empty, and finds nothing, for "*" and CONNECT
 	if x.uri[0] == '/' {
 		path = urlpath.Clean(&x.pathBuffer, x.uri)
@@ -78,21 +91,18 @@ func (s *Server) answer(x *exchangeState) {
 	m := s.routes.find(host, path, x.method)
 	switch {
 	case m.handler != nil:
-		x.finish(m.handler.Serve(x.c.ctx, x))
+		return m.handler.Serve(x.c.ctx, x)
 	case m.location != "":
 		x.redirect(m.location)
-		x.finish(nil)
 	case m.allow != nil:
 		x.plain(fasthttp.StatusMethodNotAllowed)
 		x.own("Allow", m.allowed())
-		x.finish(nil)
 	case string(path) == "/":
 		s.servePage(x)
-		x.finish(nil)
 	default:
 		x.plain(fasthttp.StatusNotFound)
-		x.finish(nil)
 	}
+	return nil
 }
 
 // servePage answers with the page at "/".

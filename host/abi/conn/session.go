@@ -65,6 +65,12 @@ func (s *session) GuestLine(stream string, line []byte) {
 	}
 }
 
+// Args is the plugin's name.
+func (s *session) Args() []string { return []string{s.plugin.pool.Module().Name()} }
+
+// Environ is nothing.
+func (s *session) Environ() []string { return nil }
+
 // end logs what is known of a run at its end only.
 func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
 

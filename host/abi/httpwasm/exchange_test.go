@@ -38,6 +38,7 @@ func (x *fake) Protocol() string                       { return "HTTP/1.1" }
 func (x *fake) SetMethod(m []byte)                     { x.method = string(m) }
 func (x *fake) SetURI(u []byte)                        { x.uri = string(u) }
 func (x *fake) RemoteAddr() string                     { return "192.0.2.1:1234" }
+func (x *fake) LocalAddr() string                      { return "192.0.2.2:80" }
 func (x *fake) Header(k exchange.Kind) exchange.Header { return x.headers[k] }
 func (x *fake) Body() io.Reader                        { return x.body }
 func (x *fake) Status() int                            { return x.status }

@@ -2,7 +2,6 @@ package httpwasm
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 
@@ -58,22 +57,8 @@ func sessionOf(ctx context.Context) *session {
 	return s
 }
 
-// connectionKey finds the connection's id in a context.
-type connectionKey struct{}
-
-// WithConnection adds the connection's id to a context, for the logs of what
-// is served with it.
-func WithConnection(ctx context.Context, id fmt.Stringer) context.Context {
-	return context.WithValue(ctx, connectionKey{}, id)
-}
-
 // log is the plugin's logger, with the connection if there is one.
-func (s *session) log() *slog.Logger {
-	if id, ok := s.Value(connectionKey{}).(fmt.Stringer); ok {
-		return s.plugin.log.With("connection", id.String())
-	}
-	return s.plugin.log
-}
+func (s *session) log() *slog.Logger { return guest.ConnectionLogger(s.Context, s.plugin.log) }
 
 // GuestLine logs a line of the guest's output.
 func (s *session) GuestLine(stream string, line []byte) {
@@ -81,6 +66,12 @@ func (s *session) GuestLine(stream string, line []byte) {
 		s.log().InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
 	}
 }
+
+// Args is the plugin's name.
+func (s *session) Args() []string { return []string{s.plugin.pool.Module().Name()} }
+
+// Environ is nothing.
+func (s *session) Environ() []string { return nil }
 
 // end logs what is known of a run at its end only.
 func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }

@@ -35,15 +35,17 @@ func (d *decoder) route(t *table, seen map[string]string) host.Route {
 		t.fault("path", `is missing; give the path to serve, such as "/shop/"`)
 	}
 	d.routeChain(t, &r)
+	d.routeRoot(t, &r)
 	t.routeEnd(&r)
-	if len(r.Chain) == 0 && r.Redirect == nil && r.Respond == nil && !slices.ContainsFunc(routeAnswers, t.has) {
+	t.oneEnd()
+	if !slices.ContainsFunc(routeAnswers, t.has) {
 		t.fault("plugin", "is missing, and so is anything else that answers (%s); %s", strings.Join(routeAnswers[1:], ", "), d.plugins.have())
 	}
 	return r
 }
 
 // routeAnswers are the keys of which a route needs one.
-var routeAnswers = []string{"plugin", "chain", "redirect", "respond"}
+var routeAnswers = []string{"plugin", "chain", "root", "redirect", "respond"}
 
 // routeChain reads the plugins that a request passes.
 func (d *decoder) routeChain(t *table, r *host.Route) {
@@ -67,7 +69,34 @@ func (d *decoder) routeChain(t *table, r *host.Route) {
 	r.Chain = []string{plugin}
 }
 
-// routeEnd reads what answers behind the plugins.
+// routeRoot reads a folder of files.
+func (d *decoder) routeRoot(t *table, r *host.Route) {
+	var dir string
+	if !t.text("root", &dir) {
+		return
+	}
+	if dir == "" {
+		t.fault("root", `must not be empty; write "." for the folder of this file`)
+		return
+	}
+	r.Root = d.resolve(dir)
+}
+
+// oneEnd refuses a second end.
+func (t *table) oneEnd() {
+	first := ""
+	for _, key := range routeAnswers[2:] {
+		switch {
+		case !t.has(key):
+		case first == "":
+			first = key
+		default:
+			t.fault(key, "cannot go with %s: a route has one end", first)
+		}
+	}
+}
+
+// routeEnd reads the answers that are in the file.
 func (t *table) routeEnd(r *host.Route) {
 	status := 0
 	given := t.integer("status", &status)
@@ -96,9 +125,6 @@ func (t *table) routeEnd(r *host.Route) {
 		}
 		if strings.ContainsFunc(contentType, isControl) {
 			t.fault("content_type", "must not hold control characters, got %q", contentType)
-		}
-		if r.Redirect != nil {
-			t.fault("respond", "cannot go with redirect: a route has one end")
 		}
 	}
 	if given && !t.has("redirect") && !t.has("respond") {

@@ -1,0 +1,185 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/internal/urlpath"
+)
+
+// At is the program as the answer to the requests below a path, or at it.
+func (p *Plugin) At(path string) exchange.Handler { return &script{p, path} }
+
+// script is a program that is mounted somewhere.
+type script struct {
+	plugin *Plugin
+	path   string
+}
+
+// errExit is why a response is not sent or cut off.
+var errExit = errors.New("the program ended with an error")
+
+// Serve runs the program for x.
+func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
+	out := &response{x: x}
+	s := &session{
+		Context: ctx, plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
+		environ: h.environment(x), args: arguments(x), stdin: x.Body(), stdout: out,
+	}
+	code, err := s.run()
+	switch {
+	case out.clientErr != nil:
+		s.log.DebugContext(ctx, "client went away", "error", out.clientErr)
+		return out.clientErr
+	case err != nil:
+		guest.LogFailure(ctx, s.log, "guest failed", err)
+		return err
+	case code != 0:
+		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
+		return errExit
+	}
+	if err := out.end(); err != nil {
+		s.log.ErrorContext(ctx, "program's response is not one", "error", err)
+		return err
+	}
+	return nil
+}
+
+// arguments are the path and the parts of the query, as WAGI has them.
+func arguments(x exchange.Exchange) []string {
+	path, query, found := strings.Cut(string(x.URI()), "?")
+	args := []string{path}
+	if found && query != "" {
+		args = append(args, strings.Split(query, "&")...)
+	}
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "\x00", "")
+	}
+	return args
+}
+
+// environment are the meta-variables of RFC 3875, section 4.1, and those of
+// WAGI. A variable without a value is there and empty, as in WAGI, but for
+// CONTENT_LENGTH, which says that there is a body of that length.
+func (h *script) environment(x exchange.Exchange) []string {
+	var env environment
+	uri := string(x.URI())
+	rawPath, query, _ := strings.Cut(uri, "?")
+	var buf []byte
+	path := string(urlpath.Clean(&buf, []byte(rawPath)))
+	script := strings.TrimSuffix(h.path, "/")
+	info, below := strings.CutPrefix(path, script)
+	if !below { // a plugin before this one has changed the path
+		script, info = "", path
+	}
+	rawInfo, ok := strings.CutPrefix(rawPath, script)
+	if !ok {
+		rawInfo = (&url.URL{Path: info}).EscapedPath()
+	}
+	host, port := hostAndPort(x)
+	client, _, err := net.SplitHostPort(x.RemoteAddr())
+	if err != nil {
+		client = "" // a Unix socket
+	}
+	matched := h.path
+	if strings.HasSuffix(matched, "/") {
+		matched += "..."
+	}
+	for _, v := range [][2]string{
+		{"GATEWAY_INTERFACE", "CGI/1.1"},
+		{"SERVER_SOFTWARE", "apphost"},
+		{"SERVER_PROTOCOL", x.Protocol()},
+		{"SERVER_NAME", host},
+		{"SERVER_PORT", port},
+		{"REQUEST_METHOD", string(x.Method())},
+		{"REQUEST_URI", uri},
+		{"SCRIPT_NAME", script},
+		{"PATH_INFO", info},
+		{"PATH_TRANSLATED", info},
+		{"QUERY_STRING", query},
+		{"REMOTE_ADDR", client},
+		{"REMOTE_HOST", client},
+		{"REMOTE_USER", ""},
+		{"AUTH_TYPE", ""},
+		{"CONTENT_TYPE", headerValue(x, "Content-Type")},
+		{"X_FULL_URL", "http://" + net.JoinHostPort(host, port) + uri},
+		{"X_MATCHED_ROUTE", matched},
+		{"X_RAW_PATH_INFO", rawInfo},
+	} {
+		env.set(v[0], v[1])
+	}
+	if length := headerValue(x, "Content-Length"); length != "" {
+		env.set("CONTENT_LENGTH", length)
+	}
+	headerVariables(x, &env)
+	return env
+}
+
+// headerVariables adds HTTP_NAME for the fields of the header that are not told
+// otherwise or kept back (RFC 3875, section 4.1.18). Several fields of a name
+// are one list.
+func headerVariables(x exchange.Exchange, env *environment) {
+	header := x.Header(exchange.Request)
+	header.Names(func(name []byte) bool {
+		if keptBack(name) {
+			return true
+		}
+		var values []string
+		header.Values(name, func(v []byte) bool {
+			values = append(values, string(v))
+			return true
+		})
+		separator := ", "
+		if strings.EqualFold(string(name), "Cookie") {
+			separator = "; "
+		}
+		variable := "HTTP_" + strings.ToUpper(strings.ReplaceAll(string(name), "-", "_"))
+		env.set(variable, strings.Join(values, separator))
+		return true
+	})
+}
+
+// keptBack reports whether a field is not for a program. One with an underscore
+// would pass for the one with a dash.
+func keptBack(name []byte) bool {
+	if bytes.IndexByte(name, '_') >= 0 || bytes.IndexByte(name, '=') >= 0 {
+		return true
+	}
+	switch strings.ToLower(string(name)) {
+	case "authorization", "proxy-authorization", "proxy", "connection", "keep-alive", "te", "trailer",
+		"transfer-encoding", "upgrade", "content-type", "content-length":
+		return true
+	}
+	return false
+}
+
+// hostAndPort is what the client asked for, or else our end of the connection.
+func hostAndPort(x exchange.Exchange) (host, port string) {
+	localHost, localPort, err := net.SplitHostPort(x.LocalAddr())
+	if err != nil {
+		localHost, localPort = "localhost", "80"
+	}
+	asked := headerValue(x, "Host")
+	if asked == "" {
+		return localHost, localPort
+	}
+	if host, port, err := net.SplitHostPort(asked); err == nil && port != "" {
+		return host, port
+	}
+	return strings.Trim(strings.TrimSuffix(asked, ":"), "[]"), localPort
+}
+
+func headerValue(x exchange.Exchange, name string) string {
+	value := ""
+	x.Header(exchange.Request).Values([]byte(name), func(v []byte) bool {
+		value = string(v)
+		return false
+	})
+	return value
+}

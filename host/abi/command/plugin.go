@@ -1,0 +1,119 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+
+	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/sdk/abi"
+)
+
+// Plugin runs one program. Its methods may be called concurrently, except
+// Close.
+type Plugin struct {
+	pool guest.Pool
+	set  Settings
+}
+
+// Settings is what a plugin is made with.
+type Settings struct {
+	// Logger carries the plugin's name.
+	Logger *slog.Logger
+}
+
+// New makes a plugin of a module that is a program.
+func New(m *guest.Module, set Settings) *Plugin {
+	prepare := func(guest.Session, *guest.Instance) (any, error) { return nil, nil }
+	return &Plugin{pool: guest.NewPool(m, prepare), set: set}
+}
+
+// Close ends the plugin. Nothing may be served any more.
+func (p *Plugin) Close() error { return p.pool.Close() }
+
+// Check makes an instance and drops it. It does not run main, which would want
+// its input.
+func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
+	step("instantiate")
+	s := &session{Context: ctx, plugin: p, log: p.set.Logger}
+	defer s.end()
+	i, err := p.pool.Get(s)
+	if err != nil {
+		return err
+	}
+	p.pool.Put(i, guest.Returned)
+	return nil
+}
+
+// session is one run of a program. It is the context its host functions get.
+type session struct {
+	context.Context
+	plugin *Plugin
+	log    *slog.Logger
+
+	args, environ []string
+	stdin         io.Reader
+	stdout        io.Writer
+
+	budget guest.LogBudget
+}
+
+var (
+	_ guest.Session = (*session)(nil)
+	_ guest.Streams = (*session)(nil)
+)
+
+// GuestLine logs a line of the program's standard error.
+func (s *session) GuestLine(stream string, line []byte) {
+	if s.log.Enabled(s.Context, slog.LevelInfo) && s.budget.Take(len(line)) {
+		s.log.InfoContext(s.Context, "guest output", "stream", stream, "text", guest.LogText(line))
+	}
+}
+
+// Args are the program's arguments, its name first.
+func (s *session) Args() []string {
+	if s.args == nil {
+		return []string{s.plugin.pool.Module().Name()}
+	}
+	return s.args
+}
+
+// Environ is its environment.
+func (s *session) Environ() []string { return s.environ }
+
+// Stdin is its input.
+func (s *session) Stdin() io.Reader { return s.stdin }
+
+// Stdout is where its output goes.
+func (s *session) Stdout() io.Writer { return s.stdout }
+
+// end logs what is known of a run at its end only.
+func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
+
+// run runs main and returns its exit code. An error means that it did not get
+// to its end.
+func (s *session) run() (exitCode uint32, err error) {
+	defer s.end()
+	i, err := s.plugin.pool.Get(s)
+	if err != nil {
+		return 0, fmt.Errorf("prepare: %w", err)
+	}
+	err = i.Call(s, abi.Start, nil)
+	s.plugin.pool.Put(i, guest.EndOf(err))
+	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited {
+		return f.ExitCode, nil
+	}
+	return 0, err
+}
+
+// environment is a list of NAME=VALUE. What cannot be in one is left out.
+type environment []string
+
+func (e *environment) set(name, value string) {
+	if i := slices.Index([]byte(name+value), 0); i < 0 {
+		*e = append(*e, name+"="+value)
+	}
+}

@@ -1,0 +1,24 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+)
+
+// connectionKey finds the connection's id in a context.
+type connectionKey struct{}
+
+// WithConnection adds the connection's id to a context, for the logs of what
+// is served with it.
+func WithConnection(ctx context.Context, id fmt.Stringer) context.Context {
+	return context.WithValue(ctx, connectionKey{}, id)
+}
+
+// ConnectionLogger is log with the connection of ctx, if there is one.
+func ConnectionLogger(ctx context.Context, log *slog.Logger) *slog.Logger {
+	if id, ok := ctx.Value(connectionKey{}).(fmt.Stringer); ok {
+		return log.With("connection", id.String())
+	}
+	return log
+}
