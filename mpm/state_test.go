@@ -9,8 +9,17 @@ func TestStatesHaveTheClassicNumbers(t *testing.T) {
 		state  State
 		letter byte
 	}{
-		{StateDead, '.'}, {StateStarting, 'S'}, {StateReady, '_'}, {StateReading, 'R'}, {StateWriting, 'W'}, {StateKeepalive, 'K'},
-		{StateLogging, 'L'}, {StateDNS, 'D'}, {StateClosing, 'C'}, {StateGraceful, 'G'}, {StateIdleKill, 'I'},
+		{StateDead, '.'},
+		{StateStarting, 'S'},
+		{StateReady, '_'},
+		{StateReading, 'R'},
+		{StateWriting, 'W'},
+		{StateKeepalive, 'K'},
+		{StateLogging, 'L'},
+		{StateDNS, 'D'},
+		{StateClosing, 'C'},
+		{StateGraceful, 'G'},
+		{StateIdleKill, 'I'},
 	} {
 		if want.state != State(i) || want.state.Letter() != want.letter {
 			t.Errorf("state %d is %d, letter %c; want letter %c", i, uint32(want.state), want.state.Letter(), want.letter)
