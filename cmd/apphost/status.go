@@ -26,7 +26,8 @@ func statusCommand(configPath *string, stdout io.Writer) *cobra.Command {
 it is: its generations, listeners and children, and how the last reload went.
 If no such server runs, it says so (exit status 1).
 
-The scoreboard has a letter for each slot:
+The scoreboard has a letter for each thread of each slot; in the prefork model
+a child has one:
   _ ready   S starting   R reading   W writing   K keep-alive   L logging
   C closing   G retired, finishing what it serves   I about to leave   . no child
 
@@ -35,18 +36,19 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   version, config, pid, state, started, uptime_seconds
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
-  idle, busy     children of the serving generation
-  scoreboard     a letter for each slot
+  idle, busy     threads of the serving generation
+  scoreboard     a letter for each thread of each slot
   slots          slot, pid, generation, state, letter, child_connections,
                  slot_connections, age_seconds, child_requests, slot_requests,
-                 child_bytes_sent, slot_bytes_sent, cpu_seconds
-    threads      of those that have served: thread, state, letter, connections,
+                 child_bytes_sent, slot_bytes_sent, cpu_seconds, threads (a
+                 letter for each)
+    workers      threads that have served: thread, state, letter, connections,
                  requests, bytes_sent, since_seconds (the last request began),
                  took_seconds, client, listener, request, protocol
   spawning       failures (in a row), paused_seconds, full
   last_reload    time, generation, errors; null before the first
-  model          prefork
-  graceful       children that finish what they serve, and leave
+  model          prefork or worker
+  graceful       threads that finish what they serve, and leave
   totals         connections, requests, bytes_sent, duration_seconds, of all
                  children since the start; one to a tcp listener is a request
   cpu            user_seconds, system_seconds, and of processes that have ended

@@ -39,10 +39,10 @@ func writeServed(w *bytes.Buffer, s *statuspage.Report) {
 	served := false
 	for i := range s.Slots {
 		c := &s.Slots[i]
-		for _, t := range c.Threads {
+		for _, t := range c.Workers {
 			served = true
 			name := fmt.Sprint(c.Slot)
-			if t.Thread > 0 || len(c.Threads) > 1 {
+			if t.Thread > 0 || len(c.Workers) > 1 {
 				name = fmt.Sprintf("%d-%d", c.Slot, t.Thread)
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, t.Letter, short(t.SinceSeconds), took(t.TookSeconds),

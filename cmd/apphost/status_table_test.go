@@ -14,12 +14,12 @@ import (
 // make lines of its own, nor lines that are too long.
 func TestAHostileClientCannotSpoilATerminal(t *testing.T) {
 	evil := "GET /\x1b[2J\r\n\u202e\x9b\u0085" + strings.Repeat("x", 60)
-	thread := prefork.ThreadStatus{
+	thread := prefork.WorkerStatus{
 		Letter: "W", SinceSeconds: 1e6, TookSeconds: 1e6, Client: evil, Listener: evil, Request: evil, Protocol: evil,
 	}
 	s := &statuspage.Report{Version: "1", Config: "c"}
 	s.Slots = []prefork.SlotStatus{
-		{Slot: 19999, Letter: "W", State: "writing", ChildStatus: prefork.ChildStatus{Threads: []prefork.ThreadStatus{thread}}},
+		{Slot: 19999, Letter: "W", State: "writing", ChildStatus: prefork.ChildStatus{Workers: []prefork.WorkerStatus{thread}}},
 		{Slot: 1, Letter: "_", State: "ready"},
 	}
 	var out bytes.Buffer

@@ -8,14 +8,18 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 const (
-	// Room on the bulletin for what is said of each child, and of the rest.
-	slotTextBytes     = 4 << 10
-	bulletinTextBytes = 256 << 10
+	// Room on the bulletin for what is said of each child, of each of its
+	// threads, and of the rest; and the most altogether.
+	slotTextBytes   = 2 << 10
+	threadTextBytes = 2 << 10
+	otherTextBytes  = 256 << 10
+	textBytesMax    = 256 << 20
 
 	// snapshotTimeout is how long a child waits for an answer of the master.
 	snapshotTimeout = 2 * time.Second
@@ -35,8 +39,9 @@ type bulletin struct {
 	closed chan struct{}
 }
 
-func newBulletin(serverLimit int) (*bulletin, error) {
-	board, err := scoreboard.NewBulletin(bulletinTextBytes + serverLimit*slotTextBytes)
+func newBulletin(o *mpm.Options) (*bulletin, error) {
+	size := otherTextBytes + o.ServerLimit*(slotTextBytes+o.Threads()*threadTextBytes)
+	board, err := scoreboard.NewBulletin(min(size, textBytesMax))
 	if err != nil {
 		return nil, err
 	}
@@ -79,14 +84,14 @@ func (b *bulletin) close() {
 }
 
 // needBulletin makes it if there is none.
-func (l *linux) needBulletin(serverLimit int) error {
+func (l *linux) needBulletin(o *mpm.Options) error {
 	if l.bulletin != nil {
 		return nil
 	}
 	if l.encode == nil {
 		return errors.New("make the bulletin for the status page: prefork.Config.Publish is missing")
 	}
-	b, err := newBulletin(serverLimit)
+	b, err := newBulletin(o)
 	if err != nil {
 		return fmt.Errorf("make the bulletin for the status page: %w", err)
 	}
@@ -112,6 +117,24 @@ func (l *linux) publish(take func() Snapshot) (cost time.Duration) {
 	}
 	return sys.Monotonic() - start
 }
+
+func (l *linux) slotReport(slot int) []threadReport {
+	s, now := l.board[slot], sys.Monotonic()
+	reports := make([]threadReport, s.Threads())
+	for i := range reports {
+		r := threadReport{ThreadStatus: s.Thread(i).Status()}
+		if r.Start > 0 && r.Start <= now {
+			r.Since = now - r.Start
+			r.Took = max(0, min(r.Stop, now)-r.Start)
+		}
+		reports[i] = r
+	}
+	return reports
+}
+
+func (l *linux) load() [3]float64               { return sys.Load() }
+func (l *linux) cpu() (own, ended sys.CPUTime)  { return sys.OwnCPU(), sys.EndedCPU() }
+func (l *linux) processCPU(pid int) sys.CPUTime { return sys.ProcessCPU(pid) }
 
 // inheritBulletin takes over what only a child of a generation with
 // mpm.Options.Status has, behind its last listener.

@@ -40,8 +40,8 @@ func (p *publishes) encode(s Snapshot) []byte {
 	return text
 }
 
-// tell asks a teller for a snapshot.
-func tell(t *testing.T, conn net.Conn) Snapshot {
+// askTeller asks a teller for a snapshot.
+func askTeller(t *testing.T, conn net.Conn) Snapshot {
 	t.Helper()
 	fmt.Fprintln(conn)
 	line, err := bufio.NewReader(conn).ReadString('\n')
@@ -67,7 +67,7 @@ func TestAChildCanShowHowTheServerIs(t *testing.T) {
 	if n := calls.Load(); n != 0 {
 		t.Errorf("%d snapshots before anyone asked", n)
 	}
-	if st := tell(t, conn); st.State != "serving" || st.Busy != 1 || len(st.Slots) < 3 || st.LastReload != nil {
+	if st := askTeller(t, conn); st.State != "serving" || st.Busy != 1 || len(st.Slots) < 3 || st.LastReload != nil {
 		t.Errorf("told: %+v", st)
 	}
 	s.cfg.Greeting, s.cfg.Options.Status = "plain", false
@@ -75,7 +75,7 @@ func TestAChildCanShowHowTheServerIs(t *testing.T) {
 	if r := s.ask(Reload); len(r.Errors) > 0 {
 		t.Fatalf("reload: %+v", r)
 	}
-	st := tell(t, conn)
+	st := askTeller(t, conn)
 	if st.LastReload == nil || st.LastReload.Generation != 2 || len(st.Generations) != 2 {
 		t.Errorf("told by a retired child: %+v", st)
 	}
@@ -101,7 +101,7 @@ func TestAFloodOfWishesIsGrantedAtAPace(t *testing.T) {
 	}
 	before, start := calls.Load(), time.Now()
 	for range 10 {
-		if st := tell(t, conn); len(st.Generations) != 2 {
+		if st := askTeller(t, conn); len(st.Generations) != 2 {
 			t.Errorf("told: %+v", st)
 		}
 	}

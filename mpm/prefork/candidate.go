@@ -44,6 +44,7 @@ type Candidate struct {
 	ConfigPath string
 
 	image, report sys.FD
+	hooks         mpm.Hooks
 }
 
 func candidateArgs(configPath string) []string {
@@ -112,7 +113,12 @@ func (c *Candidate) Fail(err error) {
 
 // Done completes the generation image: sections for the children, options for
 // the master.
+//
+// The check-config hook has the last word.
 func (c *Candidate) Done(o *mpm.Options, sections []image.Section) error {
+	if err := run(c.hooks.CheckConfig, o); err != nil {
+		return err
+	}
 	encoded, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("encode options: %w", err)

@@ -23,7 +23,8 @@ type world struct {
 	procs      map[int]*fakeProcess
 	dead       []int // to be reaped
 	states     map[int]mpm.State
-	options    mpm.Options // what the next candidate leaves behind
+	threads    map[int][2]int // ready and busy ones of a slot that has several
+	options    mpm.Options    // what the next candidate leaves behind
 	candidates []*fakeProcess
 	files      []*fakeFiles
 
@@ -85,7 +86,8 @@ func (f *fakeFiles) release()               { f.released = true }
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
-		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State), reports: make(map[int]threadReport),
+		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State), threads: make(map[int][2]int),
+		reports: make(map[int]threadReport),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -140,6 +142,26 @@ func (w *world) reap() (int, syscall.WaitStatus) {
 }
 
 func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
+
+func (w *world) slotThreads(slot int) (ready, busy int) {
+	if of, ok := w.threads[slot]; ok {
+		return of[0], of[1]
+	}
+	return oneThread(w.states[slot])
+}
+
+func (w *world) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
+
+// oneThread is what a slot of one thread counts.
+func oneThread(state mpm.State) (ready, busy int) {
+	switch {
+	case state == mpm.StateReady:
+		return 1, 0
+	case state.Busy():
+		return 0, 1
+	}
+	return 0, 0
+}
 
 func (w *world) slotReport(slot int) []threadReport { return []threadReport{w.reports[slot]} }
 

@@ -46,13 +46,16 @@ const (
 // closes with it, unless it handed the pipe on.
 const reportPatience = time.Second
 
-// release gives back what a generation holds, after its last child.
-func (g *generation) release() {
+// endGeneration gives back what a generation holds, after its last child.
+func (p *Parent) endGeneration(g *generation) {
 	if g.children != 0 {
 		panic("BUG: a generation with children was released")
 	}
 	g.files.release()
 	_ = g.image.Close()
+	if hook := p.cfg.Hooks.EndGeneration; hook != nil {
+		hook(g.number)
+	}
 }
 
 // child is the master's record of one process.
@@ -86,18 +89,22 @@ func (p *Parent) census(g *generation, now time.Time) census {
 		case ch.generation != g:
 		default:
 			c.total++
-			if !ch.reaped && p.idle(slot, ch) {
-				c.idle++
+			if !ch.reaped {
+				c.idle += p.idle(slot, ch)
 			}
 		}
 	}
 	return c
 }
 
-// idle reports whether a child counts as ready for a connection. One that is
-// starting does, or too many would be spawned while it does so.
-func (p *Parent) idle(slot int, ch *child) bool {
-	return !ch.ready || p.sys.slotState(slot) == mpm.StateReady
+// idle is how many threads of a child count as ready for a connection. Those of
+// one that is starting do, or too many would be spawned while it does so.
+func (p *Parent) idle(slot int, ch *child) int {
+	if !ch.ready {
+		return ch.generation.options.Threads()
+	}
+	ready, _ := p.sys.slotThreads(slot)
+	return ready
 }
 
 // lives reports whether a child of g that was spawned after the last failure
@@ -110,4 +117,28 @@ func (p *Parent) lives(g *generation, now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// busy counts the connections that children of g serve.
+func (p *Parent) busy(g *generation) int {
+	n := 0
+	for slot, ch := range p.slots {
+		if ch != nil && ch.generation == g && ch.ready {
+			_, busy := p.sys.slotThreads(slot)
+			n += busy
+		}
+	}
+	return n
+}
+
+// busyThreads counts the connections that children of all generations serve.
+func (p *Parent) busyThreads() int {
+	n := 0
+	for slot, ch := range p.slots {
+		if ch != nil && ch.ready {
+			_, busy := p.sys.slotThreads(slot)
+			n += busy
+		}
+	}
+	return n
 }

@@ -30,6 +30,8 @@ func TestAHostileChildHarmsNobodyElse(t *testing.T) {
 	if r := s.ask(Reload); len(r.Errors) > 0 {
 		t.Fatalf("reload: %+v", r)
 	}
+	// When an old child that lies will not accept again, only its end tells.
+	s.until("one generation is left", func(now Snapshot) bool { return len(now.Generations) == 1 })
 	for range 20 {
 		if err := s.ping("good"); err != nil {
 			t.Fatal(err)

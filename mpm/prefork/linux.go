@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,7 +32,8 @@ const childTimerSlack = 50 * time.Millisecond
 type linux struct {
 	configPath string
 	env        []string // of candidates
-	childEnv   []string
+	childEnv   []string // in the prefork model
+	crewEnv    []string // in the worker model
 	events     chan<- event
 	log        *slog.Logger
 
@@ -63,7 +66,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	}
 	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
+		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
 		null: null, lifelineR: r, lifelineW: w, encode: cfg.Publish,
 	}, nil
 }
@@ -98,16 +101,26 @@ func environment(own []string) []string {
 	return append(env, handshakeEnv+"="+handshakeVersion)
 }
 
-// childEnvironment adds what a child's runtime is to know when it starts: one
+// withProcessors adds what a child's runtime is to know when it starts: one
 // connection at a time needs one processor, and more would only add threads to
 // keep awake. An operator's own setting counts. It is no call at run time,
 // because that stops the world, which waits on timers, which are slack.
-func childEnvironment(env []string) []string {
+func withProcessors(env []string, n int) []string {
 	const name = "GOMAXPROCS="
 	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name) }) {
 		return env
 	}
-	return append(slices.Clone(env), name+"1")
+	return append(slices.Clone(env), name+strconv.Itoa(n))
+}
+
+// crewEnvironment leaves a child of the worker model all processors. It needs
+// two: the goroutine that accepts waits in a system call, which keeps a
+// processor from the others for up to 10 ms.
+func crewEnvironment(env []string) []string {
+	if runtime.GOMAXPROCS(0) > 1 {
+		return env
+	}
+	return withProcessors(env, 2)
 }
 
 // start runs this program in another role. The given files become
@@ -135,30 +148,45 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	if slot >= len(l.board) {
 		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
 	}
-	if l.board[slot] == nil {
-		s, err := scoreboard.New(slot, 1)
-		if err != nil {
-			return nil, fmt.Errorf("spawn child: %w", err)
-		}
-		l.board[slot] = s
+	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
+		return nil, fmt.Errorf("spawn child: %w", err)
 	}
-	l.board[slot].Reset()
 	// In the order of the const block in handshake.go.
 	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pod.r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
 	for _, s := range g.socks {
 		fds = append(fds, s.FD())
 	}
-	if g.status {
+	if g.options.Status {
 		fds = append(fds, l.bulletin.wish, l.bulletin.board.FD())
 	}
-	proc, report, err := l.start(sys.Command{
-		Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
-	}, fds...)
+	c := sys.Command{Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true}
+	if g.options.Model.Threaded() {
+		c.Env, c.TimerSlack = l.crewEnv, 0
+	}
+	proc, report, err := l.start(c, fds...)
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
 	go l.listenToChild(proc.PID, report)
 	return linuxProcess{proc, report}, nil
+}
+
+// prepareSlot makes a slot ready for a child with so many threads.
+func (l *linux) prepareSlot(slot, threads int) error {
+	old := l.board[slot]
+	if old == nil || old.Threads() != threads {
+		s, err := scoreboard.New(slot, threads)
+		if err != nil {
+			return err
+		}
+		if old != nil {
+			s.Inherit(old)
+			_ = old.Close()
+		}
+		l.board[slot] = s
+	}
+	l.board[slot].Reset()
+	return nil
 }
 
 // listenToChild turns a child's report into events. A child says R or F and a
@@ -214,7 +242,7 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
 	if o.Status {
-		if err := l.needBulletin(o.ServerLimit); err != nil {
+		if err := l.needBulletin(o); err != nil {
 			return nil, err
 		}
 	}
@@ -222,7 +250,7 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners, status: o.Status}
+	g := &linuxGeneration{system: l, image: img, options: o, socks: socks, listeners: o.Listeners}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -236,33 +264,25 @@ func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
 func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
 
-func (l *linux) slotReport(slot int) []threadReport {
-	s, now := l.board[slot], sys.Monotonic()
-	reports := make([]threadReport, s.Threads())
-	for i := range reports {
-		r := threadReport{ThreadStatus: s.Thread(i).Status()}
-		if r.Start > 0 && r.Start <= now {
-			r.Since = now - r.Start
-			r.Took = max(0, min(r.Stop, now)-r.Start)
-		}
-		reports[i] = r
-	}
-	return reports
-}
+func (l *linux) slotThreads(slot int) (ready, busy int) { return l.board[slot].Count() }
 
-func (l *linux) load() [3]float64               { return sys.Load() }
-func (l *linux) cpu() (own, ended sys.CPUTime)  { return sys.OwnCPU(), sys.EndedCPU() }
-func (l *linux) processCPU(pid int) sys.CPUTime { return sys.ProcessCPU(pid) }
+func (l *linux) slotLetters(slot int) []mpm.State {
+	states := make([]mpm.State, l.board[slot].Threads())
+	for i := range states {
+		states[i] = l.board[slot].Thread(i).State()
+	}
+	return states
+}
 
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
 type linuxGeneration struct {
-	system *linux
-	image  *image.Image
-	socks  []*listen.Socket
+	system  *linux
+	image   *image.Image
+	options *mpm.Options
+	socks   []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
-	status    bool // its children have the bulletin
 
 	pod, generation, gate, hurry pipe
 }

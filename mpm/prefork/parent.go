@@ -29,6 +29,8 @@ type Config struct {
 	OnTerminal bool
 	// Publish encodes a Snapshot for the children of generations with Status.
 	Publish func(Snapshot) []byte
+	// Hooks are those of the master; mpm.Hooks says which.
+	Hooks mpm.Hooks
 	// Starting, if set, is called before the first child of the first
 	// generation is spawned.
 	Starting func(*image.Image)
@@ -79,7 +81,8 @@ type Parent struct {
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
-	failed   *Result // why the start failed
+	monitor  time.Time // when to run that hook
+	failed   *Result   // why the start failed
 }
 
 func newParent(cfg Config, sys system) *Parent {
@@ -143,6 +146,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
+		p.runMonitor(now, &next)
 	}
 	next.at(p.giveUpAt)
 	return next.time
@@ -263,6 +267,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 	ch.proc.release()
 	g.children--
 	p.lament(ch)
+	p.tell(ch, mpm.ChildExited)
 	if r := p.reload; r != nil && r.next == g {
 		p.failedProof(ch)
 	} else if g == p.serving && !p.stopping {
@@ -366,6 +371,7 @@ func (p *Parent) spawn(g *generation, now time.Time) error {
 	p.byPID[proc.pid()] = ch
 	g.children++
 	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
+	p.tell(ch, mpm.ChildStarted)
 	return nil
 }
 
@@ -382,17 +388,6 @@ func (p *Parent) freeSlots() int {
 	n := 0
 	for _, ch := range p.slots {
 		if ch == nil {
-			n++
-		}
-	}
-	return n
-}
-
-// busy counts the children of g that serve a connection.
-func (p *Parent) busy(g *generation) int {
-	n := 0
-	for slot, ch := range p.slots {
-		if ch != nil && ch.generation == g && ch.ready && p.sys.slotState(slot).Busy() {
 			n++
 		}
 	}

@@ -17,7 +17,7 @@ const (
 
 // census is what the plan needs to know of the serving generation.
 type census struct {
-	idle      int  // ready for a connection, or starting
+	idle      int  // threads ready for a connection, or starting; one a child with prefork
 	total     int  // all of its children
 	freeSlots int  // slots without a process
 	rate      int  // how many were to be spawned in the last cycle; 1 at first
@@ -41,13 +41,13 @@ type decision struct {
 func plan(c census, o *mpm.Options) decision {
 	calm := decision{rate: 1, next: maintenanceInterval}
 	switch {
-	case c.idle > o.MaxSpareServers:
+	case c.idle > o.SpareMax():
 		calm.retire = !c.leaving
 		return calm
-	case c.idle >= o.MinSpareServers:
+	case c.idle >= o.SpareMin():
 		return calm
 	}
-	spawn := min(c.rate, c.freeSlots, o.MaxRequestWorkers-c.total)
+	spawn := min(c.rate, c.freeSlots, o.ChildrenMax()-c.total)
 	if spawn <= 0 {
 		calm.full = true
 		return calm
@@ -57,9 +57,11 @@ func plan(c census, o *mpm.Options) decision {
 
 // startCount is how many children a new generation starts with: as many as
 // configured, but no fewer than the load of the one before it needs, so that
-// a reload is not felt.
+// a reload is not felt. The load is in connections.
 func startCount(o *mpm.Options, busyBefore, freeSlots int) int {
-	return min(max(o.StartServers, busyBefore+o.MinSpareServers), o.MaxRequestWorkers, freeSlots)
+	threads := o.Threads()
+	need := (busyBefore + o.SpareMin() + threads - 1) / threads
+	return min(max(o.StartServers, need), o.ChildrenMax(), freeSlots)
 }
 
 // backoff is the pause before the next spawn after so many children in a row

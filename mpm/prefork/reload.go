@@ -185,12 +185,22 @@ func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []strin
 	if o.ServerLimit != len(p.slots) {
 		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
 	}
+	if s := p.serving; s != nil && o.Model.Threaded() != s.options.Model.Threaded() {
+		return fmt.Errorf("mpm.model: it cannot change while the server runs (from %q to %q); stop and start the server", s.options.Model, o.Model)
+	}
 	free := p.freeSlots()
 	if free == 0 {
 		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))
 	}
+	if err := run(p.cfg.Hooks.OpenLogs, o); err != nil {
+		return fmt.Errorf("open logs: %w", err)
+	}
 	files, err := p.sys.openGeneration(img, o)
 	if err != nil {
+		return err
+	}
+	if err := p.prepare(r, o); err != nil {
+		files.release()
 		return err
 	}
 	if p.cfg.Starting != nil && p.serving == nil {
@@ -360,7 +370,7 @@ func (p *Parent) bound(now time.Time, next *wakeUp) {
 	for _, g := range p.retired {
 		if g.children == 0 {
 			p.log.Info("generation ended", "generation", g.number)
-			g.release()
+			p.endGeneration(g)
 			continue
 		}
 		if due(g.deadline, now) {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
@@ -14,6 +16,7 @@ import (
 type Master struct {
 	cfg    Config
 	events chan event
+	facts  atomic.Pointer[mpm.Facts]
 }
 
 // NewMaster prepares a master; Run starts it.
@@ -91,6 +94,7 @@ func (m *Master) Run() error {
 	defer timer.Stop()
 	for {
 		next := p.advance(time.Now())
+		m.publish(p.facts())
 		if p.done(time.Now()) {
 			break
 		}
@@ -116,6 +120,22 @@ func (m *Master) Run() error {
 		return &StartError{Reasons: p.failed.Errors, Warnings: p.failed.Warnings}
 	}
 	return nil
+}
+
+// Query answers a question about the model that runs. It may be called by any
+// goroutine, at any time; see mpm.Facts.
+func (m *Master) Query(code mpm.QueryCode) (int, error) {
+	if f := m.facts.Load(); f != nil {
+		return f.Query(code)
+	}
+	return mpm.Facts{}.Query(code)
+}
+
+// publish makes facts known to other goroutines.
+func (m *Master) publish(f mpm.Facts) {
+	if old := m.facts.Load(); old == nil || *old != f {
+		m.facts.Store(&f)
+	}
 }
 
 // Monotonic is the time on the system's monotonic clock, which other processes

@@ -70,6 +70,12 @@ func candidateMain() int {
 		c.Fail(err)
 		return 1
 	}
+	if path, ok := strings.CutPrefix(cfg.Greeting, "hooks:"); ok {
+		if err := c.Begin(candidateHooks(path)); err != nil {
+			c.Fail(err)
+			return 1
+		}
+	}
 	if cfg.Greeting == "flood" {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
@@ -97,6 +103,11 @@ func childMain() int {
 	var handler mpm.ConnHandler = greeter(greeting)
 	if string(greeting) == "status" {
 		handler = teller{c}
+	}
+	if path, ok := strings.CutPrefix(string(greeting), "hooks:"); ok {
+		if err := takePart(c, path); err != nil {
+			return c.Fail(err)
+		}
 	}
 	if err := c.Serve(context.Background(), handler, runtime.UnlockOSThread); err != nil {
 		return c.Fail(err)
@@ -126,7 +137,7 @@ func scribble(c *Child) {
 }
 
 // greeter writes its greeting and the child's pid, then echoes until the peer
-// closes; between messages it is in keepalive.
+// closes; between messages it is in keepalive, but not after the message "hold".
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
@@ -136,8 +147,10 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 	}
 	fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
 	buf := make([]byte, 1024)
-	for {
-		c.SetState(mpm.StateKeepalive)
+	for held := false; ; {
+		if !held {
+			c.SetState(mpm.StateKeepalive)
+		}
 		n, err := c.Read(buf)
 		if err != nil {
 			return
@@ -145,6 +158,10 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 		c.SetState(mpm.StateWriting)
 		if _, err := c.Write(buf[:n]); err != nil {
 			return
+		}
+		held = string(buf[:n]) == "hold"
+		if string(buf[:n]) == "crash" {
+			panic("BUG: as the client has asked")
 		}
 	}
 }
@@ -213,6 +230,28 @@ func (s *server) ask(what Request) Result {
 		s.Fatal(err)
 	}
 	return r
+}
+
+// until looks at the server again and again until it is as it should be.
+func (s *server) until(what string, holds func(Snapshot) bool) {
+	s.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		now, err := s.master.Inspect(context.Background())
+		if err != nil {
+			s.Fatal(err)
+		}
+		if holds(now) {
+			return
+		}
+		select {
+		case <-deadline:
+			s.Fatalf("20 s and not yet: %s; it is %+v", what, now)
+		case <-tick.C:
+		}
+	}
 }
 
 func (s *server) stop() {

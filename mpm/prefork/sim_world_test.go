@@ -294,4 +294,8 @@ func (w *simWorld) publish(take func() Snapshot) time.Duration {
 	return 0
 }
 
+func (w *simWorld) slotThreads(slot int) (ready, busy int) { return oneThread(w.states[slot]) }
+
+func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
+
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }

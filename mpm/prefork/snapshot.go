@@ -20,17 +20,20 @@ type Snapshot struct {
 	// Started is when the master began, UptimeSeconds how long ago that was.
 	Started       time.Time `json:"started"`
 	UptimeSeconds float64   `json:"uptime_seconds"`
+	// Model is that of the serving generation: "prefork" or "worker".
+	Model string `json:"model"`
 	// Generations has those that have children or are about to have them,
 	// oldest first.
 	Generations []GenerationStatus `json:"generations"`
 	// Listeners are those of the serving generation.
 	Listeners []ListenerStatus `json:"listeners"`
-	// Idle and Busy count the children of the serving generation that wait
-	// for a connection, and that serve one.
+	// Idle and Busy count the threads of the serving generation that wait for
+	// a connection, and that serve one. In the prefork model a child has one.
 	Idle int `json:"idle"`
 	Busy int `json:"busy"`
-	// Scoreboard has a letter for each slot, see SlotStatus, and a dot for one
-	// without a child, up to max_request_workers or the last child.
+	// Scoreboard has a letter for each thread of each slot, see SlotStatus, and
+	// a dot for one without a child, up to the most children that the serving
+	// generation may have or the last child.
 	Scoreboard string `json:"scoreboard"`
 	// Slots are those with a child.
 	Slots []SlotStatus `json:"slots"`
@@ -69,6 +72,8 @@ type SlotStatus struct {
 	// finishing what it serves, I about to leave.
 	State  string `json:"state"`
 	Letter string `json:"letter"`
+	// Threads has the letter of each of its threads.
+	Threads string `json:"threads"`
 	// ChildConnections is how many connections this child has served,
 	// SlotConnections how many all children of the slot have.
 	ChildConnections uint64  `json:"child_connections"`
@@ -123,7 +128,8 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 			s.Spawning.Failures = g.failures
 			s.Spawning.PausedSeconds = max(0, g.notBefore.Sub(now).Seconds())
 		}
-		shown = g.options.MaxRequestWorkers
+		shown = g.options.ChildrenMax()
+		s.Model = g.options.Model.String()
 	}
 	if r := p.reload; r != nil && r.next != nil {
 		s.Generations = append(s.Generations, GenerationStatus{r.next.number, "proving", r.next.children})
@@ -136,34 +142,56 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 }
 
 // snapshotSlots adds the children and the scoreboard, which has at least shown
-// letters.
+// slots.
 func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
-	letters := []byte(strings.Repeat(".", len(p.slots)))
+	empty := "."
+	if p.serving != nil {
+		empty = strings.Repeat(".", p.serving.options.Threads())
+	}
+	letters := make([]string, len(p.slots))
 	for slot, ch := range p.slots {
+		letters[slot] = empty
 		if ch == nil || ch.reaped {
 			continue
 		}
 		state := p.stateOf(ch)
-		letters[slot] = state.Letter()
+		letters[slot] = lettersOf(state, p.sys.slotLetters(slot))
 		status := SlotStatus{
 			Slot: slot, PID: ch.proc.pid(), Generation: ch.generation.number,
-			State: state.String(), Letter: string(state.Letter()),
+			State: state.String(), Letter: string(state.Letter()), Threads: letters[slot],
 			AgeSeconds: now.Sub(ch.spawned).Seconds(),
 		}
 		p.describe(ch, &status, now)
 		s.Slots = append(s.Slots, status)
-		switch {
-		case ch.generation.retired:
-			s.Graceful++
-		case ch.generation != p.serving:
-		case state == mpm.StateReady:
-			s.Idle++
-		case state.Busy():
-			s.Busy++
+		s.Graceful += strings.Count(letters[slot], string(mpm.StateGraceful.Letter()))
+		if ch.generation == p.serving && state != mpm.StateStarting {
+			ready, busy := p.sys.slotThreads(slot)
+			s.Idle += ready
+			s.Busy += busy
 		}
 		shown = max(shown, slot+1)
 	}
-	s.Scoreboard = string(letters[:min(shown, len(letters))])
+	s.Scoreboard = strings.Join(letters[:min(shown, len(letters))], "")
+}
+
+// lettersOf are those of a child's threads. A child of one thread is what the
+// master says it is; of a larger one that is retired only those threads are
+// left that serve.
+func lettersOf(child mpm.State, own []mpm.State) string {
+	letters := make([]byte, len(own))
+	for i, state := range own {
+		switch {
+		case len(own) == 1, child == mpm.StateStarting:
+			state = child
+		case child != mpm.StateGraceful:
+		case state.Busy():
+			state = mpm.StateGraceful
+		default:
+			state = mpm.StateDead
+		}
+		letters[i] = state.Letter()
+	}
+	return string(letters)
 }
 
 // stateOf is what a child does. That it starts, or that its generation is

@@ -9,9 +9,7 @@ import (
 
 // ServerStatus are the figures of a Snapshot about the server as a whole.
 type ServerStatus struct {
-	// Model is "prefork".
-	Model string `json:"model"`
-	// Graceful counts the children that finish what they serve and leave, and
+	// Graceful counts the threads that finish what they serve and leave, and
 	// that Idle and Busy do not count.
 	Graceful int `json:"graceful"`
 	// Totals is what all children, those that are gone too, have served since
@@ -51,13 +49,13 @@ type ChildStatus struct {
 	ChildBytesSent uint64  `json:"child_bytes_sent"`
 	SlotBytesSent  uint64  `json:"slot_bytes_sent"`
 	CPUSeconds     float64 `json:"cpu_seconds"`
-	// Threads are those that serve a connection or have served one.
-	Threads []ThreadStatus `json:"threads"`
+	// Workers are the threads that serve a connection or have served one.
+	Workers []WorkerStatus `json:"workers"`
 }
 
-// ThreadStatus is what serves one connection at a time. A child of the prefork
+// WorkerStatus is a thread, which serves one connection at a time. A child of the prefork
 // model has one.
-type ThreadStatus struct {
+type WorkerStatus struct {
 	Thread int    `json:"thread"`
 	State  string `json:"state"`
 	Letter string `json:"letter"`
@@ -96,12 +94,12 @@ func (p *Parent) account(ch *child, now time.Time) {
 
 // describe fills in what a child serves.
 func (p *Parent) describe(ch *child, s *SlotStatus, now time.Time) {
-	s.Threads = []ThreadStatus{}
+	s.Workers = []WorkerStatus{}
 	for i, r := range p.claim(ch, now) {
 		if r.Start == 0 {
 			continue
 		}
-		s.Threads = append(s.Threads, ThreadStatus{
+		s.Workers = append(s.Workers, WorkerStatus{
 			Thread: i, State: r.State.String(), Letter: string(r.State.Letter()),
 			Connections: r.Totals.Connections, Requests: r.Totals.Requests, BytesSent: r.Totals.BytesSent,
 			SinceSeconds: r.Since.Seconds(), TookSeconds: r.Took.Seconds(),
@@ -116,7 +114,6 @@ func (p *Parent) describe(ch *child, s *SlotStatus, now time.Time) {
 
 // summarize fills in the figures of the whole server, after those of the slots.
 func (p *Parent) summarize(s *Snapshot) {
-	s.Model = "prefork"
 	total := p.ledger.all()
 	s.Totals = TotalsStatus{total.Connections, total.Requests, total.BytesSent, total.Duration.Seconds()}
 	s.Load = p.sys.load()

@@ -35,13 +35,13 @@ func TestASnapshotShowsWhatIsServed(t *testing.T) {
 		t.Errorf("totals %+v, processor time %+v", s.Totals, s.CPU)
 	}
 	c := s.Slots[1]
-	if c.ChildRequests != 30 || c.SlotRequests != 30 || c.SlotBytesSent != 300 || c.CPUSeconds != 30 || len(c.Threads) != 1 {
+	if c.ChildRequests != 30 || c.SlotRequests != 30 || c.SlotBytesSent != 300 || c.CPUSeconds != 30 || len(c.Workers) != 1 {
 		t.Fatalf("the child: %+v", c)
 	}
-	if th := c.Threads[0]; th.Client != "192.0.2.7:4711" || th.Request != "GET /" || th.Letter != "W" || th.SinceSeconds != 2 || th.TookSeconds != 1 {
+	if th := c.Workers[0]; th.Client != "192.0.2.7:4711" || th.Request != "GET /" || th.Letter != "W" || th.SinceSeconds != 2 || th.TookSeconds != 1 {
 		t.Errorf("its thread: %+v", th)
 	}
-	if len(s.Slots[0].Threads) != 0 {
+	if len(s.Slots[0].Workers) != 0 {
 		t.Errorf("one that has served nothing: %+v", s.Slots[0])
 	}
 

@@ -103,11 +103,11 @@ func (p *Parent) answerStops(res Result) {
 // release gives back what the master holds, after the last process.
 func (p *Parent) release() {
 	if p.serving != nil {
-		p.serving.release()
+		p.endGeneration(p.serving)
 		p.serving = nil
 	}
 	for _, g := range p.retired {
-		g.release()
+		p.endGeneration(g)
 	}
 	p.retired = nil
 	p.answerStops(Result{})

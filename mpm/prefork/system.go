@@ -25,6 +25,11 @@ type system interface {
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
 	slotState(slot int) mpm.State
+	// slotThreads is how many threads in a slot are ready for a connection, by
+	// the scoreboard, and how many serve one.
+	slotThreads(slot int) (ready, busy int)
+	// slotLetters has the state of each thread in a slot, for people.
+	slotLetters(slot int) []mpm.State
 	// slotReport is what the child in a slot says on the scoreboard that its
 	// threads do and have done.
 	slotReport(slot int) []threadReport

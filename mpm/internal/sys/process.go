@@ -120,6 +120,9 @@ func Reap() (pid int, status syscall.WaitStatus) {
 	}
 }
 
+// Raise sends a signal to this process.
+func Raise(sig syscall.Signal) { _ = unix.Kill(unix.Getpid(), sig) }
+
 // SetName sets what ps, top and pgrep show as this process's short name; it
 // is cut to 15 bytes. Without it a process started from Self is called "exe".
 func SetName(name string) error {

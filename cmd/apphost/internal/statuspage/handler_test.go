@@ -38,7 +38,7 @@ func sample() *Report {
 		{
 			Slot: 1, PID: 102, Generation: 7, State: "writing", Letter: "W", AgeSeconds: 61, ChildStatus: prefork.ChildStatus{
 				ChildRequests: 3, SlotRequests: 12, SlotBytesSent: 4096, CPUSeconds: 0.25,
-				Threads: []prefork.ThreadStatus{{
+				Workers: []prefork.WorkerStatus{{
 					State: "writing", Letter: "W", Requests: 3, SinceSeconds: 2, TookSeconds: 0.125,
 					Client: "192.0.2.7:4711", Listener: "web", Request: "GET /hello/", Protocol: "HTTP/1.1",
 				}},
@@ -130,9 +130,9 @@ func TestAutoCanBeReadAsExportersDo(t *testing.T) {
 func TestWhatClientsSendIsEscaped(t *testing.T) {
 	const evil = `<script>alert(1)</script>"'&<img src=x onerror=1>` + "\x1b[31m\x00\u202e"
 	r := sample()
-	thread := &r.Slots[1].Threads[0]
+	thread := &r.Slots[1].Workers[0]
 	thread.Client, thread.Listener, thread.Request, thread.Protocol, thread.Letter, thread.State = evil, evil, evil, evil, evil, evil
-	r.Slots[1].Threads = append(r.Slots[1].Threads, *thread)
+	r.Slots[1].Workers = append(r.Slots[1].Workers, *thread)
 	r.Listeners[0].Name, r.Listeners[0].Address, r.Config, r.State = evil, evil, evil, evil
 	r.LastReload.Errors, r.Generations[0].State, r.Model = []string{evil}, evil, evil
 	for _, query := range []string{"", "?notable", "?refresh=%22%3E%3Cscript%3E", "?%3Cscript%3E"} {

@@ -36,7 +36,7 @@ type keyLine struct{ Letter, Meaning string }
 // row is a thread of a child, or a child that has served nothing yet.
 type row struct {
 	Child                prefork.SlotStatus
-	Thread               prefork.ThreadStatus
+	Thread               prefork.WorkerStatus
 	Mark                 string // the letter: what the master knows goes before a thread's word
 	First                bool   // of its child
 	CPU, Since, Took, MB string
@@ -89,18 +89,18 @@ func newView(r *Report, table bool) *view {
 }
 
 func rowsOf(s *prefork.SlotStatus) []row {
-	threads := s.Threads
+	threads := s.Workers
 	if len(threads) == 0 {
-		threads = []prefork.ThreadStatus{{}}
+		threads = []prefork.WorkerStatus{{}}
 	}
 	var rows []row
 	for i, t := range threads {
 		r := row{Child: *s, Thread: t, First: i == 0, Age: ago(s.AgeSeconds), CPU: fmt.Sprintf("%.2f", s.CPUSeconds)}
 		r.Mark = s.Letter
-		if len(s.Threads) > 1 && s.State != "graceful" && s.State != "starting" {
-			r.Mark = t.Letter
+		if t.Thread < len(s.Threads) {
+			r.Mark = s.Threads[t.Thread : t.Thread+1]
 		}
-		if len(s.Threads) > 0 {
+		if len(s.Workers) > 0 {
 			r.Since, r.Took = fmt.Sprintf("%.0f", t.SinceSeconds), fmt.Sprintf("%.0f", t.TookSeconds*1000)
 		}
 		r.MB = Bytes(s.SlotBytesSent)
