@@ -11,17 +11,10 @@ import (
 	"github.com/apphost/apphost/sdk/abi"
 )
 
-// What the scoreboard shows of a connection is "plugin NAME" and "tcp".
-const (
-	recordedMethod   = "plugin"
-	recordedProtocol = "tcp"
-)
-
 // Plugin serves connections with one module. Its methods may be called
 // concurrently, except Close.
 type Plugin struct {
 	pool       guest.Pool
-	name       []byte
 	config     map[string]string
 	configJSON string
 	log        *slog.Logger
@@ -41,7 +34,6 @@ type Settings struct {
 func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
 		pool:       guest.NewPool(m, prepare),
-		name:       []byte(m.Name()),
 		config:     set.Config,
 		configJSON: string(set.ConfigJSON),
 		log:        set.Logger,
@@ -107,11 +99,6 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 		return
 	}
 	c.SetState(mpm.StateWriting)
-	if r, ok := c.(mpm.RequestRecorder); ok {
-		// To the scoreboard the whole connection is one request.
-		r.BeginRequest([]byte(recordedMethod), p.name, []byte(recordedProtocol))
-		defer func() { r.EndRequest(s.sent) }()
-	}
 	code, err := run(s, i, abi.ProcessConnection)
 	p.pool.Put(i, guest.EndOf(err))
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited {

@@ -23,7 +23,6 @@ type session struct {
 	step func(what string)
 
 	read, write limit
-	sent        int64 // bytes
 	budget      guest.LogBudget
 }
 

@@ -58,9 +58,7 @@ func connWrite(c call) (uint32, abi.Errno) {
 	if err := s.write.deadline(s.conn.SetWriteDeadline); err != nil {
 		return 0, s.errno("set write deadline", err)
 	}
-	sent, err := s.conn.Write(buf)
-	s.sent += int64(sent)
-	if err != nil {
+	if _, err := s.conn.Write(buf); err != nil {
 		return 0, s.errno("write", err)
 	}
 	return n, 0

@@ -1,4 +1,4 @@
-package conn
+package host_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/host/internal/hosttest"
 	"github.com/apphost/apphost/mpm"
 )
@@ -29,15 +30,23 @@ func (w *watched) EndRequest(bytesSent int64) {
 // The scoreboard tells a connection that waits for its client from one that is
 // served, and counts it as one request with all that was sent.
 func TestTheScoreboardShowsWhatAConnectionDoes(t *testing.T) {
-	p := newPlugin(t, "../../../../plugins/echo", Settings{})
-	server, client := hosttest.Pair(t, "echo")
+	logger, _ := hosttest.Logger()
+	h, err := host.New(t.Context(), host.Config{
+		Plugins:   []host.Plugin{plugin(t, "echo", "../plugins/echo.wasm")},
+		Listeners: []host.Listener{{Name: "raw", Protocol: host.TCP, Plugin: "echo"}},
+		CacheDir:  t.TempDir(), Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, client := hosttest.Pair(t, "raw")
 	w := &watched{Conn: server}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		p.ServeConn(t.Context(), w, Timeouts{}, name("g1-s0-1"))
+		h.ServeConn(t.Context(), w)
 	}()
-	for _, line := range []string{"one", "three"} {
+	for _, line := range []string{"one\n", "two\n"} {
 		if _, err := io.WriteString(client, line); err != nil {
 			t.Fatal(err)
 		}
@@ -47,10 +56,11 @@ func TestTheScoreboardShowsWhatAConnectionDoes(t *testing.T) {
 	}
 	_ = client.CloseWrite()
 	<-served
-	want := []string{
-		"writing", "begin plugin ../../../../plugins/echo tcp", "reading", "writing", "reading", "writing", "reading", "writing", "end 8",
-	}
+	want := []string{"begin plugin echo tcp", "writing", "reading", "writing", "reading", "writing", "reading", "writing", "end 8"}
 	if !slices.Equal(w.seen, want) {
 		t.Errorf("the scoreboard was told\n%q, want\n%q", w.seen, want)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
 	}
 }
