@@ -1,6 +1,10 @@
 package host
 
-import "github.com/apphost/apphost/mpm"
+import (
+	"crypto/tls"
+
+	"github.com/apphost/apphost/mpm"
+)
 
 // What the scoreboard shows of a tcp connection is "plugin NAME" and "tcp": to
 // it, the whole connection is one request.
@@ -19,6 +23,14 @@ func (r *recorded) Write(p []byte) (int, error) {
 	n, err := r.Conn.Write(p)
 	r.sent += int64(n)
 	return n, err
+}
+
+// ConnectionState is that of a connection that came over TLS, else empty.
+func (r *recorded) ConnectionState() tls.ConnectionState {
+	if c, ok := r.Conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		return c.ConnectionState()
+	}
+	return tls.ConnectionState{}
 }
 
 // record shows on the scoreboard, if the model wants to, what serve does with a

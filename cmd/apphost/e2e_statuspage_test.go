@@ -200,3 +200,25 @@ func TestE2ETotalsOutliveChildren(t *testing.T) {
 		t.Errorf("%d kB, %d before a reload", n, kBytes)
 	}
 }
+
+// With the worker model each thread of a child has a letter and a line.
+func TestE2EStatusPageOfTheWorkerModel(t *testing.T) {
+	threaded := strings.Replace(withStatus, "[mpm]", "[mpm]\nmodel = \"worker\"\nthreads_per_child = 4\nstart_servers = 1\n"+
+		"max_request_workers = 8\nmin_spare_threads = 1\nmax_spare_threads = 8\nserver_limit = 4", 1)
+	s := apphosttest.Start(t, threaded, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	for range 2 {
+		roundTrip, hangUp := hold(t, s.Addr("echo"))
+		defer hangUp()
+		if err := roundTrip(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	values := auto(t, s)
+	if values["ServerMPM"] != "worker" || values["BusyWorkers"] != "3" || values["IdleWorkers"] != "1" || len(values["Scoreboard"]) != 8 {
+		t.Errorf("it says %q", values)
+	}
+	_, body := fetch(t, "GET", "http://"+s.Addr("web")+"/server-status")
+	if n := strings.Count(body, "<td>plugin echo"); n != 2 {
+		t.Errorf("%d connections of the echo plugin are shown, want 2:\n%s", n, body)
+	}
+}
