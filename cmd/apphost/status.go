@@ -14,6 +14,7 @@ import (
 
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
 	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/prefork"
 )
 
@@ -26,8 +27,8 @@ func statusCommand(configPath *string, stdout io.Writer) *cobra.Command {
 it is: its generations, listeners and children, and how the last reload went.
 If no such server runs, it says so (exit status 1).
 
-The scoreboard has a letter for each thread of each slot; in the prefork model
-a child has one:
+The scoreboard has a letter for each slot, with model "worker" for each thread
+of each slot:
   _ ready   S starting   R reading   W writing   K keep-alive   L logging
   C closing   G retired, finishing what it serves   I about to leave   . no child
 
@@ -108,7 +109,11 @@ func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 	for _, g := range s.Generations {
 		row("generation", "%d, %s, children: %d", g.Number, g.State, g.Children)
 	}
-	row("children", "%d idle, %d busy, %d of older generations", s.Idle, s.Busy, s.Graceful)
+	counted := "children"
+	if mpm.Model(s.Model).Threaded() {
+		counted = "threads"
+	}
+	row(counted, "%d idle, %d busy, %d of older generations", s.Idle, s.Busy, s.Graceful)
 	row("served", "%d connections, %d requests, %s sent", s.Totals.Connections, s.Totals.Requests, statuspage.Bytes(s.Totals.BytesSent))
 	row("processor time", "%s, load %.2f %.2f %.2f", cpuText(s.CPU.UserSeconds+s.CPU.SystemSeconds+s.CPU.EndedUserSeconds+s.CPU.EndedSystemSeconds), s.Load[0], s.Load[1], s.Load[2])
 	switch p := s.Spawning; {

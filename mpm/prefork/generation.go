@@ -88,13 +88,22 @@ func (p *Parent) census(g *generation, now time.Time) census {
 			c.freeSlots++
 		case ch.generation != g:
 		default:
-			c.total++
+			if !p.leaving(slot, ch) {
+				c.total++
+			}
 			if !ch.reaped {
 				c.idle += p.idle(slot, ch)
 			}
 		}
 	}
 	return c
+}
+
+// leaving reports whether a child finishes what it serves and takes no further
+// connection. One with many threads may take long, and would keep its place
+// from one that serves; server_limit bounds both.
+func (p *Parent) leaving(slot int, ch *child) bool {
+	return ch.generation.options.Model.Threaded() && ch.ready && p.sys.slotState(slot) == mpm.StateGraceful
 }
 
 // idle is how many threads of a child count as ready for a connection. Those of

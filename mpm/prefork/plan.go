@@ -18,7 +18,7 @@ const (
 // census is what the plan needs to know of the serving generation.
 type census struct {
 	idle      int  // threads ready for a connection, or starting; one a child with prefork
-	total     int  // all of its children
+	total     int  // all of its children, but for those with threads that are leaving
 	freeSlots int  // slots without a process
 	rate      int  // how many were to be spawned in the last cycle; 1 at first
 	leaving   bool // an idle child was asked to leave and has not gone yet

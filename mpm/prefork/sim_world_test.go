@@ -35,13 +35,16 @@ type simWorld struct {
 	storm    bool    // whatever is spawned dies young
 	backlog  int     // connections that nobody has accepted
 	nextPID  int
-	live     []*simProc // not reaped
-	dead     []*simProc // to be reaped
-	unknown  int        // orphans to be reaped
-	all      []*simProc // for what holds at the end
-	states   []mpm.State
-	gens     []*simFiles // by number, from 1
-	options  mpm.Options // of the youngest candidate
+	live     []*simProc    // not reaped
+	dead     []*simProc    // to be reaped
+	unknown  int           // orphans to be reaped
+	all      []*simProc    // for what holds at the end
+	states   []mpm.State   // by slot
+	conns    []int         // likewise
+	threaded bool          // the model is worker
+	crowded  time.Duration // when no slot was free, the last time; in active time
+	gens     []*simFiles   // by number, from 1
+	options  mpm.Options   // of the youngest candidate
 	limit    int
 	spawns   int
 	asks     []*simAsk
@@ -108,7 +111,8 @@ func (w *simWorld) violated(format string, args ...any) {
 // newSimWorld makes a world with a master about to start.
 func newSimWorld(rng *rand.Rand) *simWorld {
 	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, limit: 4 + rng.IntN(17)}
-	w.states = make([]mpm.State, w.limit)
+	w.states, w.conns = make([]mpm.State, w.limit), make([]int, w.limit)
+	w.threaded = *simModel == string(mpm.Worker) || *simModel == "" && rng.IntN(2) == 0
 	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
 	return w
 }
@@ -245,7 +249,7 @@ func (w *simWorld) spawn(slot int, number uint64, files generationFiles) (proces
 	}
 	p := w.newProc()
 	p.slot, p.files = slot, f
-	w.states[slot] = mpm.StateStarting
+	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	w.spawns++
 	w.scriptChild(p)
 	w.note("spawn", p, 0)
@@ -294,7 +298,16 @@ func (w *simWorld) publish(take func() Snapshot) time.Duration {
 	return 0
 }
 
-func (w *simWorld) slotThreads(slot int) (ready, busy int) { return oneThread(w.states[slot]) }
+func (w *simWorld) slotThreads(slot int) (ready, busy int) {
+	if !w.threaded {
+		return oneThread(w.states[slot])
+	}
+	busy = w.conns[slot]
+	if ch := w.parent.slots[slot]; ch != nil && w.states[slot] == mpm.StateReady {
+		ready = max(0, ch.generation.options.Threads()-busy)
+	}
+	return ready, busy
+}
 
 func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
 

@@ -167,10 +167,11 @@ func (w *crew) end(c *threadConn) {
 		return
 	}
 	_ = c.fd.ShutdownWrite()
-	if discard(c.fd) || w.lingers.Add(1) > lingerMax {
+	if discard(c.fd) || w.lingers.Load() >= lingerMax { // or a few more, at once
 		_ = c.file.Close()
 		return
 	}
+	w.lingers.Add(1)
 	w.lingering.Go(func() {
 		defer w.lingers.Add(-1)
 		c.linger()

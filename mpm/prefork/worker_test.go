@@ -84,6 +84,27 @@ func TestTheCensusCountsThreads(t *testing.T) {
 	}
 }
 
+// A child that finishes a long connection keeps no place from one that serves.
+func TestAChildThatLeavesDoesNotCount(t *testing.T) {
+	w := newWorld(t)
+	w.startCrew()
+	w.parent.serving.options.MaxRequestWorkers = 30
+	for slot := range 3 {
+		w.states[slot], w.threads[slot] = mpm.StateGraceful, [2]int{0, 1}
+	}
+	w.pass(2 * maintenanceInterval)
+	if n := len(w.children(1)); n < 5 {
+		t.Errorf("%d children while three of them are leaving, want at least 2 more", n)
+	}
+	for slot := range 3 {
+		w.states[slot], w.threads[slot] = mpm.StateWriting, [2]int{0, 10}
+	}
+	before := len(w.children(1))
+	if w.pass(2 * maintenanceInterval); len(w.children(1)) != before {
+		t.Errorf("%d children became %d, with three of 30 threads busy", before, len(w.children(1)))
+	}
+}
+
 func TestASnapshotShowsEachThread(t *testing.T) {
 	w := newWorld(t)
 	w.startCrew()
