@@ -208,7 +208,7 @@ func TestE2EStatusPageOfTheWorkerModel(t *testing.T) {
 	s := apphosttest.Start(t, threaded, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	for range 2 {
 		roundTrip, hangUp := hold(t, s.Addr("echo"))
-		defer hangUp()
+		t.Cleanup(hangUp)
 		if err := roundTrip(); err != nil {
 			t.Fatal(err)
 		}
