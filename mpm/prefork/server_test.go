@@ -94,9 +94,6 @@ func childMain() int {
 		return ExitFatal
 	}
 	greeting, _ := c.Image.Section("greeting")
-	if string(greeting) == "hostile" {
-		go scribble(c)
-	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
@@ -109,7 +106,13 @@ func childMain() int {
 			return c.Fail(err)
 		}
 	}
-	if err := c.Serve(context.Background(), handler, runtime.UnlockOSThread); err != nil {
+	ready := func() {
+		runtime.UnlockOSThread()
+		if string(greeting) == "hostile" { // not before: its own rubbish would keep it from saying that it is ready
+			go scribble(c)
+		}
+	}
+	if err := c.Serve(context.Background(), handler, ready); err != nil {
 		return c.Fail(err)
 	}
 	return ExitOK
