@@ -47,6 +47,9 @@ type Plugin struct {
 	// pages of 64 KiB. 0 means guest.DefaultMemoryLimitBytes.
 	MemoryLimitBytes uint64
 
+	// CPUTimeout is how long the guest may run without calling the host, after
+	// which the model may end its process; 0 is without bound.
+	CPUTimeout time.Duration `json:",omitempty"`
 	// Isolation says what a run finds of those before it; empty is the default
 	// of the plugin's ABI.
 	Isolation Isolation `json:",omitempty"`

@@ -136,13 +136,14 @@ func (h *Host) Plugins() []PluginInfo {
 func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	id := connID{h.generation, h.slot, c.ID()}
 	l := h.listeners[c.Listener()]
+	watch, _ := c.(mpm.Watched)
 	switch {
 	case l.conn != nil:
 		record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
 	case l.command != nil:
 		record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
 	case l.web != nil:
-		l.web.ServeConn(guest.WithConnection(ctx, id), c)
+		l.web.ServeConn(guest.WithConnection(ctx, id, watch), c)
 	default:
 		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id.String())
 	}
@@ -190,13 +191,13 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	}
 	switch m.ABI() {
 	case conn.Name:
-		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
+		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation, CPUTimeout: p.CPUTimeout, Logger: log})
 		loaded.serves = loaded.conn
 	case httpwasm.Name:
-		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
+		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Isolation: isolation, CPUTimeout: p.CPUTimeout, Logger: log})
 		loaded.http, loaded.serves = handler, handler
 	case command.Name:
-		loaded.command = command.New(m, command.Settings{Logger: log})
+		loaded.command = command.New(m, command.Settings{CPUTimeout: p.CPUTimeout, Logger: log})
 		loaded.serves = loaded.command
 	default:
 		panic("BUG: plugin of an ABI that is not one of ours: " + m.ABI())

@@ -129,7 +129,7 @@ func checkTables(m *wasmbin.Module) error {
 func wasiConfig() wazero.ModuleConfig {
 	return wazero.NewModuleConfig().
 		WithName("").WithStartFunctions().
-		WithSysWalltime().WithSysNanotime().WithSysNanosleep().
+		WithSysWalltime().WithSysNanotime().
 		WithRandSource(rand.Reader)
 }
 

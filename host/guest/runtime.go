@@ -115,7 +115,10 @@ func provide(ctx context.Context, engine wazero.Runtime, abis ...ABI) error {
 
 func hostFunc(call func(context.Context, Memory, []uint64)) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
+		guard := guardOf(sessionIn(ctx))
+		guard.pause()
 		call(ctx, Memory{m.Memory()}, stack)
+		guard.resume()
 	}
 }
 

@@ -29,7 +29,7 @@ var errExit = errors.New("the program ended with an error")
 func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 	out := &response{x: x}
 	s := &session{
-		Context: ctx, plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
+		Context: ctx, Guard: h.plugin.guard(ctx), plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
 		environ: h.environment(x), args: arguments(x), stdin: x.Body(), stdout: out,
 	}
 	code, err := s.run()

@@ -20,8 +20,9 @@ type Timeouts struct {
 // the connection in logs.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
 	stream := &connStream{conn: c, timeouts: t}
+	watch, _ := c.(mpm.Watched)
 	s := &session{
-		Context: ctx, plugin: p, log: p.set.Logger.With("connection", id.String()),
+		Context: ctx, Guard: guest.NewGuard(watch, p.pool.Module().Name(), p.set.CPUTimeout), plugin: p, log: p.set.Logger.With("connection", id.String()),
 		environ: connEnvironment(c), stdin: stream, stdout: stream,
 	}
 	c.SetState(mpm.StateWriting)

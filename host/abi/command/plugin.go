@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/sdk/abi"
@@ -21,6 +22,9 @@ type Plugin struct {
 
 // Settings is what a plugin is made with.
 type Settings struct {
+	// CPUTimeout is how long the guest may run without calling the host; 0 is
+	// without bound.
+	CPUTimeout time.Duration
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -48,9 +52,14 @@ func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 	return nil
 }
 
+func (p *Plugin) guard(ctx context.Context) guest.Guard {
+	return guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.set.CPUTimeout)
+}
+
 // session is one run of a program. It is the context its host functions get.
 type session struct {
 	context.Context
+	guest.Guard
 	plugin *Plugin
 	log    *slog.Logger
 

@@ -15,6 +15,7 @@ import (
 // instance without one. It is the context its host functions get.
 type session struct {
 	context.Context
+	guest.Guard
 	plugin *Plugin
 	conn   mpm.Conn     // nil while an instance is prepared
 	id     fmt.Stringer // of the connection

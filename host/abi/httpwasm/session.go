@@ -14,6 +14,7 @@ import (
 // instance without one. It is the context its host functions get.
 type session struct {
 	context.Context
+	guest.Guard
 	plugin   *Plugin
 	x        exchange.Exchange // nil while an instance is prepared
 	features uint32            // bits that enable_features has set
