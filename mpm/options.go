@@ -21,14 +21,25 @@ type Options struct {
 	// by the candidate, from the cores it may run on: see Buckets.
 	Buckets int `json:",omitempty"`
 
+	// Model is how children serve. It is fixed for the master's life.
+	Model Model
+	// ThreadsPerChild is how many connections a child serves at once in the
+	// worker model. In the prefork model it is 0 or 1, and means 1.
+	ThreadsPerChild int
+
 	// StartServers is how many children a generation starts with.
 	StartServers int
-	// MinSpareServers and MaxSpareServers bound the idle children: fewer
-	// than the first and more are spawned, more than the second and one at
-	// a time is retired.
+	// MinSpareServers and MaxSpareServers bound the idle children in the
+	// prefork model: fewer than the first and more are spawned, more than the
+	// second and one at a time is retired.
 	MinSpareServers int
 	MaxSpareServers int
-	// MaxRequestWorkers bounds the children of the serving generation.
+	// MinSpareThreads and MaxSpareThreads are the same for the worker model,
+	// and count idle threads of all children together.
+	MinSpareThreads int
+	MaxSpareThreads int
+	// MaxRequestWorkers bounds the connections that the serving generation
+	// serves at once: its children, times ThreadsPerChild.
 	MaxRequestWorkers int
 	// ServerLimit bounds all children, those of old generations included.
 	// It is fixed for the master's life: a reload cannot change it.
@@ -159,19 +170,13 @@ func (o *Options) Validate() error {
 	}
 	atLeast("listen_cores_buckets_ratio", o.Buckets, 0)
 	atLeast("start_servers", o.StartServers, 1)
-	atLeast("min_spare_servers", o.MinSpareServers, 1)
-	if o.MaxSpareServers <= o.MinSpareServers {
-		fault("max_spare_servers", "must be more than min_spare_servers (%d), got %d", o.MinSpareServers, o.MaxSpareServers)
-	}
-	atLeast("max_request_workers", o.MaxRequestWorkers, 1)
-	if o.Buckets > o.MaxRequestWorkers {
-		fault("max_request_workers", "must be at least 1 for each of the %d buckets (listen_cores_buckets_ratio), got %d", o.Buckets, o.MaxRequestWorkers)
-	}
-	if o.StartServers > o.MaxRequestWorkers {
-		fault("start_servers", "must not be more than max_request_workers (%d), got %d", o.MaxRequestWorkers, o.StartServers)
-	}
-	if o.ServerLimit < o.MaxRequestWorkers || o.ServerLimit > ServerLimitMax {
-		fault("server_limit", "must be from max_request_workers (%d) to %d, got %d", o.MaxRequestWorkers, ServerLimitMax, o.ServerLimit)
+	switch {
+	case !o.Model.Known():
+		fault("model", `must be "prefork" or "worker", got %q`, string(o.Model))
+	case o.Model.Threaded():
+		o.validateWorker(fault)
+	default:
+		o.validatePrefork(fault)
 	}
 	atLeast("max_connections_per_child", o.MaxConnectionsPerChild, 0)
 	atLeast("max_old_generations", o.MaxOldGenerations, 0)
@@ -204,4 +209,72 @@ func (o *Options) Validate() error {
 	}
 	o.Privileges.validate(fault)
 	return errors.Join(errs...)
+}
+
+func (o *Options) validatePrefork(fault func(key, format string, args ...any)) {
+	if o.ThreadsPerChild < 0 || o.ThreadsPerChild > 1 {
+		fault("threads_per_child", `goes with model "worker" only: with "prefork" it is 1`)
+	}
+	if o.MinSpareThreads != 0 {
+		fault("min_spare_threads", `goes with model "worker" only; use min_spare_servers`)
+	}
+	if o.MaxSpareThreads != 0 {
+		fault("max_spare_threads", `goes with model "worker" only; use max_spare_servers`)
+	}
+	if o.MinSpareServers < 1 {
+		fault("min_spare_servers", "must be at least 1, got %d", o.MinSpareServers)
+	}
+	if o.MaxSpareServers <= o.MinSpareServers {
+		fault("max_spare_servers", "must be more than min_spare_servers (%d), got %d", o.MinSpareServers, o.MaxSpareServers)
+	}
+	if o.MaxRequestWorkers < 1 {
+		fault("max_request_workers", "must be at least 1, got %d", o.MaxRequestWorkers)
+	}
+	if o.Buckets > o.MaxRequestWorkers {
+		fault("max_request_workers", "must be at least 1 for each of the %d buckets (listen_cores_buckets_ratio), got %d", o.Buckets, o.MaxRequestWorkers)
+	}
+	if o.StartServers > o.MaxRequestWorkers {
+		fault("start_servers", "must not be more than max_request_workers (%d), got %d", o.MaxRequestWorkers, o.StartServers)
+	}
+	if o.ServerLimit < o.MaxRequestWorkers || o.ServerLimit > ServerLimitMax {
+		fault("server_limit", "must be from max_request_workers (%d) to %d, got %d", o.MaxRequestWorkers, ServerLimitMax, o.ServerLimit)
+	}
+}
+
+// validateWorker checks what counts threads. A relation to a value that is
+// wrong itself is not looked at.
+func (o *Options) validateWorker(fault func(key, format string, args ...any)) {
+	if o.MinSpareServers != 0 {
+		fault("min_spare_servers", `goes with model "prefork" only; use min_spare_threads`)
+	}
+	if o.MaxSpareServers != 0 {
+		fault("max_spare_servers", `goes with model "prefork" only; use max_spare_threads`)
+	}
+	if o.MinSpareThreads < 1 {
+		fault("min_spare_threads", "must be at least 1, got %d", o.MinSpareThreads)
+	}
+	threads := o.ThreadsPerChild
+	if threads < 1 || threads > ThreadsPerChildMax {
+		fault("threads_per_child", "must be from 1 to %d, got %d", ThreadsPerChildMax, threads)
+		return
+	}
+	if least := o.MinSpareThreads + threads; o.MaxSpareThreads < least {
+		fault("max_spare_threads", "must be at least min_spare_threads and threads_per_child together (%d), or children would come and go without end, got %d",
+			least, o.MaxSpareThreads)
+	}
+	if o.MaxRequestWorkers < 1 || o.MaxRequestWorkers%threads != 0 {
+		fault("max_request_workers", "must be a multiple of threads_per_child (%d), which is what each child serves at once, got %d", threads, o.MaxRequestWorkers)
+		return
+	}
+	children := o.ChildrenMax()
+	if o.Buckets > children {
+		fault("max_request_workers", "must be at least threads_per_child (%d) for each of the %d buckets (listen_cores_buckets_ratio), got %d",
+			threads, o.Buckets, o.MaxRequestWorkers)
+	}
+	if o.StartServers > children {
+		fault("start_servers", "must not be more than max_request_workers by threads_per_child (%d), got %d", children, o.StartServers)
+	}
+	if o.ServerLimit < children || o.ServerLimit > ServerLimitMax {
+		fault("server_limit", "must be from max_request_workers by threads_per_child (%d) to %d, got %d", children, ServerLimitMax, o.ServerLimit)
+	}
 }

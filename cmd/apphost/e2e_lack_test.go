@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -151,7 +152,7 @@ func TestE2EChildrenWithFewDescriptorsServe(t *testing.T) {
 	s := startPlain(t)
 	children := s.Children()
 	for _, pid := range children {
-		limit(t, pid, os.Getuid(), unix.RLIMIT_NOFILE, 20)
+		limit(t, pid, os.Getuid(), unix.RLIMIT_NOFILE, highestDescriptor(t, pid)+2)
 	}
 	for i := range 150 {
 		conn, err := net.Dial("tcp", s.Addr("web"))
@@ -170,4 +171,22 @@ func TestE2EChildrenWithFewDescriptorsServe(t *testing.T) {
 	if now := s.Children(); !slices.Equal(now, children) {
 		t.Errorf("children %v became %v", children, now)
 	}
+}
+
+// highestDescriptor is the largest number that a process has in use.
+func highestDescriptor(t *testing.T, pid int) uint64 {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	highest := uint64(0)
+	for _, e := range entries {
+		fd, err := strconv.ParseUint(e.Name(), 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		highest = max(highest, fd)
+	}
+	return highest
 }

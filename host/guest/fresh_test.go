@@ -27,7 +27,7 @@ func dirtyPool(t testing.TB, pages, most byte, tracked bool) guest.Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := guest.NewPool(m, initialize)
+	p := guest.NewPool(m, initialize, guest.Fresh)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)

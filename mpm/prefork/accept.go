@@ -21,6 +21,19 @@ type tally struct {
 	inVain uint64
 }
 
+// note counts the end of an accept.
+func (c *Child) note(accepted bool) {
+	switch {
+	case !accepted && c.woken:
+		c.tally.inVain++
+	case accepted:
+		c.tally.served++
+		if !c.woken {
+			c.tally.inPassing++
+		}
+	}
+}
+
 // accept takes a connection from l, or else from the next listener that woke
 // this child: the kernel may have woken nobody else for it. l is nil when all
 // have gone to others, or the child is short of something; see starve.

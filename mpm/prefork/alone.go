@@ -16,7 +16,7 @@ import (
 )
 
 // Alone is a server of one process, for a debugger: it binds, accepts and
-// serves, one connection after the other. There are no children, so nothing is
+// serves, as the model has it. There are no children, so nothing is
 // replaced, reloaded or limited in time, and a crash is the end.
 type Alone struct {
 	// Options are those of a generation; what they say of children, and of logs,
@@ -28,8 +28,8 @@ type Alone struct {
 	Serving func([]Socket)
 }
 
-// Serve serves until SIGTERM, SIGINT or SIGHUP, and then finishes the connection
-// that is being served; a second signal ends the process.
+// Serve serves until SIGTERM, SIGINT or SIGHUP, and then finishes what is
+// being served; a second signal ends the process.
 func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 	pid := pidFile{pid: os.Getpid()}
 	if err := pid.hold(a.Options.PIDFile); err != nil {
@@ -58,7 +58,7 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 		}
 	}
 	gate.closeWriter() // open from the start
-	board, err := scoreboard.New(0)
+	board, err := scoreboard.New(0, a.Options.Threads())
 	if err != nil {
 		return fmt.Errorf("make scoreboard: %w", err)
 	}
@@ -66,7 +66,7 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 
 	c := &Child{
 		Generation: 1, Options: a.Options, board: board, pod: sys.None,
-		generation: generation.r, lifeline: lifeline.r, gate: gate.r, hurry: hurry.r,
+		generation: generation.r, lifeline: lifeline.r, gate: gate.r, hurryPipe: hurry.r, clock: sys.NewClock(),
 	}
 	for _, s := range socks {
 		c.listeners = append(c.listeners, childListener{fd: s.FD(0), name: s.Name})
@@ -81,9 +81,15 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 	if err := c.watch(); err != nil {
 		return err
 	}
-	defer c.leave()
-	c.board.SetState(mpm.StateReady)
-	return c.serve(ctx, h, 0)
+	m, err := c.model(ctx, h)
+	if err != nil {
+		return err
+	}
+	c.showReady()
+	c.phase.Store(int32(mpm.PhaseRunning))
+	err = m.serve(0)
+	c.leave(m, err)
+	return err
 }
 
 // onFirstSignal calls end at the first signal to end, after which they do what

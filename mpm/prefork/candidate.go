@@ -24,6 +24,7 @@ const (
 	sayError   = "error"   // a reason why the generation cannot serve
 	sayWarning = "warning" // something the operator should know
 	sayNote    = "note"    // something to print when the generation serves
+	sayVersion = "version" // of the program, from a successor check
 	sayDone    = "done"    // what is in the sealed image can serve
 )
 
@@ -44,6 +45,7 @@ type Candidate struct {
 	ConfigPath string
 
 	image, report sys.FD
+	hooks         mpm.Hooks
 }
 
 func candidateArgs(configPath string) []string {
@@ -113,7 +115,12 @@ func (c *Candidate) Fail(err error) {
 // Seal makes the generation image: sections for the children, options for the
 // master. It must come before other people's code runs: from then on nobody,
 // this process included, can change what the master and the children do.
+//
+// The check-config hook has the last word.
 func (c *Candidate) Seal(o *mpm.Options, sections []image.Section) error {
+	if err := run(c.hooks.CheckConfig, o); err != nil {
+		return err
+	}
 	encoded, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("encode options: %w", err)
@@ -165,6 +172,7 @@ type trial struct {
 	deadline time.Time
 
 	errors, warnings, notes []string
+	version                 string
 	steps                   int  // and changes of the timeout
 	late                    bool // it was found overdue once
 	killed, lateKill        bool // for being overdue; and its end was found overdue once
@@ -197,6 +205,8 @@ func (t *trial) hear(kind, text string, now time.Time) {
 		t.warnings = keep(t.warnings, text)
 	case sayNote:
 		t.notes = keep(t.notes, text)
+	case sayVersion:
+		t.version = text
 	case sayDone:
 		t.done = true
 	}

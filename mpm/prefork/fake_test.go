@@ -25,12 +25,17 @@ type world struct {
 	procs      map[int]*fakeProcess
 	dead       []int // to be reaped
 	states     map[int]mpm.State
+	threads    map[int][2]int // ready and busy ones of a slot that has several
 	conns      map[int]uint64 // by the slot of the child
 	options    mpm.Options    // what the next candidate leaves behind
 	candidates []*fakeProcess
 	files      []*fakeFiles
 
 	spawnErr, openErr, reopenErr error
+
+	upgradeErr error
+	successors []string // paths of other binaries that were tried
+	handed     *state   // what the last one was to take over
 
 	behind   []int // children that still write to the old log files
 	served   []Status
@@ -100,7 +105,8 @@ func (f *fakeFiles) release()               { f.released = true }
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
-		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State), conns: make(map[int]uint64),
+		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
+		threads: make(map[int][2]int), conns: make(map[int]uint64),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -120,6 +126,15 @@ func (w *world) startCandidate() (candidate, error) {
 	p := w.newProcess()
 	w.candidates = append(w.candidates, p)
 	return p, nil
+}
+
+func (w *world) startSuccessor(path string, st *state) (candidate, error) {
+	if w.upgradeErr != nil {
+		return nil, w.upgradeErr
+	}
+	w.successors = append(w.successors, path)
+	w.handed = st
+	return w.startCandidate()
 }
 
 func (w *world) openGeneration(img *image.Image, _ *mpm.Options) (generationFiles, error) {
@@ -158,6 +173,26 @@ func (w *world) reap() (int, syscall.WaitStatus) {
 }
 
 func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
+
+func (w *world) slotThreads(slot int) (ready, busy int) {
+	if of, ok := w.threads[slot]; ok {
+		return of[0], of[1]
+	}
+	return oneThread(w.states[slot])
+}
+
+func (w *world) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
+
+// oneThread is what a slot of one thread counts.
+func oneThread(state mpm.State) (ready, busy int) {
+	switch {
+	case state == mpm.StateReady:
+		return 1, 0
+	case state.Busy():
+		return 0, 1
+	}
+	return 0, 0
+}
 
 func (w *world) slotConns(slot int) (child, total uint64) {
 	return w.conns[slot], w.conns[slot] + 10

@@ -41,6 +41,8 @@ type generation struct {
 	children int // live ones
 	served   bool
 	retired  bool
+	adopted  bool // from another program; see takeover.go
+	foreign  bool // and made by another build
 
 	// Of the serving generation.
 	pools       []pool    // by bucket
@@ -74,13 +76,16 @@ const (
 // closes with it, unless it handed the pipe on.
 const reportPatience = time.Second
 
-// release gives back what a generation holds, after its last child.
-func (g *generation) release() {
+// endGeneration gives back what a generation holds, after its last child.
+func (p *Parent) endGeneration(g *generation) {
 	if g.children != 0 {
 		panic("BUG: a generation with children was released")
 	}
 	g.files.release()
 	g.letGo()
+	if hook := p.cfg.Hooks.EndGeneration; hook != nil {
+		hook(g.number)
+	}
 }
 
 // child is the master's record of one process.
@@ -113,7 +118,7 @@ func (p *Parent) totals(g *generation) []any {
 // census counts the children of g, by bucket.
 func (p *Parent) census(g *generation, now time.Time) []census {
 	cs := make([]census, len(g.pools))
-	free := p.freeSlots()
+	free, left := p.freeSlots(), 0
 	for b, pool := range g.pools {
 		cs[b] = census{rate: max(pool.rate, 1), leaving: now.Before(pool.leaving), total: g.children, freeSlots: free}
 	}
@@ -122,18 +127,37 @@ func (p *Parent) census(g *generation, now time.Time) []census {
 			continue
 		}
 		c := &cs[ch.bucket]
-		c.own++
-		if !ch.reaped && p.idle(slot, ch) {
-			c.idle++
+		if p.leaving(slot, ch) {
+			c.left++
+			left++
+		} else {
+			c.own++
 		}
+		if !ch.reaped {
+			c.idle += p.idle(slot, ch)
+		}
+	}
+	for b := range cs {
+		cs[b].total -= left
 	}
 	return cs
 }
 
-// idle reports whether a child counts as ready for a connection. One that is
-// starting does, or too many would be spawned while it does so.
-func (p *Parent) idle(slot int, ch *child) bool {
-	return !ch.ready || p.sys.slotState(slot) == mpm.StateReady
+// leaving reports whether a child finishes what it serves and takes no further
+// connection. One with many threads may take long, and would keep its place
+// from one that serves; server_limit bounds both.
+func (p *Parent) leaving(slot int, ch *child) bool {
+	return ch.generation.options.Model.Threaded() && ch.ready && p.sys.slotState(slot) == mpm.StateGraceful
+}
+
+// idle is how many threads of a child count as ready for a connection. Those of
+// one that is starting do, or too many would be spawned while it does so.
+func (p *Parent) idle(slot int, ch *child) int {
+	if !ch.ready {
+		return ch.generation.options.Threads()
+	}
+	ready, _ := p.sys.slotThreads(slot)
+	return ready
 }
 
 // lives reports whether a child of g has proved itself since the last failure,
@@ -174,6 +198,30 @@ func (p *Parent) freeSlots() int {
 	for _, ch := range p.slots {
 		if ch == nil {
 			n++
+		}
+	}
+	return n
+}
+
+// busy counts the connections that children of g serve.
+func (p *Parent) busy(g *generation) int {
+	n := 0
+	for slot, ch := range p.slots {
+		if ch != nil && ch.generation == g && ch.ready {
+			_, busy := p.sys.slotThreads(slot)
+			n += busy
+		}
+	}
+	return n
+}
+
+// busyThreads counts the connections that children of all generations serve.
+func (p *Parent) busyThreads() int {
+	n := 0
+	for slot, ch := range p.slots {
+		if ch != nil && ch.ready {
+			_, busy := p.sys.slotThreads(slot)
+			n += busy
 		}
 	}
 	return n

@@ -38,7 +38,7 @@ func limitOf(buckets []census, full bool, o *mpm.Options) limit {
 	switch {
 	case !full:
 		return limitNone
-	case total < o.MaxRequestWorkers:
+	case total < o.ChildrenMax():
 		return limitSlots
 	case idle > 0:
 		return limitNear

@@ -31,7 +31,8 @@ const childTimerSlack = 50 * time.Millisecond
 type linux struct {
 	configPath string
 	env        []string // of candidates
-	childEnv   []string
+	childEnv   []string // in the prefork model
+	crewEnv    []string // in the worker model
 	events     chan<- event
 	log        *slog.Logger
 
@@ -42,6 +43,10 @@ type linux struct {
 	board     []*scoreboard.Slot
 	pid       pidFile
 	logFiles  logFiles
+
+	cfg         Config
+	predecessor *predecessor // until this program serves
+	foreign     map[int]pageState
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -72,8 +77,8 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	}
 	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files,
+		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, cfg: cfg,
 	}, nil
 }
 
@@ -82,6 +87,12 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
+	if l.predecessor != nil {
+		_ = l.predecessor.program.Close()
+	}
+	for _, page := range l.foreign {
+		_ = page.FD.Close()
+	}
 	l.logFiles.release()
 	l.pid.release()
 	for _, s := range l.board {
@@ -89,33 +100,6 @@ func (l *linux) release() {
 			_ = s.Close()
 		}
 	}
-}
-
-// environment is what children and candidates get: ours and the handshake.
-// What a service manager addressed to the master is not for them.
-func environment(own []string) []string {
-	var env []string
-	for _, kv := range own {
-		name, _, _ := strings.Cut(kv, "=")
-		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, privilegesEnv:
-		default:
-			env = append(env, kv)
-		}
-	}
-	return append(env, handshakeEnv+"="+handshakeVersion)
-}
-
-// childEnvironment adds what a child's runtime is to know when it starts: one
-// connection at a time needs one processor, and more would only add threads to
-// keep awake. An operator's own setting counts. It is no call at run time,
-// because that stops the world, which waits on timers, which are slack.
-func childEnvironment(env []string) []string {
-	const name = "GOMAXPROCS="
-	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name) }) {
-		return env
-	}
-	return append(slices.Clone(env), name+"1")
 }
 
 // start runs this program in another role. log becomes its standard error, the
@@ -143,14 +127,9 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	if slot >= len(l.board) {
 		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
 	}
-	if l.board[slot] == nil {
-		s, err := scoreboard.New(slot)
-		if err != nil {
-			return nil, fmt.Errorf("spawn child: %w", err)
-		}
-		l.board[slot] = s
+	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
+		return nil, fmt.Errorf("spawn child: %w", err)
 	}
-	l.board[slot].Reset()
 	newLogs, theirs, err := sys.SocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
@@ -163,10 +142,14 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	for _, f := range g.logs[1:] {
 		fds = append(fds, f.FD())
 	}
-	proc, report, err := l.start(sys.Command{
+	c := sys.Command{
 		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
-		TimerSlack: childTimerSlack, DieWithParent: true, Identity: g.bornAs,
-	}, g.logs[0].FD(), fds...)
+		DieWithParent: true, Identity: g.bornAs,
+	}
+	if !g.options.Model.Threaded() {
+		c.TimerSlack = childTimerSlack
+	}
+	proc, report, err := l.start(c, g.logs[0].FD(), fds...)
 	if err != nil {
 		_ = newLogs.Close()
 		return nil, fmt.Errorf("spawn child: %w", err)
@@ -240,8 +223,8 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		return nil, err
 	}
 	g := &linuxGeneration{
-		system: l, image: img, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
-		env: confinedEnv(l.childEnv, &o.Privileges), bornAs: bornAs(&o.Privileges),
+		system: l, image: img, options: o, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
+		env: confinedEnv(l.envOf(o), &o.Privileges), bornAs: bornAs(&o.Privileges),
 	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
@@ -258,16 +241,13 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 
 func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
-func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
-
-func (l *linux) slotConns(slot int) (child, total uint64) { return l.board[slot].Conns() }
-
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
 type linuxGeneration struct {
-	system *linux
-	image  *image.Image
-	socks  []*listen.Socket
+	system  *linux
+	image   *image.Image
+	options *mpm.Options
+	socks   []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
 	logs      []*logs.File // the error log, then those of the options
@@ -279,6 +259,8 @@ type linuxGeneration struct {
 	generation, gate, hurry pipe
 
 	opened bool // it serves, or has served
+
+	program sys.FileID // the binary that made it, zero for this one
 }
 
 func (g *linuxGeneration) pipes() []*pipe {

@@ -34,6 +34,8 @@ type Config struct {
 	// OnTerminal says that the server was started on a terminal, whose every
 	// change of size sends SIGWINCH, which asks for a graceful stop otherwise.
 	OnTerminal bool
+	// Hooks are those of the master; mpm.Hooks says which.
+	Hooks mpm.Hooks
 	// Starting, if set, is called before the first child of the first
 	// generation is spawned.
 	Starting func(*image.Image)
@@ -54,6 +56,8 @@ type Config struct {
 	// Stopping, if set, is called when a server that serves begins to stop,
 	// with how long that may take; 0 is without bound.
 	Stopping func(within time.Duration)
+	// Upgrade is what it takes to upgrade the program in place.
+	Upgrade UpgradeConfig
 }
 
 // Status describes the serving generation.
@@ -89,6 +93,7 @@ type Parent struct {
 	queued    *reload    // the one that follows it
 	probation *probation // of the serving generation, until it has proved itself
 	limits    limits
+	upgrades
 
 	started    time.Time
 	lastReload *ReloadStatus
@@ -98,7 +103,8 @@ type Parent struct {
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
-	failed   *Result // why the start failed
+	monitor  time.Time // when to run that hook
+	failed   *Result   // why the start failed
 }
 
 func newParent(cfg Config, sys system) *Parent {
@@ -139,6 +145,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		}
 	case requested:
 		p.request(ev, now)
+	case upgradeEvent:
+		ev.tell(p)
 	case inspected:
 		ev.reply <- p.snapshot(now)
 	}
@@ -161,6 +169,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
+		p.runMonitor(now, &next)
 	}
 	for _, ch := range p.slots { // at last: all of the above may end children
 		if ch != nil {
@@ -276,6 +285,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 	ch.proc.release()
 	g.children--
 	p.lament(ch)
+	p.tell(ch, mpm.ChildExited)
 	if r := p.reload; r != nil && r.next == g {
 		p.failedProof(ch)
 	} else if g == p.serving && !p.stopping {
@@ -299,7 +309,7 @@ func (p *Parent) lament(ch *child) {
 
 // maintain keeps the number of idle children in bounds.
 func (p *Parent) maintain(g *generation, now time.Time) {
-	if now.Before(g.maintenance) {
+	if now.Before(g.maintenance) || p.unmaintained(g, now) {
 		return
 	}
 	if now.Before(g.notBefore) {
@@ -357,16 +367,6 @@ func (p *Parent) spawn(g *generation, bucket int, now time.Time) error {
 	p.byPID[proc.pid()] = ch
 	g.children++
 	p.log.Debug("child spawned", append(append([]any{"slot", slot, "pid", proc.pid()}, p.totals(g)...), "bucket", bucket)...)
+	p.tell(ch, mpm.ChildStarted)
 	return nil
-}
-
-// busy counts the children of g that serve a connection.
-func (p *Parent) busy(g *generation) int {
-	n := 0
-	for slot, ch := range p.slots {
-		if ch != nil && ch.generation == g && ch.ready && p.sys.slotState(slot).Busy() {
-			n++
-		}
-	}
-	return n
 }

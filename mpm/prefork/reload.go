@@ -1,7 +1,6 @@
 package prefork
 
 import (
-	"fmt"
 	"syscall"
 	"time"
 
@@ -44,6 +43,8 @@ type reload struct {
 	warnings []string
 	old      *generation
 	handover time.Time // deadline for the old idle children
+
+	upgrade *upgrade // it is part of one
 }
 
 func (r *reload) answer(res Result) {
@@ -99,6 +100,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		p.abandon(now, next)
 		return
 	}
+	p.beginUpgrade(now)
 	if p.reload == nil && p.condemned() {
 		p.goBack(now)
 	}
@@ -113,6 +115,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if r := p.reload; r != nil && r.trial != nil {
 		p.judge(r, now)
 	}
+	p.depart(now, next)
 	if r := p.reload; r != nil && r.next != nil {
 		p.prove(r, now)
 	}
@@ -129,7 +132,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		if r.old != nil {
 			next.at(now.Add(handoverPoll))
 		}
-	} else if p.queued != nil || p.condemned() {
+	} else if p.queued != nil || p.awaited != nil || p.condemned() {
 		next.at(now)
 	}
 }
@@ -168,6 +171,9 @@ func (p *Parent) judge(r *reload, now time.Time) {
 	}
 	r.trial = nil
 	r.warnings = t.warnings
+	if p.successorProved(r, t, now) {
+		return
+	}
 	defer t.proc.release()
 	if faults := t.verdict(); len(faults) > 0 {
 		p.fail(faults, now)
@@ -188,26 +194,16 @@ func (p *Parent) judge(r *reload, now time.Time) {
 // open makes the next generation, which owns b if there is no error.
 func (p *Parent) open(r *reload, b *blueprint) error {
 	o := b.options
-	if p.slots == nil {
-		p.slots = make([]*child, o.ServerLimit)
-	}
-	if o.ServerLimit != len(p.slots) {
-		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
-	}
-	if p.serving != nil {
-		if err := p.serving.options.Privileges.Change(&o.Privileges); err != nil {
-			return err
-		}
-	}
-	free := p.freeSlots()
-	if free == 0 {
-		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_restart_timeout", len(p.slots))
-	}
-	if buckets := o.BucketCount(); free < buckets {
-		return fmt.Errorf("only %d of %d slots (mpm.server_limit) are free; a reload needs one for each of %d buckets (mpm.listen_cores_buckets_ratio)", free, len(p.slots), buckets)
+	free, err := p.admit(o)
+	if err != nil {
+		return err
 	}
 	files, err := p.sys.openGeneration(b.image, o)
 	if err != nil {
+		return err
+	}
+	if err := p.prepare(r, o); err != nil {
+		files.release()
 		return err
 	}
 	if p.cfg.Starting != nil && p.serving == nil {
@@ -309,6 +305,7 @@ func (p *Parent) finish(r *reload, now time.Time) {
 	if r.old != nil {
 		p.recordReload(r, nil, now)
 	}
+	p.upgradeDone(r, now)
 	p.log.Debug("generation serves", "generation", g.number)
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
@@ -331,6 +328,9 @@ func (p *Parent) giveUp(r *reload, now time.Time) {
 // to go on with, so the master ends.
 func (p *Parent) fail(faults []string, now time.Time) {
 	r := p.reload
+	if p.goesBack(r, faults, now) {
+		return
+	}
 	p.reload = nil
 	if p.serving == nil {
 		p.failed = &Result{Errors: faults, Warnings: r.warnings}
@@ -339,17 +339,17 @@ func (p *Parent) fail(faults []string, now time.Time) {
 		return
 	}
 	p.recordReload(r, faults, now)
-	what := "reload failed"
+	what := r.kind() + " failed"
 	if r.back != nil {
 		what = "cannot go back to what served before"
 	}
 	for _, w := range r.warnings {
-		p.log.Warn("warning of a failed reload", "warning", w)
+		p.log.Warn("warning of a failed "+r.kind(), "warning", w)
 	}
 	for _, f := range faults {
 		p.log.Error(what, "reason", f, "generation", p.serving.number)
 	}
-	res := Result{Generation: p.serving.number, Errors: p.lastReload.Errors, Warnings: r.warnings}
+	res := p.upgradeFailed(r, Result{Generation: p.serving.number, Errors: p.lastReload.Errors, Warnings: r.warnings})
 	if p.cfg.Failed != nil {
 		p.cfg.Failed(res)
 	}

@@ -33,7 +33,7 @@ func (p *Parent) bound(now time.Time, next *wakeUp) {
 	for _, g := range p.retired {
 		if g.children == 0 {
 			p.log.Info("generation ended", "generation", g.number)
-			g.release()
+			p.endGeneration(g)
 			continue
 		}
 		if due(g.deadline, now) {

@@ -72,6 +72,12 @@ func candidateMain() int {
 		c.Fail(err)
 		return 1
 	}
+	if path, ok := strings.CutPrefix(cfg.Greeting, "hooks:"); ok {
+		if err := c.Begin(candidateHooks(path)); err != nil {
+			c.Fail(err)
+			return 1
+		}
+	}
 	if cfg.Pause > 0 {
 		<-time.After(cfg.Pause)
 	}
@@ -113,6 +119,11 @@ func childMain() int {
 	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
+	}
+	if path, ok := strings.CutPrefix(string(greeting), "hooks:"); ok {
+		if err := takePart(c, path); err != nil {
+			return c.Fail(err)
+		}
 	}
 	if string(greeting) == "selfie" && !diesWithParent() {
 		return c.Fail(errors.New("it would outlive its master"))
@@ -179,7 +190,7 @@ func scribble(c *Child) {
 }
 
 // greeter writes its greeting and the child's pid, then echoes until the peer
-// closes; between messages it is in keepalive.
+// closes; between messages it is in keepalive, but not after the message "hold".
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
@@ -205,8 +216,10 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 	}
 	fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
 	buf := make([]byte, 1024)
-	for {
-		c.SetState(mpm.StateKeepalive)
+	for held := false; ; {
+		if !held {
+			c.SetState(mpm.StateKeepalive)
+		}
 		n, err := c.Read(buf)
 		if err != nil {
 			return
@@ -214,6 +227,10 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 		c.SetState(mpm.StateWriting)
 		if _, err := c.Write(buf[:n]); err != nil {
 			return
+		}
+		held = string(buf[:n]) == "hold"
+		if string(buf[:n]) == "crash" {
+			panic("BUG: as the client has asked")
 		}
 	}
 }

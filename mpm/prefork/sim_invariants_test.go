@@ -3,8 +3,6 @@ package prefork
 import (
 	"syscall"
 	"time"
-
-	"github.com/apphost/apphost/mpm"
 )
 
 // The bounds of simulated time that the checks below hold the master to. They
@@ -20,6 +18,9 @@ const (
 	simSlack    = time.Second
 	// simCalm is how long after the last fault there are enough children.
 	simCalm = 45 * time.Second
+	// simStart is how long after a slot is free there is a child in it: a cycle
+	// of maintenance, the slowest start, and the doubling.
+	simStart = 12 * time.Second
 	// simIdleLoops is how many turns the master may take at one time with
 	// nothing new to see.
 	simIdleLoops = 50
@@ -59,7 +60,7 @@ func (w *simWorld) checkSignal(p *simProc, sig syscall.Signal) {
 		patience := f.options.GracefulRestartTimeout
 		late := f.over && !f.wound && patience > 0 && w.at-f.overAt >= patience
 		if !late && !w.tooOld(f) {
-			w.violated("signal %v to process %d, which is ready (busy: %v) and may serve on", sig, p.number, p.busy)
+			w.violated("signal %v to process %d, which is ready (connections: %d) and may serve on", sig, p.number, p.conns)
 		}
 	}
 }
@@ -222,8 +223,27 @@ func (w *simWorld) checkAll() {
 	if w.idle > simIdleLoops && w.wake.Before(w.now().Add(time.Microsecond)) && !w.wake.IsZero() {
 		w.violated("the master spins")
 	}
-	if p := w.parent; p.serving != nil && p.serving.children > p.serving.options.MaxRequestWorkers {
-		w.violated("generation %d has %d children, more than max_request_workers", p.serving.number, p.serving.children)
+	w.checkMost()
+}
+
+// checkMost holds how many children the serving generation has; those of many
+// threads that are leaving do not count, and those that lie may be any.
+func (w *simWorld) checkMost() {
+	g := w.parent.serving
+	if g == nil {
+		return
+	}
+	count := g.children
+	for _, ch := range w.parent.slots {
+		if ch == nil || ch.generation != g || !w.threaded {
+			continue
+		}
+		if p := ch.proc.(*simProc); p.lies || p.leaves {
+			count--
+		}
+	}
+	if most := g.options.ChildrenMax(); count > most {
+		w.violated("generation %d has %d children, more than max_request_workers allows (%d)", g.number, count, most)
 	}
 }
 
@@ -238,6 +258,9 @@ func (w *simWorld) checkTable() {
 		if ch.slot != slot || w.parent.byPID[ch.proc.pid()] != ch {
 			w.violated("slot %d and the table of processes disagree on process %d", slot, ch.proc.pid())
 		}
+	}
+	if w.parent.freeSlots() == 0 {
+		w.crowded = w.active()
 	}
 	if known != len(w.parent.byPID) {
 		w.violated("%d children are in slots, %d in the table of processes", known, len(w.parent.byPID))
@@ -287,7 +310,7 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 // checkIdle holds that there are enough children after quiet times.
 func (w *simWorld) checkIdle() {
 	g := w.parent.serving
-	if g == nil || g.full || w.waiting > 0 { // a slot may have become free, or whoever gets ready serves at once
+	if g == nil || g.full || w.waiting > 0 || w.active()-w.crowded < simStart { // or whoever gets ready serves at once
 		return
 	}
 	share := g.options.Share()
@@ -298,13 +321,14 @@ func (w *simWorld) checkIdle() {
 			continue
 		}
 		total++
-		if !p.dead && p.ready && !p.mute && w.states[p.slot] == mpm.StateReady {
-			idle[p.bucket]++
+		if !p.dead && p.ready && !p.mute {
+			ready, _ := w.slotThreads(p.slot)
+			idle[p.bucket] += ready
 		}
 	}
 	for b, n := range idle {
-		if n < share.MinSpareServers && total < g.options.MaxRequestWorkers && w.parent.freeSlots() > 0 {
-			w.violated("%d children of bucket %d are idle, of %d in all, after %s without faults, want %d", n, b, total, simCalm, share.MinSpareServers)
+		if n < share.SpareMin() && total < g.options.ChildrenMax() && w.parent.freeSlots() > 0 {
+			w.violated("%d threads of bucket %d are idle, of %d children in all, after %s without faults, want %d", n, b, total, simCalm, share.SpareMin())
 		}
 	}
 }

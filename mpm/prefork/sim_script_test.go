@@ -57,6 +57,14 @@ func (w *simWorld) randomOptions() mpm.Options {
 	o.StartServers = 1 + rng.IntN(o.MaxRequestWorkers)
 	o.MinSpareServers = 1 + rng.IntN(4)
 	o.MaxSpareServers = o.MinSpareServers + 1 + rng.IntN(6)
+	if w.threaded {
+		threads := 1 + rng.IntN(5)
+		o.Model, o.ThreadsPerChild = mpm.Worker, threads
+		o.MaxRequestWorkers *= threads
+		o.MinSpareThreads = 1 + rng.IntN(3*threads)
+		o.MaxSpareThreads = o.MinSpareThreads + threads + rng.IntN(3*threads)
+		o.MinSpareServers, o.MaxSpareServers = 0, 0
+	}
 	if rng.IntN(2) == 0 {
 		o.GracefulRestartTimeout = seconds(20)
 	}

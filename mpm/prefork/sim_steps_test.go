@@ -79,17 +79,14 @@ func (w *simWorld) do(it simItem) {
 	case actLie:
 		if !p.dead {
 			w.states[p.slot] = mpm.State(w.rng.IntN(int(mpm.StateIdleKill) + 1))
+			w.conns[p.slot] = w.rng.IntN(p.threads() + 1)
 			w.note("lies", p, int(w.states[p.slot]))
 			if !w.quiet {
 				w.after(w.upTo(5*time.Second), simItem{what: actLie, p: p})
 			}
 		}
 	case actConnEnd:
-		if p.busy {
-			p.busy = false
-			p.state(mpm.StateReady)
-			p.look()
-		}
+		p.connEnds()
 	case actNotice:
 		p.look()
 	case actTake:

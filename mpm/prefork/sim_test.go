@@ -17,6 +17,7 @@ var (
 	simSeed  = flag.Uint64("sim.seed", 0, "run the simulator with this seed only")
 	simSteps = flag.Int("sim.steps", 2000, "how many steps of the simulator to run for each seed")
 	simSeeds = flag.Int("sim.seeds", 500, "how many seeds to run, those from 1 up")
+	simModel = flag.String("sim.model", "", "run only worlds of this model")
 	simFresh = flag.Bool("sim.fresh", false, "run seeds that are new each time instead")
 )
 

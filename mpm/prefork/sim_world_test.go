@@ -37,13 +37,16 @@ type simWorld struct {
 	waiting  int              // all of backlog
 	empty    [4]time.Duration // since when a bucket could have a child and has none, in active time; 0 is not
 	nextPID  int
-	live     []*simProc // not reaped
-	dead     []*simProc // to be reaped
-	unknown  int        // orphans to be reaped
-	all      []*simProc // for what holds at the end
-	states   []mpm.State
-	gens     []*simFiles // by number, from 1
-	options  mpm.Options // of the youngest candidate
+	live     []*simProc    // not reaped
+	dead     []*simProc    // to be reaped
+	unknown  int           // orphans to be reaped
+	all      []*simProc    // for what holds at the end
+	states   []mpm.State   // by slot
+	conns    []int         // likewise
+	threaded bool          // the model is worker
+	crowded  time.Duration // when no slot was free, the last time; in active time
+	gens     []*simFiles   // by number, from 1
+	options  mpm.Options   // of the youngest candidate
 	limit    int
 	spawns   int
 	asks     []*simAsk
@@ -121,8 +124,9 @@ func newSimWorld(rng *rand.Rand) *simWorld {
 		rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17),
 		prints: make(map[*blueprint]bool),
 	}
+	w.states, w.conns = make([]mpm.State, w.limit), make([]int, w.limit)
+	w.threaded = *simModel == string(mpm.Worker) || *simModel == "" && rng.IntN(2) == 0
 	w.newLogsTime = time.Duration(rng.IntN(10)) * time.Millisecond
-	w.states = make([]mpm.State, w.limit)
 	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing, Jitter: rng.Float64}, w)
 	return w
 }
@@ -240,6 +244,10 @@ func (w *simWorld) startCandidate() (candidate, error) {
 	return simCandidate{p}, nil
 }
 
+// startSuccessor is for TestAnUpgrade… and their neighbours; the simulator asks
+// for no upgrade.
+func (w *simWorld) startSuccessor(string, *state) (candidate, error) { return nil, errFake }
+
 func (w *simWorld) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
 	if w.chance(w.faults.noOpen) {
 		w.note("generation is not opened", nil, 0)
@@ -261,7 +269,7 @@ func (w *simWorld) spawn(slot, bucket int, number uint64, files generationFiles)
 	}
 	p := w.newProc()
 	p.slot, p.bucket, p.files = slot, bucket, f
-	w.states[slot] = mpm.StateStarting
+	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	w.spawns++
 	w.scriptChild(p)
 	w.note("spawn", p, 0)
@@ -303,6 +311,19 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 
 // slotConns: nobody has served a connection when he dies.
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
+
+func (w *simWorld) slotThreads(slot int) (ready, busy int) {
+	if !w.threaded {
+		return oneThread(w.states[slot])
+	}
+	busy = w.conns[slot]
+	if ch := w.parent.slots[slot]; ch != nil && w.states[slot] == mpm.StateReady {
+		ready = max(0, ch.generation.options.Threads()-busy)
+	}
+	return ready, busy
+}
+
+func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
 
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }
 

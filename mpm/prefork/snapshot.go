@@ -14,12 +14,17 @@ import (
 type Snapshot struct {
 	// PID is the master's.
 	PID int `json:"pid"`
-	// State is "starting", "serving", "reloading", "stopping gracefully" or
-	// "stopping".
+	// State is "starting", "serving", "reloading", "upgrading", "stopping
+	// gracefully" or "stopping".
 	State string `json:"state"`
 	// Started is when the master began, UptimeSeconds how long ago that was.
 	Started       time.Time `json:"started"`
 	UptimeSeconds float64   `json:"uptime_seconds"`
+	// Model is that of the serving generation: "prefork" or "worker".
+	Model string `json:"model"`
+	// Upgraded is when this binary took over from another one, nil if this is
+	// the one that the server was started with.
+	Upgraded *time.Time `json:"upgraded"`
 	// Generations has those that have children or are about to have them,
 	// oldest first.
 	Generations []GenerationStatus `json:"generations"`
@@ -28,12 +33,13 @@ type Snapshot struct {
 	// Buckets is how many the serving generation has; the children of each
 	// have sockets of their own.
 	Buckets int `json:"buckets"`
-	// Idle and Busy count the children of the serving generation that wait
-	// for a connection, and that serve one.
+	// Idle and Busy count the threads of the serving generation that wait for
+	// a connection, and that serve one. In the prefork model a child has one.
 	Idle int `json:"idle"`
 	Busy int `json:"busy"`
-	// Scoreboard has a letter for each slot, see SlotStatus, and a dot for one
-	// without a child, up to max_request_workers or the last child.
+	// Scoreboard has a letter for each thread of each slot, see SlotStatus, and
+	// a dot for one without a child, up to the most children that the serving
+	// generation may have or the last child.
 	Scoreboard string `json:"scoreboard"`
 	// Slots are those with a child.
 	Slots []SlotStatus `json:"slots"`
@@ -73,6 +79,8 @@ type SlotStatus struct {
 	// finishing what it serves, I about to leave.
 	State  string `json:"state"`
 	Letter string `json:"letter"`
+	// Threads has the letter of each of its threads.
+	Threads string `json:"threads"`
 	// ChildConnections is how many connections this child has served,
 	// SlotConnections how many all children of the slot have.
 	ChildConnections uint64  `json:"child_connections"`
@@ -124,7 +132,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		PID: p.cfg.PID, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
 		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
-		Limits: p.limits.status(), LastReload: p.lastReload,
+		Limits: p.limits.status(), LastReload: p.lastReload, Upgraded: p.upgradedAt,
 	}
 	for _, g := range p.retired {
 		s.Generations = append(s.Generations, GenerationStatus{g.number, "retired", g.children})
@@ -141,7 +149,8 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 		}
 		s.Buckets = len(g.pools)
 		s.Spawning = g.spawning(now)
-		shown = g.options.MaxRequestWorkers
+		shown = g.options.ChildrenMax()
+		s.Model = g.options.Model.String()
 	}
 	if r := p.reload; r != nil && r.next != nil {
 		s.Generations = append(s.Generations, GenerationStatus{r.next.number, "proving", r.next.children})
@@ -153,32 +162,54 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 }
 
 // snapshotSlots adds the children and the scoreboard, which has at least shown
-// letters.
+// slots.
 func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
-	letters := []byte(strings.Repeat(".", len(p.slots)))
+	empty := "."
+	if p.serving != nil {
+		empty = strings.Repeat(".", p.serving.options.Threads())
+	}
+	letters := make([]string, len(p.slots))
 	for slot, ch := range p.slots {
+		letters[slot] = empty
 		if ch == nil || ch.reaped {
 			continue
 		}
 		state := p.stateOf(ch)
-		letters[slot] = state.Letter()
+		letters[slot] = lettersOf(state, p.sys.slotLetters(slot))
 		ofChild, ofSlot := p.sys.slotConns(slot)
 		s.Slots = append(s.Slots, SlotStatus{
 			Slot: slot, Bucket: ch.bucket, PID: ch.proc.pid(), Generation: ch.generation.number,
-			State: state.String(), Letter: string(state.Letter()),
+			State: state.String(), Letter: string(state.Letter()), Threads: letters[slot],
 			ChildConnections: ofChild, SlotConnections: ofSlot, AgeSeconds: now.Sub(ch.spawned).Seconds(),
 		})
-		if ch.generation == p.serving {
-			switch {
-			case state == mpm.StateReady:
-				s.Idle++
-			case state.Busy():
-				s.Busy++
-			}
+		if ch.generation == p.serving && state != mpm.StateStarting {
+			ready, busy := p.sys.slotThreads(slot)
+			s.Idle += ready
+			s.Busy += busy
 		}
 		shown = max(shown, slot+1)
 	}
-	s.Scoreboard = string(letters[:min(shown, len(letters))])
+	s.Scoreboard = strings.Join(letters[:min(shown, len(letters))], "")
+}
+
+// lettersOf are those of a child's threads. A child of one thread is what the
+// master says it is; of a larger one that is retired only those threads are
+// left that serve.
+func lettersOf(child mpm.State, own []mpm.State) string {
+	letters := make([]byte, len(own))
+	for i, state := range own {
+		switch {
+		case len(own) == 1, child == mpm.StateStarting:
+			state = child
+		case child != mpm.StateGraceful:
+		case state.Busy():
+			state = mpm.StateGraceful
+		default:
+			state = mpm.StateDead
+		}
+		letters[i] = state.Letter()
+	}
+	return string(letters)
 }
 
 // stateOf is what a child does. That it starts, or that its generation is
@@ -204,6 +235,8 @@ func (p *Parent) phase() string {
 		return "stopping gracefully"
 	case p.serving == nil:
 		return "starting"
+	case p.upgrading():
+		return "upgrading"
 	case p.reload != nil:
 		return "reloading"
 	}

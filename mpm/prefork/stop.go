@@ -43,6 +43,11 @@ func (p *Parent) cancelReload(now time.Time) {
 		p.queued.answer(refusal)
 		p.queued = nil
 	}
+	if p.awaited != nil {
+		p.awaited.answer(refusal)
+		p.awaited = nil
+	}
+	p.cancelDeparture()
 	r := p.reload
 	if r == nil {
 		return
@@ -105,11 +110,11 @@ func (p *Parent) answerStops(res Result) {
 // release gives back what the master holds, after the last process.
 func (p *Parent) release() {
 	if p.serving != nil {
-		p.serving.release()
+		p.endGeneration(p.serving)
 		p.serving = nil
 	}
 	for _, g := range p.retired {
-		g.release()
+		p.endGeneration(g)
 	}
 	p.retired = nil
 	p.answerStops(Result{})

@@ -14,6 +14,9 @@ type system interface {
 	// startCandidate starts trying out the configuration as it is now. What
 	// it says arrives as candidateSaid and, at last, candidateClosed.
 	startCandidate() (candidate, error)
+	// startSuccessor starts a check of whether the program at path could take
+	// over st, to which it adds the descriptors. It reports as a candidate.
+	startSuccessor(path string, st *state) (candidate, error)
 	// openGeneration binds listeners and makes the pipes of a generation.
 	openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error)
 	// spawn starts a child of a bucket. What it says arrives as childSaid and, at last,
@@ -23,6 +26,11 @@ type system interface {
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
 	slotState(slot int) mpm.State
+	// slotThreads is how many threads in a slot are ready for a connection, by
+	// the scoreboard, and how many serve one.
+	slotThreads(slot int) (ready, busy int)
+	// slotLetters has the state of each thread in a slot, for people.
+	slotLetters(slot int) []mpm.State
 	// slotConns is how many connections, by the scoreboard, the child in a
 	// slot has served, and all children of the slot.
 	slotConns(slot int) (child, total uint64)
@@ -107,6 +115,18 @@ type (
 		what  Request
 		reply chan<- Result
 	}
+	// upgradeRequested is the wish for another binary, and upgradeAwaited that
+	// of somebody who asked the program before this one.
+	upgradeRequested struct {
+		path  string
+		reply chan<- Result
+	}
+	upgradeAwaited struct{ reply chan<- Result }
+	// upgradeEvent is one of the two.
+	upgradeEvent interface {
+		event
+		tell(p *Parent)
+	}
 	// inspected is a wish to see how things are.
 	inspected struct{ reply chan<- Snapshot }
 )
@@ -118,6 +138,9 @@ func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}
 func (requested) isEvent()       {}
 func (inspected) isEvent()       {}
+
+func (upgradeRequested) isEvent() {}
+func (upgradeAwaited) isEvent()   {}
 
 // Request is what an operator can ask a running master for.
 type Request int

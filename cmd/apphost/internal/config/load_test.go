@@ -67,8 +67,11 @@ func TestReferenceHasEveryKey(t *testing.T) {
 		uncommented = append(uncommented, line)
 	}
 	src := sourceOf(strings.Join(uncommented, ""), twoPlugins())
-	if _, err := load(src); err != nil {
-		t.Fatalf("load the reference with its examples: %v", err)
+	_, err = load(src)
+	for _, fault := range faultsOf(err) {
+		if fault != nil && !strings.Contains(fault.Error(), `goes with model "worker" only`) {
+			t.Errorf("load the reference with its examples: %v", fault)
+		}
 	}
 	doc, fault := parse(src.name, src.text)
 	if fault != nil {

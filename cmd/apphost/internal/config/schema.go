@@ -69,23 +69,13 @@ var oldNames = [...]struct{ old, now string }{
 
 func (d *decoder) mpm(t *table) {
 	defer t.done()
-	var model string
-	if t.text("model", &model) {
-		switch model {
-		case "prefork":
-		case "worker":
-			t.fault("model", `"worker" is not available in this version; use "prefork"`)
-		default:
-			t.fault("model", `must be "prefork", got %q`, model)
-		}
-	}
 	o := &d.config.MPM
+	model := string(o.Model)
+	if t.choice("model", &model, string(mpm.Prefork), string(mpm.Worker)) && model == string(mpm.Worker) {
+		o.Model = mpm.Worker
+	}
 	d.buckets(t)
-	t.integer("start_servers", &o.StartServers)
-	t.integer("min_spare_servers", &o.MinSpareServers)
-	t.integer("max_spare_servers", &o.MaxSpareServers)
-	t.integer("max_request_workers", &o.MaxRequestWorkers)
-	t.integer("server_limit", &o.ServerLimit)
+	t.children(o)
 	t.integer("max_connections_per_child", &o.MaxConnectionsPerChild)
 	t.duration("start_timeout", &o.StartTimeout)
 	t.duration("candidate_timeout", &o.CandidateTimeout)
