@@ -244,6 +244,21 @@ func TestWriteBodyReplacesThenAppends(t *testing.T) {
 	f.refused(errGone.Error(), "write_body", 1, 0, 1)
 }
 
+func TestABodyThatIsTooLongToBeKeptIsNotTheClientsFault(t *testing.T) {
+	x := newFake("/", "")
+	x.body = zeros{}
+	f := newForward(t, x, Settings{}) // with two pages
+	f.s.features = abi.FeatureBufferRequest
+	f.want(memoryEnd, "read_body", 0, 0, memoryEnd)
+	f.want(memoryEnd, "read_body", 0, 0, memoryEnd)
+	for range 2 { // what was lost stays lost
+		f.refused(errTooMuchHeld.Error(), "read_body", 0, 0, 1)
+	}
+	if f.s.ioErr != nil {
+		t.Errorf("the client is blamed: %v", f.s.ioErr)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	x := newFake("/", "")
 	f := newForward(t, x, Settings{})

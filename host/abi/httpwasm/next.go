@@ -129,7 +129,8 @@ func (s *session) finish() error {
 	return err
 }
 
-// passed is the exchange as the next handler sees it.
+// passed is the exchange as the next handler sees it. It is no exchange.Rerouter:
+// the guest is told of the answer to this request, and not of another one's.
 type passed struct {
 	exchange.Exchange
 	s *session
