@@ -26,7 +26,10 @@ type session struct {
 	request *buffer
 	// response is the response's body while it is held back.
 	response *buffer
-	// wrote means that the guest has begun to answer.
+	// taken is how much of the request's body the guest has read without leaving
+	// it to the next handler.
+	taken int64
+	// wrote means that the guest has begun to answer, and it is not held back.
 	wrote bool
 	// ioErr is why a body could not be read or written: the client's doing.
 	ioErr error
@@ -105,6 +108,7 @@ type buffer struct {
 	data []byte
 	read int  // bytes that were read
 	own  bool // the guest wrote it: further writes append
+	over bool // a piece of it did not fit, and is lost
 }
 
 // begin makes the buffer the guest's, without what others wrote.
