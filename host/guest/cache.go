@@ -21,6 +21,7 @@ import (
 // named by what the code is made from:
 //
 //	KEY/wazero-…/…   the engine's own file
+//	KEY/keeps-tables is there if wasmbin.KeepsTables says so of the module
 //	KEY/seal         the checksum of all of that
 //	compile-….tmp/   code under way, of one process
 //
@@ -40,6 +41,7 @@ type cache struct {
 
 const (
 	sealName   = "seal"
+	keepsName  = "keeps-tables"
 	tempPrefix = "compile-"
 	tempSuffix = ".tmp"
 )
@@ -138,9 +140,20 @@ func (c *cache) temp() (string, error) {
 	return os.MkdirTemp(c.dir, tempPrefix+"*"+tempSuffix)
 }
 
+// keepsTables reports what is noted of the module in a folder that was found.
+func (c *cache) keepsTables(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, keepsName))
+	return err == nil
+}
+
 // publish seals the folder that temp made and gives it its name. If another
 // process was faster, its folder stays.
-func (c *cache) publish(temp, key string) error {
+func (c *cache) publish(temp, key string, keepsTables bool) error {
+	if keepsTables {
+		if err := os.WriteFile(filepath.Join(temp, keepsName), nil, 0o600); err != nil {
+			return err
+		}
+	}
 	sum, err := checksum(temp)
 	if err != nil {
 		return err
@@ -179,7 +192,7 @@ func checksum(folder string) ([]byte, error) {
 		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(b))
 		_, _ = sum.Write(b) // a hash never fails
-		files++
+		files += min(len(b), 1)
 		return nil
 	})
 	if err == nil && files == 0 { // as when the engine could not write

@@ -33,16 +33,17 @@ type End int
 
 // The ends of a run.
 const (
-	// Failed means that the guest trapped, exited or was aborted somewhere in
-	// the middle: its state is not to be trusted, and the instance is lost.
+	// Failed means that the guest trapped or was aborted somewhere in the
+	// middle: the instance is lost.
 	Failed End = iota
-	// Returned means that it ran to the end.
+	// Returned means that it ran to the end, or said itself that it was there.
 	Returned
 )
 
 // EndOf says how a run ended that returned err.
 func EndOf(err error) End {
-	if err == nil {
+	f, failed := errors.AsType[*Failure](err)
+	if err == nil || failed && f.Kind == Exited {
 		return Returned
 	}
 	return Failed
@@ -52,8 +53,13 @@ func EndOf(err error) End {
 // Instance.Prepared.
 type Prepare func(s Session, i *Instance) (any, error)
 
-// NewPool returns a pool that makes an instance for each Get and prepares it.
+// NewPool returns a pool of m's instances. Where a run can change nothing but
+// memory and globals, these are put back after it, and the instance is used
+// again; else each Get makes and prepares one.
 func NewPool(m *Module, prepare Prepare) Pool {
+	if m.resettable {
+		return &imagePool{module: m, prepare: prepare}
+	}
 	return &freshPool{m, prepare}
 }
 
