@@ -10,7 +10,7 @@ import (
 // ExportGlobals returns wasm, which Decode accepted as m, with its mutable globals
 // exported too, and the names of those exports, in the order of the globals. wasm
 // itself is not changed; it is returned if there is nothing to add, and so it is,
-// without names, if it has no section of exports.
+// without names, if it has no good section of exports.
 func ExportGlobals(wasm []byte, m *Module) (out []byte, names []string) {
 	prefix := "apphost.global."
 	for slices.ContainsFunc(m.Exports, func(e Export) bool { return strings.HasPrefix(e.Name, prefix) }) {
@@ -37,11 +37,21 @@ func ExportGlobals(wasm []byte, m *Module) (out []byte, names []string) {
 		size := int(r.u32())
 		end := r.off + size
 		if id == sectionExport {
-			count := r.u32()
+			section := reader{b: wasm[:end], off: r.off}
+			count := section.u32()
+			entries := section.off
+			for range count {
+				section.name()
+				section.byte()
+				section.u32()
+			}
+			if section.err != nil || section.off != end {
+				return wasm, nil // the engine refuses it
+			}
 			content := binary.AppendUvarint(nil, uint64(count)+uint64(len(names)))
-			content = append(append(content, wasm[r.off:end]...), added...)
-			section := binary.AppendUvarint([]byte{sectionExport}, uint64(len(content)))
-			return slices.Concat(wasm[:start], section, content, wasm[end:]), names
+			content = append(append(content, wasm[entries:end]...), added...)
+			head := binary.AppendUvarint([]byte{sectionExport}, uint64(len(content)))
+			return slices.Concat(wasm[:start], head, content, wasm[end:]), names
 		}
 		r.off = end
 	}
