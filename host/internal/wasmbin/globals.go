@@ -40,7 +40,7 @@ func ExportGlobals(wasm []byte, m *Module) (out []byte, names []string) {
 			section := reader{b: wasm[:end], off: r.off}
 			count := section.u32()
 			entries := section.off
-			for range count {
+			for n := count; n > 0 && section.err == nil; n-- {
 				section.name()
 				section.byte()
 				section.u32()
