@@ -16,6 +16,10 @@ import (
 type Options struct {
 	// Listeners are the sockets to accept from, at least one.
 	Listeners []Listener
+	// Buckets is how many sockets each TCP address has, each with children of
+	// its own, as far as the sockets are made here; 0 counts as 1. It is fixed
+	// by the candidate, from the cores it may run on: see Buckets.
+	Buckets int `json:",omitempty"`
 
 	// StartServers is how many children a generation starts with.
 	StartServers int
@@ -125,12 +129,16 @@ func (o *Options) Validate() error {
 	if len(o.Listeners) == 0 {
 		fault("listen", "there is no listener; add a [[listen]] section")
 	}
+	atLeast("listen_cores_buckets_ratio", o.Buckets, 0)
 	atLeast("start_servers", o.StartServers, 1)
 	atLeast("min_spare_servers", o.MinSpareServers, 1)
 	if o.MaxSpareServers <= o.MinSpareServers {
 		fault("max_spare_servers", "must be more than min_spare_servers (%d), got %d", o.MinSpareServers, o.MaxSpareServers)
 	}
 	atLeast("max_request_workers", o.MaxRequestWorkers, 1)
+	if o.Buckets > o.MaxRequestWorkers {
+		fault("max_request_workers", "must be at least 1 for each of the %d buckets (listen_cores_buckets_ratio), got %d", o.Buckets, o.MaxRequestWorkers)
+	}
 	if o.StartServers > o.MaxRequestWorkers {
 		fault("start_servers", "must not be more than max_request_workers (%d), got %d", o.MaxRequestWorkers, o.StartServers)
 	}

@@ -28,6 +28,8 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"start_servers", func(o *Options) { o.StartServers = 257 }},
 		{"min_spare_servers", func(o *Options) { o.MinSpareServers = 0 }},
 		{"max_spare_servers", func(o *Options) { o.MaxSpareServers = 5 }},
+		{"max_request_workers", func(o *Options) { o.Buckets = 257 }},
+		{"listen_cores_buckets_ratio", func(o *Options) { o.Buckets = -1 }},
 		{"max_request_workers", func(o *Options) { o.MaxRequestWorkers, o.StartServers = 0, 0 }},
 		{"server_limit", func(o *Options) { o.ServerLimit = 255 }},
 		{"server_limit", func(o *Options) { o.ServerLimit = ServerLimitMax + 1 }},

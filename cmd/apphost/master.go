@@ -131,6 +131,9 @@ func announce(log *slog.Logger, s prefork.Status) {
 		}
 	}
 	args := []any{"generation", s.Generation, "children", s.Children, "pid", os.Getpid()}
+	if s.Buckets > 1 {
+		args = append(args, "buckets", s.Buckets)
+	}
 	if s.Older > 0 {
 		args = append(args, "children_of_older_generations", s.Older)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -42,9 +43,10 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   version, config, pid, state, started, uptime_seconds
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
+  buckets        how many the serving generation has
   idle, busy     children of the serving generation
   scoreboard     a letter for each slot
-  slots          slot, pid, generation, state, letter, child_connections,
+  slots          slot, bucket, pid, generation, state, letter, child_connections,
                  slot_connections, age_seconds
   spawning       failures (in a row), paused_seconds, full
   last_reload    time, generation, errors; null before the first`,
@@ -142,9 +144,13 @@ func writeSlots(w *bytes.Buffer, s *statusReport) {
 	}
 	w.WriteByte('\n')
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, strings.Join([]string{"SLOT", "PID", "GENERATION", "STATE", "SERVED", "BY SLOT", "AGE"}, "\t"))
+	head, bucket := "SLOT", func(prefork.SlotStatus) string { return "" }
+	if slices.ContainsFunc(s.Slots, func(c prefork.SlotStatus) bool { return c.Bucket > 0 }) || s.Buckets > 1 {
+		head, bucket = "SLOT\tBUCKET", func(c prefork.SlotStatus) string { return fmt.Sprintf("\t%d", c.Bucket) }
+	}
+	fmt.Fprintln(table, strings.Join([]string{head, "PID", "GENERATION", "STATE", "SERVED", "BY SLOT", "AGE"}, "\t"))
 	for _, c := range s.Slots {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%s %s\t%d\t%d\t%s\n", c.Slot, c.PID, c.Generation,
+		fmt.Fprintf(table, "%d%s\t%d\t%d\t%s %s\t%d\t%d\t%s\n", c.Slot, bucket(c), c.PID, c.Generation,
 			c.Letter, c.State, c.ChildConnections, c.SlotConnections, seconds(c.AgeSeconds))
 	}
 	_ = table.Flush()

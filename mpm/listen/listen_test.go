@@ -38,7 +38,7 @@ func TestAReloadKeepsTheSocketAndItsQueue(t *testing.T) {
 	if second[1] == second[0] {
 		t.Error("two listeners with port 0 share a socket")
 	}
-	fd, peer, err := second[0].FD().Accept()
+	fd, peer, err := second[0].FD(0).Accept()
 	if err != nil {
 		t.Fatalf("the queued client is gone: %v", err)
 	}

@@ -46,6 +46,9 @@ type childListener struct {
 	fd    sys.FD
 	name  string
 	ready bool
+	// surplus: a bucket's socket that gets no new clients; the master closes it
+	// when it is empty.
+	surplus bool
 }
 
 // ErrSick is wrapped by errors that may go away by themselves, such as a lack
@@ -83,12 +86,8 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	if c.Image, c.Options, err = openImage(inherit(fdImage)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
-	for i, l := range c.Options.Listeners {
-		fd := inherit(fdListeners + i)
-		if !fd.IsListener() {
-			return nil, fmt.Errorf("start child: descriptor %d is not a listening socket", fd)
-		}
-		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
+	if err := c.openListeners(args); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -171,7 +170,7 @@ func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, erro
 		l.ready = false
 		// A listener that the next generation does without is shut down after
 		// the pipe is closed.
-		if errors.Is(err, syscall.EINVAL) && c.stopping() {
+		if errors.Is(err, syscall.EINVAL) && (c.stopping() || l.surplus) {
 			continue
 		}
 		if fatal := acceptFailure(err); fatal != nil {
@@ -278,8 +277,12 @@ func (c *Child) await() (*childListener, error) {
 func (c *Child) arrived(ev sys.Event) {
 	for i := range c.listeners {
 		if c.listeners[i].fd == ev.FD {
-			// A listener that the reload has removed is shut down.
+			// A listener that the reload has removed is shut down, and so is
+			// one that no bucket needs.
 			c.listeners[i].ready = !ev.Closed
+			if ev.Closed {
+				_ = c.epoll.Remove(ev.FD) // or it would wake this child for ever
+			}
 			return
 		}
 	}

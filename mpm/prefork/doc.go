@@ -23,6 +23,9 @@
 //   - A graceful stop costs no connection, not even one that waits to be
 //     accepted: the queues are emptied before the generation is retired. (A
 //     handshake that takes longer than settleTime may be lost.)
+//   - Children may be divided into buckets with a socket each for every
+//     listener, and a reload to another number of them costs no connection;
+//     see bucket.go here and in listen.
 //   - Decisions come from the master's private table. The scoreboard only
 //     says which children are starting, idle or busy.
 //

@@ -34,6 +34,7 @@ type fakeProcess struct {
 	w       *world
 	number  int
 	slot    int
+	bucket  int
 	gen     uint64
 	status  syscall.WaitStatus
 	dead    bool
@@ -63,15 +64,22 @@ func (p *fakeProcess) result() (*image.Image, *mpm.Options, error) {
 type fakeFiles struct {
 	opened     bool
 	retiredOne int
+	retiredIn  []int // buckets
+	swept      int
 	drained    bool
 	inQueue    int // waits to be accepted
 	retired    bool
 	released   bool
 }
 
-func (f *fakeFiles) sockets() []Socket      { return nil }
-func (f *fakeFiles) open()                  { f.opened = true }
-func (f *fakeFiles) retireOne() error       { f.retiredOne++; return nil }
+func (f *fakeFiles) sockets() []Socket { return nil }
+func (f *fakeFiles) open()             { f.opened = true }
+func (f *fakeFiles) retireOne(b int) error {
+	f.retiredOne++
+	f.retiredIn = append(f.retiredIn, b)
+	return nil
+}
+func (f *fakeFiles) sweep(time.Time) error  { f.swept++; return nil }
 func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
 func (f *fakeFiles) retire()                { f.retired = true }
@@ -108,12 +116,12 @@ func (w *world) openGeneration(*image.Image, *mpm.Options) (generationFiles, err
 	return f, nil
 }
 
-func (w *world) spawn(slot int, number uint64, _ generationFiles) (process, error) {
+func (w *world) spawn(slot, bucket int, number uint64, _ generationFiles) (process, error) {
 	if w.spawnErr != nil {
 		return nil, w.spawnErr
 	}
 	p := w.newProcess()
-	p.slot, p.gen = slot, number
+	p.slot, p.bucket, p.gen = slot, bucket, number
 	w.states[slot] = mpm.StateStarting
 	return p, nil
 }

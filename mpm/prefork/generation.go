@@ -19,12 +19,11 @@ type generation struct {
 	retired  bool
 
 	// Of the serving generation.
-	rate        int       // of the last maintenance cycle
+	pools       []pool    // by bucket
 	maintenance time.Time // when the next one is due
 	failures    int       // children that died young, with no long pause between
 	failed      time.Time // the last of them
 	notBefore   time.Time // no spawn until then, after failures
-	leaving     time.Time // an idle child was asked to leave; until then no other is
 	full        bool      // the limit was reported and still stands
 
 	// Of a retired generation.
@@ -58,6 +57,7 @@ func (g *generation) release() {
 // child is the master's record of one process.
 type child struct {
 	slot       int
+	bucket     int
 	proc       process
 	generation *generation
 
@@ -76,22 +76,24 @@ type child struct {
 	status         exitStatus
 }
 
-// census counts the children of g.
-func (p *Parent) census(g *generation, now time.Time) census {
-	c := census{rate: max(g.rate, 1), leaving: now.Before(g.leaving)}
+// census counts the children of g, by bucket.
+func (p *Parent) census(g *generation, now time.Time) []census {
+	cs := make([]census, len(g.pools))
+	free := p.freeSlots()
+	for b, pool := range g.pools {
+		cs[b] = census{rate: max(pool.rate, 1), leaving: now.Before(pool.leaving), total: g.children, freeSlots: free}
+	}
 	for slot, ch := range p.slots {
-		switch {
-		case ch == nil:
-			c.freeSlots++
-		case ch.generation != g:
-		default:
-			c.total++
-			if !ch.reaped && p.idle(slot, ch) {
-				c.idle++
-			}
+		if ch == nil || ch.generation != g {
+			continue
+		}
+		c := &cs[ch.bucket]
+		c.own++
+		if !ch.reaped && p.idle(slot, ch) {
+			c.idle++
 		}
 	}
-	return c
+	return cs
 }
 
 // idle reports whether a child counts as ready for a connection. One that is
@@ -110,4 +112,23 @@ func (p *Parent) lives(g *generation, now time.Time) bool {
 		}
 	}
 	return false
+}
+
+func (p *Parent) freeSlot() int {
+	for i, ch := range p.slots {
+		if ch == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *Parent) freeSlots() int {
+	n := 0
+	for _, ch := range p.slots {
+		if ch == nil {
+			n++
+		}
+	}
+	return n
 }

@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "3"
+const handshakeVersion = "4"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -32,7 +32,7 @@ const (
 	fdGate       = 8  // pipe, read: closed when the generation may accept
 	fdHurry      = 9  // pipe, read: closed when idle connections are to end
 	fdReport     = 10 // pipe, write: ready, or why not
-	fdListeners  = 11 // the listening sockets, in the order of the options
+	fdListeners  = 11 // the listening sockets, in the order of the options; see bucketArgs
 )
 
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,
@@ -58,12 +58,13 @@ const (
 )
 
 // Generation and slot of a child are arguments, so that ps shows them.
-func childArgs(slot int, generation uint64) []string {
-	return []string{RoleChild, "slot", strconv.Itoa(slot), "generation", strconv.FormatUint(generation, 10)}
+func childArgs(slot int, generation uint64, b bucketArgs) []string {
+	args := []string{RoleChild, "slot", strconv.Itoa(slot), "generation", strconv.FormatUint(generation, 10)}
+	return append(args, b.encode()...)
 }
 
 func parseChildArgs(args []string) (slot int, generation uint64, err error) {
-	if len(args) != 5 || args[0] != RoleChild || args[1] != "slot" || args[3] != "generation" {
+	if len(args) < 5 || args[0] != RoleChild || args[1] != "slot" || args[3] != "generation" {
 		return 0, 0, fmt.Errorf("start child: arguments %q are not those of a child", args)
 	}
 	if slot, err = strconv.Atoi(args[2]); err != nil {

@@ -124,7 +124,7 @@ func (l *linux) start(c sys.Command, files ...sys.FD) (sys.Process, *os.File, er
 	return proc, os.NewFile(uintptr(r), "report"), nil
 }
 
-func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, error) {
+func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (process, error) {
 	g := files.(*linuxGeneration)
 	if slot >= len(l.board) {
 		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
@@ -138,12 +138,11 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	}
 	l.board[slot].Reset()
 	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pod.r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
-	for _, s := range g.socks {
-		fds = append(fds, s.FD())
-	}
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
+	sockets, surplus := g.socketsOf(bucket)
+	fds = append(fds, sockets...)
 	proc, report, err := l.start(sys.Command{
-		Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
+		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
 	}, fds...)
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
@@ -208,7 +207,11 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners}
+	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners, pods: make([]pipe, o.BucketCount())}
+	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
+		g.release()
+		return nil, err
+	}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -233,11 +236,18 @@ type linuxGeneration struct {
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
 
-	pod, generation, gate, hurry pipe
+	pods                    []pipe // by bucket
+	generation, gate, hurry pipe
+
+	opened bool // it serves, or has served
 }
 
 func (g *linuxGeneration) pipes() []*pipe {
-	return []*pipe{&g.pod, &g.generation, &g.gate, &g.hurry}
+	list := []*pipe{&g.generation, &g.gate, &g.hurry}
+	for b := range g.pods {
+		list = append(list, &g.pods[b])
+	}
+	return list
 }
 
 // pipe is a pair of descriptors; the zero value has none.
@@ -271,11 +281,13 @@ func (g *linuxGeneration) open() {
 	if err := g.system.table.Apply(g.socks, g.listeners); err != nil {
 		g.system.log.Error("cannot change a socket that stays", "err", err)
 	}
+	g.steer()
+	g.opened = true
 	g.gate.closeWriter()
 }
 
-func (g *linuxGeneration) retireOne() error {
-	if _, err := g.pod.w.Write([]byte{'!'}); err != nil {
+func (g *linuxGeneration) retireOne(bucket int) error {
+	if _, err := g.pods[bucket].w.Write([]byte{'!'}); err != nil {
 		return fmt.Errorf("write to pod: %w", err)
 	}
 	return nil
@@ -302,16 +314,14 @@ func (g *linuxGeneration) waiting() (bool, error) {
 func (g *linuxGeneration) retire() {
 	g.hurry.closeWriter()
 	g.generation.closeWriter()
-	g.system.table.Release(g.socks)
-	g.socks = nil
+	g.letGo()
 }
 
 func (g *linuxGeneration) release() {
 	for _, p := range g.pipes() {
 		p.close()
 	}
-	g.system.table.Release(g.socks)
-	g.socks = nil
+	g.letGo()
 }
 
 // linuxProcess is a process known by its pidfd.

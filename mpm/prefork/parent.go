@@ -52,6 +52,8 @@ type Status struct {
 	// Children is how many it has, Older how many of older generations still
 	// serve a connection each.
 	Children, Older int
+	// Buckets is how many its children are divided into.
+	Buckets int
 }
 
 // Parent is the master's state. It belongs to one goroutine.
@@ -282,7 +284,7 @@ func (p *Parent) replace(ch *child, now time.Time) {
 	g := ch.generation
 	g.maintenance = now
 	if ch.status.clean() && ch.ready {
-		g.leaving = time.Time{}
+		g.pools[ch.bucket].leaving = time.Time{}
 		return
 	}
 	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
@@ -302,7 +304,7 @@ func (p *Parent) slowDown(g *generation, now time.Time) {
 	}
 	g.failures++
 	g.failed = now
-	g.rate = 1
+	g.singly()
 	g.notBefore = now.Add(backoff(g.failures))
 }
 
@@ -315,11 +317,22 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 		g.maintenance = g.notBefore
 		return
 	}
-	d := plan(p.census(g, now), g.options)
-	g.rate, g.maintenance = d.rate, now.Add(d.next)
-	if g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures) {
-		g.rate = 1
-		if d.spawn > 0 && !p.lives(g, now) {
+	if err := g.files.sweep(now); err != nil {
+		p.log.Error("cannot close what no bucket needs", "err", err)
+	}
+	failing := g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures)
+	most := len(p.slots)
+	if failing {
+		most = 1
+	}
+	d, pools := planAll(p.census(g, now), most, g.options)
+	g.maintenance = now.Add(d.next)
+	for b := range g.pools {
+		g.pools[b].rate = pools[b].rate
+	}
+	if failing {
+		g.singly()
+		if len(d.spawn) > 0 && !p.lives(g, now) {
 			g.notBefore = now.Add(youth) // this one has to show first that it can live
 		}
 	}
@@ -328,14 +341,14 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 			"max_request_workers", g.options.MaxRequestWorkers, "server_limit", g.options.ServerLimit)
 	}
 	g.full = d.full
-	if d.retire {
-		if err := g.files.retireOne(); err != nil {
+	if d.retire >= 0 {
+		if err := g.files.retireOne(d.retire); err != nil {
 			p.log.Error("cannot retire an idle child", "err", err)
 		}
-		g.leaving = now.Add(podPatience)
+		g.pools[d.retire].leaving = now.Add(podPatience)
 	}
-	for range d.spawn {
-		if err := p.spawn(g, now); err != nil {
+	for _, bucket := range d.spawn {
+		if err := p.spawn(g, bucket, now); err != nil {
 			p.log.Error("cannot spawn child", "generation", g.number, "err", err)
 			p.slowDown(g, now)
 			g.notBefore = now.Add(max(backoff(g.failures), time.Second))
@@ -345,40 +358,21 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 }
 
 // spawn starts a child of g in the lowest free slot.
-func (p *Parent) spawn(g *generation, now time.Time) error {
+func (p *Parent) spawn(g *generation, bucket int, now time.Time) error {
 	slot := p.freeSlot()
 	if slot < 0 {
 		return errors.New("no slot is free")
 	}
-	proc, err := p.sys.spawn(slot, g.number, g.files)
+	proc, err := p.sys.spawn(slot, bucket, g.number, g.files)
 	if err != nil {
 		return err
 	}
-	ch := &child{slot: slot, proc: proc, generation: g, spawned: now, startBy: now.Add(g.options.StartTimeout)}
+	ch := &child{slot: slot, bucket: bucket, proc: proc, generation: g, spawned: now, startBy: now.Add(g.options.StartTimeout)}
 	p.slots[slot] = ch
 	p.byPID[proc.pid()] = ch
 	g.children++
-	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
+	p.log.Debug("child spawned", "slot", slot, "bucket", bucket, "pid", proc.pid(), "generation", g.number)
 	return nil
-}
-
-func (p *Parent) freeSlot() int {
-	for i, ch := range p.slots {
-		if ch == nil {
-			return i
-		}
-	}
-	return -1
-}
-
-func (p *Parent) freeSlots() int {
-	n := 0
-	for _, ch := range p.slots {
-		if ch == nil {
-			n++
-		}
-	}
-	return n
 }
 
 // busy counts the children of g that serve a connection.

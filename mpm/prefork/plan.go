@@ -15,10 +15,11 @@ const (
 	spawnRateMax        = 32
 )
 
-// census is what the plan needs to know of the serving generation.
+// census is what the plan needs to know of a bucket of the serving generation.
 type census struct {
 	idle      int  // ready for a connection, or starting
-	total     int  // all of its children
+	own       int  // all of the bucket's children
+	total     int  // all of the generation's
 	freeSlots int  // slots without a process
 	rate      int  // how many were to be spawned in the last cycle; 1 at first
 	leaving   bool // an idle child was asked to leave and has not gone yet

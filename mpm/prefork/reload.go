@@ -189,6 +189,9 @@ func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []strin
 	if free == 0 {
 		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))
 	}
+	if buckets := o.BucketCount(); free < buckets {
+		return fmt.Errorf("only %d of %d slots (mpm.server_limit) are free; a reload needs one for each of %d buckets (mpm.listen_cores_buckets_ratio)", free, len(p.slots), buckets)
+	}
 	files, err := p.sys.openGeneration(img, o)
 	if err != nil {
 		return err
@@ -197,13 +200,13 @@ func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []strin
 		p.cfg.Starting(img)
 	}
 	p.number++
-	g := &generation{number: p.number, image: img, options: o, files: files, notes: notes, rate: 1}
+	g := &generation{number: p.number, image: img, options: o, files: files, notes: notes, pools: make([]pool, o.BucketCount())}
 	r.next = g
 	busy := 0
 	if p.serving != nil {
 		busy = p.busy(p.serving)
 	}
-	r.want = startCount(o, busy, free)
+	r.want = max(startCount(o, busy, free), o.BucketCount())
 	return nil
 }
 
@@ -228,7 +231,7 @@ func (p *Parent) prove(r *reload, now time.Time) {
 		if len(r.faults) > 0 {
 			break
 		}
-		if err := p.spawn(g, now); err != nil {
+		if err := p.spawn(g, p.smallest(g), now); err != nil {
 			r.faults = append(r.faults, err.Error())
 		}
 	}
@@ -296,7 +299,7 @@ func (p *Parent) finish(r *reload, now time.Time) {
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
 			Generation: g.number, Image: g.image, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, Children: g.children, Older: older,
+			Warnings: r.warnings, Children: g.children, Older: older, Buckets: len(g.pools),
 		})
 	}
 	r.answer(Result{Generation: g.number})

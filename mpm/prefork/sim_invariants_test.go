@@ -110,6 +110,7 @@ func (w *simWorld) nowServing(s Status) {
 // checkAll holds what is true after every step.
 func (w *simWorld) checkAll() {
 	w.checkTable()
+	w.checkBuckets()
 	for _, p := range w.live {
 		if p.ended && !p.killed && !p.dead && !p.candidate && w.active()-p.termed > p.files.options.KillTimeout+simSlack {
 			w.violated("process %d was told to end %s ago and is not killed", p.number, w.active()-p.termed)
@@ -186,21 +187,25 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 // checkIdle holds that there are enough children after quiet times.
 func (w *simWorld) checkIdle() {
 	g := w.parent.serving
-	if g == nil {
+	if g == nil || g.full { // a slot may have become free since the last look
 		return
 	}
-	idle, total := 0, 0
+	share := g.options.Share()
+	total := 0
+	idle := make([]int, g.options.BucketCount())
 	for _, p := range w.live {
 		if p.files == nil || p.files.number != g.number {
 			continue
 		}
 		total++
 		if !p.dead && p.ready && !p.mute && w.states[p.slot] == mpm.StateReady {
-			idle++
+			idle[p.bucket]++
 		}
 	}
-	if idle < g.options.MinSpareServers && total < g.options.MaxRequestWorkers && w.parent.freeSlots() > 0 {
-		w.violated("%d children of %d are idle after %s without faults, want %d", idle, total, simCalm, g.options.MinSpareServers)
+	for b, n := range idle {
+		if n < share.MinSpareServers && total < g.options.MaxRequestWorkers && w.parent.freeSlots() > 0 {
+			w.violated("%d children of bucket %d are idle, of %d in all, after %s without faults, want %d", n, b, total, simCalm, share.MinSpareServers)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ type simProc struct {
 	w         *simWorld
 	number    int
 	slot      int
+	bucket    int
 	files     *simFiles // nil for a candidate
 	candidate bool
 	status    syscall.WaitStatus
@@ -127,6 +128,12 @@ func (p *simProc) accepts() bool {
 	return !p.dead && p.ready && !p.busy && !p.leaves && !p.hung && p.files != nil && p.files.opened
 }
 
+// watches reports whether p watches a bucket's sockets: its own, and those left
+// of more buckets than its generation has.
+func (p *simProc) watches(bucket int) bool {
+	return bucket%p.files.options.BucketCount() == p.bucket
+}
+
 // getReady is the end of a child's start.
 func (p *simProc) getReady() {
 	if p.dead {
@@ -149,9 +156,15 @@ func (p *simProc) look() {
 		p.leave()
 	case p.files.options.MaxConnectionsPerChild > 0 && p.served >= p.files.options.MaxConnectionsPerChild:
 		p.leave()
-	case w.backlog > 0 && p.accepts():
-		w.backlog--
-		p.serve()
+	case p.accepts():
+		for b := range w.backlog {
+			if w.backlog[b] > 0 && p.watches(b) {
+				w.backlog[b]--
+				w.waiting--
+				p.serve()
+				return
+			}
+		}
 	}
 }
 
@@ -202,6 +215,7 @@ func (f *simFiles) open() {
 	f.w.checkOpen(f)
 	f.w.note("gate opens", nil, int(f.number))
 	f.opened = true
+	f.w.buckets, f.w.empty = f.options.BucketCount(), [4]time.Duration{}
 	for _, p := range f.w.live {
 		if p.files == f {
 			p.look()
@@ -209,12 +223,19 @@ func (f *simFiles) open() {
 	}
 }
 
-func (f *simFiles) retireOne() error {
+func (f *simFiles) retireOne(bucket int) error {
 	f.w.note("one is to leave", nil, int(f.number))
 	if f.w.chance(f.w.faults.noPod) {
 		return errFake
 	}
-	f.w.after(f.w.delay(), simItem{what: actTake, n: int(f.number)})
+	f.w.after(f.w.delay(), simItem{what: actTake, n: int(f.number), b: bucket})
+	return nil
+}
+
+func (f *simFiles) sweep(time.Time) error {
+	if f.w.chance(f.w.faults.noPod) {
+		return errFake
+	}
 	return nil
 }
 

@@ -51,6 +51,9 @@ func (w *simWorld) randomOptions() mpm.Options {
 		ServerLimit: w.limit, MaxRequestWorkers: 1 + rng.IntN(w.limit),
 		StartTimeout: seconds(8), CandidateTimeout: seconds(5), KillTimeout: seconds(5),
 	}
+	if rng.IntN(2) == 0 {
+		o.Buckets = 1 + rng.IntN(min(4, o.MaxRequestWorkers))
+	}
 	o.StartServers = 1 + rng.IntN(o.MaxRequestWorkers)
 	o.MinSpareServers = 1 + rng.IntN(4)
 	o.MaxSpareServers = o.MinSpareServers + 1 + rng.IntN(6)

@@ -91,7 +91,7 @@ func (w *simWorld) do(it simItem) {
 	case actNotice:
 		p.look()
 	case actTake:
-		w.take(uint64(it.n))
+		w.take(uint64(it.n), it.b)
 	case actCandidate:
 		p.goOn()
 	case actClose:
@@ -99,9 +99,9 @@ func (w *simWorld) do(it simItem) {
 	}
 }
 
-// take lets one idle child of a generation take the byte that makes it leave.
-func (w *simWorld) take(number uint64) {
-	if p := w.pick(func(p *simProc) bool { return p.accepts() && p.files.number == number }); p != nil {
+// take lets one idle child of a bucket take the byte that makes it leave.
+func (w *simWorld) take(number uint64, bucket int) {
+	if p := w.pick(func(p *simProc) bool { return p.accepts() && p.files.number == number && p.bucket == bucket }); p != nil {
 		p.leave()
 	}
 }
@@ -163,10 +163,12 @@ func (w *simWorld) stimulate() {
 
 // connect is a connection that arrives.
 func (w *simWorld) connect() {
-	if p := w.pick((*simProc).accepts); p != nil {
+	b := w.rng.IntN(w.buckets)
+	if p := w.pick(func(p *simProc) bool { return p.accepts() && p.watches(b) }); p != nil {
 		p.serve()
-	} else if w.backlog < 50 {
-		w.backlog++
+	} else if w.waiting < 50 {
+		w.waiting++
+		w.backlog[b]++
 	}
 }
 

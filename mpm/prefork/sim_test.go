@@ -135,6 +135,7 @@ func (s *simRun) calm(w *simWorld) {
 	w.quiet = true
 	w.note("it is calm", nil, 0)
 	s.settle(w)
+	w.backlog, w.waiting = [4]int{}, 0 // or one bucket may have enough to do for much longer
 	for end := w.active() + simCalm; w.active() < end && s.goOn(w); {
 		w.step()
 	}

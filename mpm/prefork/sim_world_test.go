@@ -28,11 +28,14 @@ type simWorld struct {
 
 	due      simQueue // what will happen
 	seq      uint64
-	inbox    []event // of the master
-	chld     bool    // SIGCHLD is pending
-	quiet    bool    // no new faults, requests and connections
-	storm    bool    // whatever is spawned dies young
-	backlog  int     // connections that nobody has accepted
+	inbox    []event          // of the master
+	chld     bool             // SIGCHLD is pending
+	quiet    bool             // no new faults, requests and connections
+	storm    bool             // whatever is spawned dies young
+	buckets  int              // of the youngest generation that has served
+	backlog  [4]int           // connections that nobody has accepted, by bucket
+	waiting  int              // all of backlog
+	empty    [4]time.Duration // since when a bucket could have a child and has none, in active time; 0 is not
 	nextPID  int
 	live     []*simProc // not reaped
 	dead     []*simProc // to be reaped
@@ -106,7 +109,7 @@ func (w *simWorld) violated(format string, args ...any) {
 
 // newSimWorld makes a world with a master about to start.
 func newSimWorld(rng *rand.Rand) *simWorld {
-	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, limit: 4 + rng.IntN(17)}
+	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17)}
 	w.states = make([]mpm.State, w.limit)
 	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
 	return w
@@ -119,7 +122,7 @@ type simItem struct {
 	what simAct
 	p    *simProc
 	ev   event
-	n    int
+	n, b int
 }
 
 type simAct uint8
@@ -133,7 +136,7 @@ const (
 	actLie                     // a child writes nonsense to its slot
 	actConnEnd                 // a connection is over
 	actNotice                  // an idle child sees that its generation is over
-	actTake                    // some idle child takes a byte from the pod
+	actTake                    // some idle child takes a byte from its bucket's pod
 	actCandidate               // a candidate goes on
 	actClose                   // a process closes its report, alive
 )
@@ -235,15 +238,16 @@ func (w *simWorld) openGeneration(_ *image.Image, o *mpm.Options) (generationFil
 	return f, nil
 }
 
-func (w *simWorld) spawn(slot int, number uint64, files generationFiles) (process, error) {
+func (w *simWorld) spawn(slot, bucket int, number uint64, files generationFiles) (process, error) {
 	f := files.(*simFiles)
 	w.checkSpawn(slot, number, f)
+	w.checkBucket(bucket, f)
 	if w.chance(w.faults.noSpawn) {
 		w.note("child is not spawned", nil, slot)
 		return nil, errFake
 	}
 	p := w.newProc()
-	p.slot, p.files = slot, f
+	p.slot, p.bucket, p.files = slot, bucket, f
 	w.states[slot] = mpm.StateStarting
 	w.spawns++
 	w.scriptChild(p)

@@ -25,6 +25,9 @@ type Snapshot struct {
 	Generations []GenerationStatus `json:"generations"`
 	// Listeners are those of the serving generation.
 	Listeners []ListenerStatus `json:"listeners"`
+	// Buckets is how many the serving generation has; the children of each
+	// have sockets of their own.
+	Buckets int `json:"buckets"`
 	// Idle and Busy count the children of the serving generation that wait
 	// for a connection, and that serve one.
 	Idle int `json:"idle"`
@@ -56,10 +59,11 @@ type ListenerStatus struct {
 	Address string `json:"address"`
 }
 
-// SlotStatus describes a child. Pid, generation and age are what the master
+// SlotStatus describes a child. Pid, generation, bucket and age are what the master
 // knows, state and connections the child's own word.
 type SlotStatus struct {
 	Slot       int    `json:"slot"`
+	Bucket     int    `json:"bucket"`
 	PID        int    `json:"pid"`
 	Generation uint64 `json:"generation"`
 	// State is mpm.State's name, Letter its letter: _ ready, S starting, R
@@ -114,6 +118,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 		for _, l := range g.files.sockets() {
 			s.Listeners = append(s.Listeners, ListenerStatus{l.Name, l.Address.String()})
 		}
+		s.Buckets = len(g.pools)
 		s.Spawning = SpawnStatus{Full: g.full}
 		if now.Sub(g.failed) <= calm+backoff(g.failures) {
 			s.Spawning.Failures = g.failures
@@ -142,7 +147,7 @@ func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
 		letters[slot] = state.Letter()
 		ofChild, ofSlot := p.sys.slotConns(slot)
 		s.Slots = append(s.Slots, SlotStatus{
-			Slot: slot, PID: ch.proc.pid(), Generation: ch.generation.number,
+			Slot: slot, Bucket: ch.bucket, PID: ch.proc.pid(), Generation: ch.generation.number,
 			State: state.String(), Letter: string(state.Letter()),
 			ChildConnections: ofChild, SlotConnections: ofSlot, AgeSeconds: now.Sub(ch.spawned).Seconds(),
 		})

@@ -3,6 +3,7 @@ package prefork
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
@@ -15,9 +16,9 @@ type system interface {
 	startCandidate() (candidate, error)
 	// openGeneration binds listeners and makes the pipes of a generation.
 	openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error)
-	// spawn starts a child. What it says arrives as childSaid and, at last,
+	// spawn starts a child of a bucket. What it says arrives as childSaid and, at last,
 	// childClosed.
-	spawn(slot int, number uint64, files generationFiles) (process, error)
+	spawn(slot, bucket int, number uint64, files generationFiles) (process, error)
 	// reap collects one process that has ended; pid is 0 when there is none.
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
@@ -49,8 +50,11 @@ type generationFiles interface {
 	sockets() []Socket
 	// open lets the children accept, those that are ready and those to come.
 	open()
-	// retireOne makes one idle child leave.
-	retireOne() error
+	// retireOne makes one idle child of a bucket leave.
+	retireOne(bucket int) error
+	// sweep closes sockets that no bucket has any longer and that no client
+	// waits on.
+	sweep(now time.Time) error
 	// drain lets no further connection into the queues of the listeners, and
 	// makes the children end what idles between two requests. They go on
 	// accepting what is in the queues.

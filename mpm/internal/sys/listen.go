@@ -14,19 +14,26 @@ import (
 )
 
 // Listen makes a non-blocking TCP socket that listens on addr. Options are set
-// before it does: a buffer's size is part of what TCP agrees on at first.
+// before it does: a buffer's size is part of what TCP agrees on at first. No
+// other socket has the address, and none gets it until Share.
 //
 // # Errors
 //
 // unix.EADDRINUSE, unix.EACCES (a port below 1024 without the right),
 // unix.EADDRNOTAVAIL, as bind(2) and listen(2) have them.
 func Listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions) (FD, error) {
+	return listen(addr, backlog, o, false)
+}
+
+// listen makes a socket that has its address alone, or joins others there; see
+// Join.
+func listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions, join bool) (FD, error) {
 	family, sa := sockaddr(addr)
 	fd, err := newSocket(family)
 	if err != nil {
 		return None, err
 	}
-	first := []option{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}}
+	first := []option{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}, {unix.SOL_SOCKET, unix.SO_REUSEPORT, number(join)}}
 	free := option{unix.IPPROTO_IP, unix.IP_FREEBIND, number(o.FreeBind)}
 	if family == unix.AF_INET6 {
 		// "::" also takes IPv4 unless told otherwise; a specific IPv6 address
@@ -44,6 +51,9 @@ func Listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions) (FD, error) {
 	}
 	if err == nil {
 		err = unix.Bind(int(fd), sa)
+	}
+	if err == nil && !join {
+		err = fd.makeGroup()
 	}
 	if err == nil {
 		err = unix.Listen(int(fd), backlog)

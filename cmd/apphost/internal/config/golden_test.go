@@ -109,6 +109,7 @@ func sourceOf(text string, plugins fs.FS) source {
 		text:     []byte(text),
 		base:     "/srv/apphost",
 		cacheDir: "/home/user/.cache/apphost",
+		cores:    8,
 		open: func(folder string) fs.FS {
 			if folder == "/srv/apphost/plugins" {
 				return plugins

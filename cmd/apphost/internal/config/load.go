@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/apphost/apphost/host"
 )
@@ -38,6 +39,7 @@ func Load(path string) (*Config, error) {
 		text:     text,
 		base:     filepath.Dir(absolute),
 		cacheDir: defaultCacheDir(),
+		cores:    runtime.NumCPU(),
 		open:     os.DirFS,
 	})
 }
@@ -58,6 +60,7 @@ type source struct {
 	text     []byte                    // its content
 	base     string                    // the folder relative paths start from, absolute
 	cacheDir string                    // where cache_dir is empty
+	cores    int                       // that the server may run on
 	open     func(folder string) fs.FS // opens the plugin folder
 }
 

@@ -75,6 +75,7 @@ func (d *decoder) mpm(t *table) {
 		}
 	}
 	o := &d.config.MPM
+	d.buckets(t)
 	t.integer("start_servers", &o.StartServers)
 	t.integer("min_spare_servers", &o.MinSpareServers)
 	t.integer("max_spare_servers", &o.MaxSpareServers)
@@ -90,6 +91,19 @@ func (d *decoder) mpm(t *table) {
 		t.oldInteger(oldNames[i].old, oldNames[i].now, dst)
 	}
 	d.mpmTable = t
+}
+
+// buckets turns the ratio into a number for the cores there are now.
+func (d *decoder) buckets(t *table) {
+	const key = "listen_cores_buckets_ratio"
+	var ratio int
+	switch given := t.integer(key, &ratio); {
+	case !given || ratio == 0:
+	case ratio < 0:
+		t.fault(key, "must be 0, which is one bucket, or more, got %d", ratio)
+	default:
+		d.config.MPM.Buckets = mpm.Buckets(d.src.cores, ratio)
+	}
 }
 
 // oldInteger reads key under the name it had.

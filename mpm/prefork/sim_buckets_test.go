@@ -1,0 +1,62 @@
+package prefork
+
+import "time"
+
+// simEmptyMax is how long a bucket may be without children while the master
+// could start one: until the next cycle of maintenance.
+const simEmptyMax = maintenanceInterval + simSlack
+
+// childrenOf counts the children in each bucket by the master's own table.
+func (w *simWorld) childrenOf(f *simFiles) []int {
+	own := make([]int, f.options.BucketCount())
+	for _, ch := range w.parent.slots {
+		if ch != nil && ch.generation.files == f {
+			own[ch.bucket]++
+		}
+	}
+	return own
+}
+
+// checkBucket holds which bucket a new child goes to: none gets a second one
+// before each has a first.
+func (w *simWorld) checkBucket(bucket int, f *simFiles) {
+	own := w.childrenOf(f)
+	if bucket < 0 || bucket >= len(own) {
+		w.violated("a child goes to bucket %d of %d", bucket, len(own))
+		return
+	}
+	for b, n := range own {
+		if n == 0 && own[bucket] > 0 {
+			w.violated("a child goes to bucket %d, which has %d, and bucket %d has none", bucket, own[bucket], b)
+		}
+	}
+}
+
+// checkBuckets holds that the serving generation keeps room for a child in each
+// bucket, and that no bucket stays without one while it could have one.
+func (w *simWorld) checkBuckets() {
+	g := w.parent.serving
+	if g == nil || w.parent.stopping {
+		return
+	}
+	without := 0
+	may := w.parent.freeSlots() > 0 && !w.now().Before(g.notBefore)
+	for b, n := range w.childrenOf(g.files.(*simFiles)) {
+		if n > 0 {
+			w.empty[b] = 0
+			continue
+		}
+		without++
+		switch {
+		case !may:
+			w.empty[b] = 0
+		case w.empty[b] == 0:
+			w.empty[b] = max(w.active(), time.Nanosecond)
+		case w.active()-w.empty[b] > simEmptyMax:
+			w.violated("bucket %d of generation %d is without children for %s, with %d slots free", b, g.number, w.active()-w.empty[b], w.parent.freeSlots())
+		}
+	}
+	if room := g.options.MaxRequestWorkers - g.children; without > room {
+		w.violated("%d buckets are without children, and max_request_workers leaves room for %d", without, room)
+	}
+}
