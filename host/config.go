@@ -42,10 +42,30 @@ type Plugin struct {
 	// pages of 64 KiB. 0 means guest.DefaultMemoryLimitBytes.
 	MemoryLimitBytes uint64
 
+	// What the plugin is granted. None of it is the default.
+	//
+	// Env is its environment. Args are its arguments behind its name, which is
+	// Arg0 or, if that is empty, Name; of a program that answers requests, see
+	// command.Settings. Dirs are its folders.
+	Env  map[string]string `json:",omitempty"`
+	Arg0 string            `json:",omitempty"`
+	Args []string          `json:",omitempty"`
+	Dirs []Dir             `json:",omitempty"`
+
+	// Entrypoint is the function that a program begins at; empty is main.
+	Entrypoint string `json:",omitempty"`
+
 	// Config is the plugin's own configuration, the values rendered as text
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
 	Config     map[string]string
 	ConfigJSON []byte
+}
+
+// Dir is a folder that a plugin may use.
+type Dir struct {
+	Host  string // absolute
+	Guest string // where the plugin finds it, absolute
+	Write bool   `json:",omitempty"` // else it is read only
 }
 
 // Listener binds a listener's name to what is served there.

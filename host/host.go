@@ -169,21 +169,34 @@ func (h *Host) loadAll(ctx context.Context, config *Config) error {
 
 func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error {
 	step("compile")
-	m, err := h.runtime.Load(ctx, guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes})
+	source := guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint}
+	for _, d := range p.Dirs {
+		source.Dirs = append(source.Dirs, guest.Dir(d))
+	}
+	m, err := h.runtime.Load(ctx, source)
 	if err != nil {
 		return err
+	}
+	if p.Entrypoint != "" && m.ABI() != command.Name {
+		return fmt.Errorf("plugin %q speaks the %s ABI, which has no entrypoint to choose", p.Name, m.ABI())
 	}
 	loaded := &plugin{module: m}
 	log := h.log.With("plugin", p.Name)
 	switch m.ABI() {
 	case conn.Name:
-		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Logger: log})
+		loaded.conn = conn.New(m, conn.Settings{
+			Config: p.Config, ConfigJSON: p.ConfigJSON, Args: p.arguments(), Environ: p.environ(), Logger: log,
+		})
 		loaded.serves = loaded.conn
 	case httpwasm.Name:
-		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Logger: log})
+		handler := httpwasm.New(m, httpwasm.Settings{
+			ConfigJSON: p.ConfigJSON, Args: p.arguments(), Environ: p.environ(), Logger: log,
+		})
 		loaded.http, loaded.serves = handler, handler
 	case command.Name:
-		loaded.command = command.New(m, command.Settings{Logger: log})
+		loaded.command = command.New(m, command.Settings{
+			Entrypoint: p.Entrypoint, Args: p.arguments(), Environ: p.environ(), Logger: log,
+		})
 		loaded.serves = loaded.command
 	default:
 		panic("BUG: plugin of an ABI that is not one of ours: " + m.ABI())

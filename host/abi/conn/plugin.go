@@ -17,6 +17,8 @@ type Plugin struct {
 	pool       guest.Pool
 	config     map[string]string
 	configJSON string
+	args       []string
+	environ    []string
 	log        *slog.Logger
 }
 
@@ -26,6 +28,9 @@ type Settings struct {
 	// object.
 	Config     map[string]string
 	ConfigJSON []byte
+	// Args are the guest's arguments, its name first; none is the plugin's name.
+	// Environ is its environment, NAME=VALUE.
+	Args, Environ []string
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -36,6 +41,8 @@ func New(m *guest.Module, set Settings) *Plugin {
 		pool:       guest.NewPool(m, prepare),
 		config:     set.Config,
 		configJSON: string(set.ConfigJSON),
+		args:       m.Arguments(set.Args),
+		environ:    set.Environ,
 		log:        set.Logger,
 	}
 }

@@ -14,6 +14,8 @@ import (
 type Plugin struct {
 	pool         guest.Pool
 	configJSON   []byte
+	args         []string
+	environ      []string
 	log          *slog.Logger
 	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
 }
@@ -24,6 +26,9 @@ var _ exchange.Link = (*Plugin)(nil)
 type Settings struct {
 	// ConfigJSON is what get_config reads.
 	ConfigJSON []byte
+	// Args are the guest's arguments, its name first; none is the plugin's name.
+	// Environ is its environment, NAME=VALUE.
+	Args, Environ []string
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -33,6 +38,8 @@ func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
 		pool:         guest.NewPool(m, prepare),
 		configJSON:   set.ConfigJSON,
+		args:         m.Arguments(set.Args),
+		environ:      set.Environ,
 		log:          set.Logger,
 		bodyBytesMax: m.MemoryLimitBytes(),
 	}
