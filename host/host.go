@@ -32,6 +32,7 @@ var _ mpm.ConnHandler = (*Host)(nil)
 // plugin is a loaded module in one of its two roles.
 type plugin struct {
 	module *guest.Module
+	grants string // in words
 	serves interface { // the role that is set
 		Check(ctx context.Context, step func(what string)) error
 		Close() error
@@ -54,6 +55,8 @@ type PluginInfo struct {
 	Name  string
 	ABI   string
 	Bytes int // of the binary
+	// Grants is what it may use, as Plugin.Grants has it.
+	Grants string
 }
 
 // abis are the ABIs a plugin may speak.
@@ -117,7 +120,7 @@ func (h *Host) Close() error {
 func (h *Host) Plugins() []PluginInfo {
 	out := make([]PluginInfo, len(h.plugins))
 	for i, p := range h.plugins {
-		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size()}
+		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size(), p.grants}
 	}
 	return out
 }
@@ -180,7 +183,7 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	if p.Entrypoint != "" && m.ABI() != command.Name {
 		return fmt.Errorf("plugin %q speaks the %s ABI, which has no entrypoint to choose", p.Name, m.ABI())
 	}
-	loaded := &plugin{module: m}
+	loaded := &plugin{module: m, grants: p.Grants()}
 	log := h.log.With("plugin", p.Name)
 	switch m.ABI() {
 	case conn.Name:

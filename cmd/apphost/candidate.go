@@ -60,7 +60,7 @@ func tryOut(c *prefork.Candidate) error {
 		return errors.Join(unresolved, h.Close())
 	}
 	for _, p := range h.Plugins() {
-		c.Note(note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
+		c.Note(note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes, p.Grants}}.encode())
 	}
 	for _, l := range settings.Host.Listeners {
 		c.Note(note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())

@@ -93,6 +93,8 @@ type pluginNote struct {
 	Name  string `json:"name"`
 	ABI   string `json:"abi"`
 	Bytes int    `json:"bytes"`
+	// Grants is what it may use, in words.
+	Grants string `json:"grants,omitempty"`
 }
 
 type listenerNote struct {

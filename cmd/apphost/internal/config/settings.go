@@ -20,6 +20,7 @@ import (
 type settings struct {
 	memoryLimitBytes uint64 // 0 is not given
 	config           map[string]any
+	grants           grants
 }
 
 // settings reads the keys of a plugin. This is the list of them.
@@ -27,6 +28,7 @@ func (t *table) settings() settings {
 	defer t.done()
 	var s settings
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
+	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
 	for key, v := range s.config {
@@ -84,6 +86,7 @@ func (d *decoder) pluginSections(t *table) {
 // settle gives the plugin the settings of both places.
 func settle(p *host.Plugin, shipped, given settings) {
 	p.MemoryLimitBytes = cmp.Or(given.memoryLimitBytes, shipped.memoryLimitBytes, MemoryLimitDefault)
+	settleGrants(p, shipped.grants, given.grants)
 	values := map[string]any{}
 	maps.Copy(values, shipped.config)
 	maps.Copy(values, given.config)
