@@ -68,8 +68,8 @@ func provideStreams(builder wazero.HostModuleBuilder) {
 // pathBytesMax is how much of a name is logged.
 const pathBytesMax = 256
 
-// refuseFiles notes that a guest without files asks for one. Most do not get that
-// far: their C library has found no folder to begin at before.
+// refuseFiles notes that a guest without files asks for one. Programs in C do not
+// get that far: their library has found no folder to begin at before.
 func refuseFiles(ctx context.Context, mem Memory, ptr, n uint64) {
 	owned, ok := sessionIn(ctx).(Owned)
 	if !ok {
