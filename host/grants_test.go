@@ -59,7 +59,7 @@ func TestNothingIsGrantedByDefault(t *testing.T) {
 			t.Errorf("raw: %q", got)
 		}
 	}
-	want := `level=WARN msg="guest was refused" generation=0 slot=0 plugin=files error="opened \"/etc/passwd\": no files are granted; grant a folder with plugin.files.dirs"` + "\n"
+	want := `level=WARN msg="guest was refused" generation=0 slot=0 plugin=files error="opened \"etc/passwd\": no files are granted; grant a folder with plugin.files.dirs"` + "\n"
 	if got := log.Take(); got != want {
 		t.Errorf("logged %q, want %q", got, want)
 	}
