@@ -100,7 +100,7 @@ ends the old children at once.`,
 	root.Flags().BoolVarP(&check, "test", "t", false, "check configuration and plugins, print every error, and exit")
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version and exit")
 	root.AddCommand(reloadCommand(&configPath, stdout), stopCommand(&configPath, stdout),
-		statusCommand(&configPath, stdout), routesCommand(&configPath, stdout), inspectCommand(stdout))
+		statusCommand(&configPath, stdout), routesCommand(&configPath, stdout), inspectCommand(stdout), importCommand(stdout, stderr))
 	return root
 }
 
