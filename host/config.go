@@ -55,6 +55,10 @@ type Plugin struct {
 	// Entrypoint is the function that a program begins at; empty is main.
 	Entrypoint string `json:",omitempty"`
 
+	// Isolation says what a run finds of those before it; empty is the default
+	// of the plugin's ABI.
+	Isolation Isolation `json:",omitempty"`
+
 	// Config is the plugin's own configuration, the values rendered as text
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
 	Config     map[string]string
@@ -67,6 +71,21 @@ type Dir struct {
 	Guest string // where the plugin finds it, absolute
 	Write bool   `json:",omitempty"` // else it is read only
 }
+
+// Isolation is the part of a plugin's life after which nothing is left of it.
+type Isolation string
+
+// The isolations.
+const (
+	// IsolateConnections is the default of TCP: each connection has a fresh
+	// instance.
+	IsolateConnections Isolation = "connection"
+	// IsolateRequests is the default of HTTP: each request has a fresh one.
+	IsolateRequests Isolation = "request"
+	// IsolateChildren lets what a run leaves be there for later ones in the same
+	// child process.
+	IsolateChildren Isolation = "child"
+)
 
 // Listener binds a listener's name to what is served there.
 type Listener struct {

@@ -49,7 +49,11 @@ const (
 // openCache opens the directory. The keeper makes it if it is missing.
 func openCache(dir string, keeper bool) (*cache, error) {
 	if keeper {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		err := os.MkdirAll(dir, 0o700)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("make code cache: %w; user %d has to be able to get there", err, os.Geteuid())
+		}
+		if err != nil {
 			return nil, fmt.Errorf("make code cache: %w", err)
 		}
 	}
@@ -71,6 +75,17 @@ func checkOwned(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOwner(info, path); err != nil {
+		return err
+	}
+	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// checkOwner is the part of checkOwned that needs no access.
+func checkOwner(info fs.FileInfo, path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", path)
 	}
@@ -80,9 +95,6 @@ func checkOwned(path string) error {
 	}
 	if uid, ok := ownerOf(info); ok && uid != 0 && uid != os.Geteuid() {
 		return fmt.Errorf("%s belongs to user %d; it must belong to user %d, which runs this, or to root", path, uid, os.Geteuid())
-	}
-	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
-		return err
 	}
 	return nil
 }

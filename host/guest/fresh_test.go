@@ -27,7 +27,7 @@ func dirtyPool(t testing.TB, pages, most byte, tracked bool) guest.Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := guest.NewPool(m, initialize)
+	p := guest.NewPool(m, initialize, guest.Fresh)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -93,11 +93,7 @@ func FuzzPoolOrder(f *testing.F) {
 	p := dirtyPool(f, 2, 8, true)
 	f.Fuzz(func(t *testing.T, order []byte) {
 		s := &session{Context: context.Background()}
-		type held struct {
-			i    *guest.Instance
-			runs int
-		}
-		var out []held
+		var out []*guest.Instance
 		seed := uint32(1)
 		for _, b := range order {
 			switch {
@@ -107,19 +103,19 @@ func FuzzPoolOrder(f *testing.F) {
 					t.Fatalf("found %07b", found)
 				}
 				seed++
-				out = append(out, held{i: i})
+				out = append(out, i)
 			default:
 				at := int(b/4) % len(out)
 				end := guest.Returned
 				if b%4 == 3 {
 					end = guest.Failed
 				}
-				p.Put(out[at].i, end)
+				p.Put(out[at], end)
 				out = append(out[:at], out[at+1:]...)
 			}
 		}
-		for _, h := range out {
-			p.Put(h.i, guest.Returned)
+		for _, i := range out {
+			p.Put(i, guest.Returned)
 		}
 	})
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -23,11 +21,10 @@ type imagePool struct {
 	module  *Module
 	prepare Prepare
 
+	shelf shelf
+
 	mu    sync.Mutex
-	image *image      // nil before the first instance
-	idle  []*Instance // the last one is the next to be used
-	out   int         // instances in use
-	need  demand
+	image *image // nil before the first instance
 }
 
 // image is what a prepared instance is: its memory, its globals, and what its
@@ -38,41 +35,24 @@ type image struct {
 	prepared any
 }
 
-// demand is how many instances were in use at a time lately.
-type demand struct {
-	now, before int
-	turn        time.Time // when now becomes before
-}
-
-// demandWindow is how long an instance may be idle that a burst has left.
-const demandWindow = 10 * time.Second
-
 func (p *imagePool) Module() *Module { return p.module }
 
 func (p *imagePool) Get(s Session) (*Instance, error) {
-	p.mu.Lock()
-	p.out++
-	p.need.now = max(p.need.now, p.out)
-	if n := len(p.idle); n > 0 {
-		i := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
+	if i := p.shelf.take(); i != nil {
 		return i, nil
 	}
-	img := p.image
-	p.mu.Unlock()
-
-	i, err := p.make(s, img)
+	i, err := p.make(s)
 	if err != nil {
-		p.mu.Lock()
-		p.out--
-		p.mu.Unlock()
+		p.shelf.put(nil)
 		return nil, err
 	}
 	return i, nil
 }
 
-func (p *imagePool) make(s Session, img *image) (*Instance, error) {
+func (p *imagePool) make(s Session) (*Instance, error) {
+	p.mu.Lock()
+	img := p.image
+	p.mu.Unlock()
 	i, err := p.module.instantiate(s)
 	if err != nil {
 		return nil, err
@@ -128,45 +108,17 @@ func (p *imagePool) keep(i *Instance, prepared any) (*image, error) {
 
 func (p *imagePool) Put(i *Instance, end End) {
 	i.output.flush()
-	keep := end == Returned && i.reset() == nil
-	p.mu.Lock()
-	p.out--
-	if keep {
-		p.idle = append(p.idle, i)
-	}
-	surplus := p.surplus(time.Now())
-	p.mu.Unlock()
-	if !keep {
-		surplus = append(surplus, i)
-	}
-	for _, i := range surplus {
+	if end == Failed || i.reset() != nil {
 		closeInstance(i)
+		i = nil
 	}
-}
-
-// surplus takes out the instances that were not needed for a while.
-func (p *imagePool) surplus(now time.Time) []*Instance {
-	if now.Before(p.need.turn) {
-		return nil
-	}
-	p.need = demand{now: p.out, before: p.need.now, turn: now.Add(demandWindow)}
-	least := max(p.need.before, 1)
-	if n := p.out + len(p.idle) - least; n > 0 {
-		n = min(n, len(p.idle))
-		old := slices.Clone(p.idle[:n])
-		p.idle = slices.Delete(p.idle, 0, n)
-		return old
-	}
-	return nil
+	p.shelf.put(i)
 }
 
 func (p *imagePool) Close() error {
+	p.shelf.clear()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, i := range p.idle {
-		closeInstance(i)
-	}
-	p.idle = nil
 	if p.image == nil || p.image.memory == nil {
 		return nil
 	}
@@ -176,8 +128,8 @@ func (p *imagePool) Close() error {
 }
 
 func closeInstance(i *Instance) {
-	if err := i.close(context.Background()); err != nil {
-		panic("BUG: close of an instance without files failed: " + err.Error())
+	if err := i.close(context.Background()); err != nil { // of a file, such as one on a network
+		i.module.log.Warn("a guest's file could not be closed", "plugin", i.module.name, "error", err)
 	}
 }
 

@@ -2,12 +2,9 @@ package prefork
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,24 +17,18 @@ import (
 // connection and nothing else to run, so registering it would only cost
 // system calls and a goroutine switch for each message.
 type conn struct {
-	fd       sys.FD
-	id       uint64
-	child    *Child
-	listener string
-	remote   net.Addr
-	local    net.Addr
+	endpoint
+	child *Child
 
 	readDeadline, writeDeadline time.Time
 
-	idle   bool // between two requests
-	ended  bool // the peer has sent all it will
-	broken bool // a read or write failed
-
-	mu     sync.Mutex // so that Close never meets another connection's descriptor
-	closed atomic.Bool
+	idle bool // between two requests
 }
 
-var _ mpm.Conn = (*conn)(nil)
+var (
+	_ mpm.Conn            = (*conn)(nil)
+	_ mpm.RequestRecorder = (*conn)(nil)
+)
 
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -74,7 +65,7 @@ func (c *conn) awaitRead() error {
 	var wake sys.Wake
 	var err error
 	if c.idle {
-		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.hurry, c.child.lifeline)
+		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.hurryPipe, c.child.lifeline)
 	} else {
 		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline)
 	}
@@ -109,6 +100,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 			return written, c.fail("write", err)
 		}
 		written += n
+		c.sent += int64(n)
 		p = p[n:]
 	}
 	return written, nil
@@ -131,50 +123,6 @@ func passed(deadline time.Time) bool {
 	return !deadline.IsZero() && !time.Now().Before(deadline)
 }
 
-// fail gives errors the shape that net's connections give them.
-func (c *conn) fail(op string, err error) error {
-	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.LocalAddr(), Addr: c.remote, Err: err}
-}
-
-// Close ends the connection for both sides. The descriptor itself is the
-// child's to close, once the handler has returned.
-func (c *conn) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed.Swap(true) {
-		return nil
-	}
-	return c.fd.Shutdown()
-}
-
-// retire takes the connection from its handler. It reports whether it was
-// closed already.
-func (c *conn) retire() (wasClosed bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closed.Swap(true)
-}
-
-func (c *conn) CloseWrite() error {
-	if err := c.fd.ShutdownWrite(); err != nil {
-		return fmt.Errorf("close write side: %w", err)
-	}
-	return nil
-}
-
-func (c *conn) LocalAddr() net.Addr {
-	if c.local == nil {
-		addr, err := c.fd.LocalAddr()
-		if err != nil {
-			addr = &net.TCPAddr{} // the peer has gone
-		}
-		c.local = addr
-	}
-	return c.local
-}
-
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
-
 func (c *conn) SetDeadline(t time.Time) error {
 	c.readDeadline, c.writeDeadline = t, t
 	return nil
@@ -190,16 +138,10 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-func (c *conn) ID() uint64 { return c.id }
-
-func (c *conn) Listener() string { return c.listener }
-
 func (c *conn) SetState(s mpm.State) {
-	if s < mpm.StateReading || s > mpm.StateClosing {
-		panic("BUG: a handler set the state " + s.String())
-	}
+	mustBeServing(s)
 	c.idle = s == mpm.StateKeepalive
-	c.child.board.SetState(s)
+	c.thread.SetState(s)
 }
 
 func (c *conn) Stopping() bool { return c.child.stopping() }

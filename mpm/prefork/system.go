@@ -23,9 +23,19 @@ type system interface {
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
 	slotState(slot int) mpm.State
+	// slotThreads is how many threads in a slot are ready for a connection, by
+	// the scoreboard, and how many serve one.
+	slotThreads(slot int) (ready, busy int)
+	// slotLetters has the state of each thread in a slot, for people.
+	slotLetters(slot int) []mpm.State
 	// slotConns is how many connections, by the scoreboard, the child in a
 	// slot has served, and all children of the slot.
 	slotConns(slot int) (child, total uint64)
+	// reopenLogs opens all log files anew, or none, and tells the children.
+	reopenLogs() error
+	// oldLogs are the pids of the children that may still write to files of
+	// before.
+	oldLogs() []int
 }
 
 // process is one that the master started.
@@ -52,6 +62,9 @@ type generationFiles interface {
 	open()
 	// retireOne makes one idle child of a bucket leave.
 	retireOne(bucket int) error
+	// lookAgain makes one idle child of a bucket look whether a connection
+	// waits.
+	lookAgain(bucket int)
 	// sweep closes sockets that no bucket has any longer and that no client
 	// waits on.
 	sweep(now time.Time) error
@@ -128,6 +141,9 @@ const (
 	// taken, those that wait to be accepted and those that are served are
 	// served to their end. A Stop meanwhile ends it at once.
 	GracefulStop
+	// ReopenLogs opens the log files anew by their names. It is answered when
+	// no process writes to those of before any longer.
+	ReopenLogs
 )
 
 // Result is the answer to a Request.

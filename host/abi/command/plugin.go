@@ -45,7 +45,7 @@ func New(m *guest.Module, set Settings) *Plugin {
 			return nil, nil
 		}
 		return nil, i.Call(s, abi.Initialize, nil) // a library, whose functions rely on it
-	})
+	}, guest.Fresh)
 	return p
 }
 

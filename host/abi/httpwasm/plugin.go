@@ -29,6 +29,8 @@ type Settings struct {
 	// Args are the guest's arguments, its name first; none is the plugin's name.
 	// Environ is its environment, NAME=VALUE.
 	Args, Environ []string
+	// Isolation is what a run sees of those before it.
+	Isolation guest.Isolation
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -36,7 +38,7 @@ type Settings struct {
 // New makes a plugin of a module that speaks the http-wasm ABI.
 func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
-		pool:         guest.NewPool(m, prepare),
+		pool:         guest.NewPool(m, prepare, set.Isolation),
 		configJSON:   set.ConfigJSON,
 		args:         m.Arguments(set.Args),
 		environ:      set.Environ,
