@@ -183,8 +183,8 @@ func TestAFolderThatIsNotThereIsAFault(t *testing.T) {
 	hello := plugin(t, "hello", helloFile)
 	hello.Entrypoint = "handle_request"
 	_, err := host.New(t.Context(), host.Config{Plugins: []host.Plugin{p, hello}, Logger: logger})
-	want := `plugin "probe": dirs: open folder: open /nowhere/a: no such file or directory
-plugin "probe": dirs: open folder: open /nowhere/b: no such file or directory
+	want := `plugin "probe": plugin.probe.dirs: open folder: open /nowhere/a: no such file or directory
+plugin "probe": plugin.probe.dirs: open folder: open /nowhere/b: no such file or directory
 plugin "hello" speaks the http-wasm ABI, which has no entrypoint to choose`
 	if err == nil || err.Error() != want {
 		t.Errorf("faults\n%v\nwant\n%s", err, want)

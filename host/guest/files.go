@@ -41,7 +41,7 @@ func (m *Module) openDirs(dirs []Dir) (files, error) {
 	for _, d := range dirs {
 		folder, err := jail.Open(d.Host, d.Write, func(kind jail.Refusal, name string) { m.refused(kind, d, name) })
 		if err != nil {
-			errs = append(errs, fmt.Errorf("plugin %q: dirs: %w", m.name, err))
+			errs = append(errs, fmt.Errorf("plugin %q: %s: %w", m.name, m.key(), err))
 			continue
 		}
 		out = append(out, folder)

@@ -76,7 +76,7 @@ func (t *table) dir(before []host.Dir) host.Dir {
 		if folder == "" {
 			t.fault("host", `must not be empty; write "." for the folder of this file`)
 		}
-		d.Host = t.d.resolve(folder)
+		d.Host = t.d.inside(t, "host", t.d.resolve(folder))
 	}
 	if !t.text("guest", &d.Guest) && !t.has("guest") {
 		t.fault("guest", `is missing; say where the plugin finds the folder, such as "/data"`)
