@@ -14,18 +14,7 @@ import (
 // granted serves the program of testdata/files with grants on the listener "raw".
 func granted(t *testing.T, grants host.Plugin) (*host.Host, *hosttest.Log) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "files.wasm")
-	build := exec.Command("go", "build", "-o", file, ".")
-	build.Dir = "testdata/files"
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	wasm, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	grants.Name, grants.Wasm = "files", wasm
+	grants.Name, grants.Wasm = "files", buildGuest(t, "testdata/files")
 	logger, log := hosttest.Logger()
 	h, err := host.New(t.Context(), host.Config{
 		Plugins:   []host.Plugin{grants},
@@ -44,11 +33,68 @@ func granted(t *testing.T, grants host.Plugin) (*host.Host, *hosttest.Log) {
 	return h, log
 }
 
+// buildGuest builds the Go program in dir.
+func buildGuest(t *testing.T, dir string, flags ...string) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "guest.wasm")
+	build := exec.Command("go", append(append([]string{"build"}, flags...), "-o", file, ".")...)
+	build.Dir = dir
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	wasm, err := os.ReadFile(file)
+	must(t, err)
+	return wasm
+}
+
+// The other ABIs get the same, whatever their isolation.
+func TestHandlersAreGrantedTheSame(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o600))
+	plugin := func(abi string, isolation host.Isolation) host.Plugin {
+		return host.Plugin{
+			Name: abi + string(isolation), Wasm: buildGuest(t, "testdata/handler", "-buildmode=c-shared", "-tags", abi), Isolation: isolation,
+			Env: map[string]string{"A": "1"}, Args: []string{"x"}, Dirs: []host.Dir{{Host: dir, Guest: "/d"}},
+		}
+	}
+	logger, log := hosttest.Logger()
+	h, err := host.New(t.Context(), host.Config{
+		Plugins: []host.Plugin{plugin("conn", ""), plugin("conn", "child"), plugin("http", ""), plugin("http", "child")},
+		Listeners: []host.Listener{
+			{Name: "conn", Protocol: host.TCP, Plugin: "conn"},
+			{Name: "connchild", Protocol: host.TCP, Plugin: "connchild"},
+			{Name: "web", Protocol: host.HTTP},
+		},
+		Logger: logger,
+	})
+	must(t, err)
+	defer func() { must(t, h.Close()) }()
+	for range 2 {
+		for _, name := range []string{"conn", "connchild"} {
+			if got, want := exchange(t, h, name, ""), `["`+name+`" "x"] ["A=1"] "text" <nil>`; got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+		for _, name := range []string{"http", "httpchild"} {
+			if status, got := request(t, h, "/"+name+"/"); status != 200 || got != `["`+name+`" "x"] ["A=1"] "text" <nil>` {
+				t.Errorf("%s: %d %q", name, status, got)
+			}
+		}
+	}
+	if got := log.Take(); got != "" {
+		t.Errorf("logged %q", got)
+	}
+}
+
 func TestNothingIsGrantedByDefault(t *testing.T) {
 	h, log := granted(t, host.Plugin{})
 	for _, step := range [][2]string{
-		{"env", "PROTO=TCP TCPREMOTEIP=127.0.0.1"}, {"args", `["files"]`},
-		{"read /etc/passwd", "Bad file number"}, {"list /", "Bad file number"}, {"write /tmp/x y", "Bad file number"},
+		{"env", "PROTO=TCP TCPREMOTEIP=127.0.0.1"},
+		{"args", `["files"]`},
+		{"read /etc/passwd", "Bad file number"},
+		{"list /", "Bad file number"},
+		{"write /tmp/x y", "Bad file number"},
 	} {
 		if got := exchange(t, h, "raw", step[0]+"\n"); !strings.HasPrefix(got, step[1]) {
 			t.Errorf("%s: %q, want %q", step[0], got, step[1])

@@ -81,7 +81,7 @@ func refuseFiles(ctx context.Context, mem Memory, ptr, n uint64) {
 
 // ofStream is errno for one of the streams.
 func ofStream(stack []uint64, errno uint64) uint64 {
-	if uint32(stack[0]) > lastStream {
+	if fd := uint32(stack[0]); fd > lastStream {
 		return errnoBadFD
 	}
 	return errno
@@ -90,7 +90,8 @@ func ofStream(stack []uint64, errno uint64) uint64 {
 // closeStream implements fd_close.
 func closeStream(ctx context.Context, stack []uint64) uint64 {
 	const stdout = 1
-	if s, ok := sessionIn(ctx).(Streams); ok && uint32(stack[0]) == stdout {
+	fd := uint32(stack[0])
+	if s, ok := sessionIn(ctx).(Streams); ok && fd == stdout {
 		if out, ok := s.Stdout().(io.Closer); ok {
 			_ = out.Close() // what is lost by it, the next write tells
 		}

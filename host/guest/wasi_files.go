@@ -32,7 +32,7 @@ func provideFiles(ctx context.Context, engine wazero.Runtime, builder wazero.Hos
 			own.Call(ctx, m, stack)
 		}},
 		{"fd_fdstat_set_flags", []api.ValueType{i32, i32}, func(ctx context.Context, m api.Module, stack []uint64, own api.GoModuleFunction) {
-			if uint32(stack[0]) <= lastStream {
+			if fd := uint32(stack[0]); fd <= lastStream {
 				stack[0] = 0
 				return
 			}

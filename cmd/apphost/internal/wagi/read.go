@@ -97,7 +97,10 @@ func read(name string) (*file, error) {
 		}
 	}
 	f.unknown(meta.Undecoded(), places)
-	return f, f.check()
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // unknown notes the keys that nothing is made of. Where they are, a TOML decoder
@@ -192,7 +195,7 @@ func locate(text string) []lines {
 		at := out[len(out)-1]
 		if sectionLine.MatchString(line) {
 			out = append(out, lines{"": n})
-		} else if key := keyLine.FindStringSubmatch(line); key != nil && at[key[1]] == 0 {
+		} else if key := keyLine.FindStringSubmatch(line); len(key) == 2 && at[key[1]] == 0 {
 			at[key[1]] = n
 		}
 	}
