@@ -88,11 +88,6 @@ func (f *FS) Readlink(name string) (string, experimental.Errno) {
 	return target, f.errno(name, err)
 }
 
-// Chmod sets permissions, of which a guest without users has little use.
-func (f *FS) Chmod(name string, perm os.FileMode) experimental.Errno {
-	return f.change(name, func() error { return f.root.Chmod(name, perm.Perm()) })
-}
-
 // Utimens sets the times of what name leads to.
 func (f *FS) Utimens(name string, atim, mtim int64) experimental.Errno {
 	return f.change(name, func() error { return f.root.Chtimes(name, moment(atim), moment(mtim)) })
