@@ -27,6 +27,7 @@ type masterRun struct {
 	configPath string
 	detached   bool
 	serves     func() // told to whoever waits for the start; may be nil
+	takeover   *prefork.Takeover
 }
 
 // logPatience is how long the master waits for whoever reads its log and has
@@ -39,12 +40,21 @@ func runMaster(run masterRun) error {
 	if err != nil {
 		return err
 	}
+	return serve(server, run)
+}
+
+// serve is the master, from the start or from where another build left off,
+// whose takeover it is.
+func serve(server *control.Server, run masterRun) error {
 	defer server.Close()
 
 	log := &masterLog{w: logs.NewStream(stderrFD, logPatience)}
 	log.use(config.Default().Log)
 	ready := make(chan struct{})
-	first := true
+	first := run.takeover == nil
+	if !first {
+		close(ready)
+	}
 	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
 	master := prefork.NewMaster(prefork.Config{
 		PID: os.Getpid(), ConfigPath: run.configPath, Environment: os.Environ(),
@@ -69,9 +79,16 @@ func runMaster(run masterRun) error {
 		},
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
 		Spawning: manager.spawning,
+		Upgrade: prefork.UpgradeConfig{
+			Version: version, Args: programArgs(), HandOver: handingOver(server, run), Takeover: run.takeover,
+			Adopted: func(img *image.Image) {
+				log.useImage(img)
+				server.Settle()
+			},
+		},
 	})
-	go server.Serve((&requests{master: master, configPath: run.configPath, ready: ready}).do)
-	err = master.Run()
+	go server.Serve((&requests{master: master, configPath: run.configPath, program: programPath(), ready: ready}).do)
+	err := master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
 		printWarnings(os.Stderr, start.Warnings)

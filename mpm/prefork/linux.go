@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -45,6 +43,10 @@ type linux struct {
 	board     []*scoreboard.Slot
 	pid       pidFile
 	logFiles  logFiles
+
+	cfg         Config
+	predecessor *predecessor // until this program serves
+	foreign     map[int]pageState
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -76,7 +78,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, cfg: cfg,
 	}, nil
 }
 
@@ -85,6 +87,12 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
+	if l.predecessor != nil {
+		_ = l.predecessor.program.Close()
+	}
+	for _, page := range l.foreign {
+		_ = page.FD.Close()
+	}
 	l.logFiles.release()
 	l.pid.release()
 	for _, s := range l.board {
@@ -92,43 +100,6 @@ func (l *linux) release() {
 			_ = s.Close()
 		}
 	}
-}
-
-// environment is what children and candidates get: ours and the handshake.
-// What a service manager addressed to the master is not for them.
-func environment(own []string) []string {
-	var env []string
-	for _, kv := range own {
-		name, _, _ := strings.Cut(kv, "=")
-		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, privilegesEnv:
-		default:
-			env = append(env, kv)
-		}
-	}
-	return append(env, handshakeEnv+"="+handshakeVersion)
-}
-
-// withProcessors adds what a child's runtime is to know when it starts: one
-// connection at a time needs one processor, and more would only add threads to
-// keep awake. An operator's own setting counts. It is no call at run time,
-// because that stops the world, which waits on timers, which are slack.
-func withProcessors(env []string, n int) []string {
-	const name = "GOMAXPROCS="
-	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name) }) {
-		return env
-	}
-	return append(slices.Clone(env), name+strconv.Itoa(n))
-}
-
-// crewEnvironment leaves a child of the worker model all processors. It needs
-// two: the goroutine that accepts waits in a system call, which keeps a
-// processor from the others for up to 10 ms.
-func crewEnvironment(env []string) []string {
-	if runtime.GOMAXPROCS(0) > 1 {
-		return env
-	}
-	return withProcessors(env, 2)
 }
 
 // start runs this program in another role. log becomes its standard error, the
@@ -251,13 +222,9 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		l.logFiles.table.Release(files)
 		return nil, err
 	}
-	env := l.childEnv
-	if o.Model.Threaded() {
-		env = l.crewEnv
-	}
 	g := &linuxGeneration{
 		system: l, image: img, options: o, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
-		env: confinedEnv(env, &o.Privileges), bornAs: bornAs(&o.Privileges),
+		env: confinedEnv(l.envOf(o), &o.Privileges), bornAs: bornAs(&o.Privileges),
 	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
@@ -292,6 +259,8 @@ type linuxGeneration struct {
 	generation, gate, hurry pipe
 
 	opened bool // it serves, or has served
+
+	program sys.FileID // the binary that made it, zero for this one
 }
 
 func (g *linuxGeneration) pipes() []*pipe {
