@@ -5,11 +5,28 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/host/internal/hosttest"
 )
+
+// sharedCache keeps compiled code for all tests: a guest in Go takes seconds, and
+// under the race detector many. TestMain removes it.
+var sharedCache = sync.OnceValue(func() string {
+	dir, err := os.MkdirTemp("", "apphost-host-")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(sharedCache())
+	os.Exit(code)
+}
 
 // granted serves the program of testdata/files with grants on the listener "raw".
 func granted(t *testing.T, grants host.Plugin) (*host.Host, *hosttest.Log) {
@@ -19,7 +36,7 @@ func granted(t *testing.T, grants host.Plugin) (*host.Host, *hosttest.Log) {
 	h, err := host.New(t.Context(), host.Config{
 		Plugins:   []host.Plugin{grants},
 		Listeners: []host.Listener{{Name: "raw", Protocol: host.TCP, Plugin: "files"}},
-		CacheDir:  t.TempDir(),
+		CacheDir:  sharedCache(),
 		Logger:    logger,
 	})
 	if err != nil {
@@ -50,6 +67,9 @@ func buildGuest(t *testing.T, dir string, flags ...string) []byte {
 
 // The other ABIs get the same, whatever their isolation.
 func TestHandlersAreGrantedTheSame(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiling guests in Go takes seconds")
+	}
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o600))
 	plugin := func(abi string, isolation host.Isolation) host.Plugin {
@@ -66,7 +86,8 @@ func TestHandlersAreGrantedTheSame(t *testing.T) {
 			{Name: "connchild", Protocol: host.TCP, Plugin: "connchild"},
 			{Name: "web", Protocol: host.HTTP},
 		},
-		Logger: logger,
+		CacheDir: sharedCache(),
+		Logger:   logger,
 	})
 	must(t, err)
 	defer func() { must(t, h.Close()) }()
