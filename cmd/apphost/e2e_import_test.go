@@ -77,7 +77,7 @@ func TestE2EAnImportedWAGIConfigurationServes(t *testing.T) {
 		`modules.toml:4: route "/" is for everything below it, too`,
 		"modules.toml:11: WAGI's volumes can be written to",
 		"modules.toml:12: allowed_hosts has no equivalent",
-		`modules.toml:20: route "/files/more": WAGI takes the first that matches, which is "/..."`,
+		`modules.toml:20: route "/files/more": WAGI takes the first that matches, which is "/files/..."`,
 		"wrote config.toml and 3 plugins",
 	} {
 		if !strings.Contains(out, want) {
@@ -101,10 +101,11 @@ func TestE2EAnImportedWAGIConfigurationServes(t *testing.T) {
 		{"", "/files", 200, "args [\"ruby\" \"index.rb\" \"/files\" \"x=\"]\nscript \"/files\" info \"\"\nTZ \"UTC\" NAME \"flag\"\nfile \"granted\", false\n"},
 		{"", "/files/a?b&c", 200, "args [\"ruby\" \"index.rb\" \"/files/a\" \"x=b\" \"c\"]\nscript \"/files\" info \"/a\"\nTZ \"UTC\" NAME \"flag\"\nfile \"granted\", false\n"},
 		{"", "/files/x?save", 200, "saved <nil>"},
-		{"", "/library", 200, "hello from a library\n"},
-		{"", "/library", 200, "hello from a library\n"},
+		{"", "/library", 200, "hello from a library: [\"/library\"] \"\"\n"},
+		{"", "/library?a", 200, "hello from a library: [\"/library\" \"a\"] \"a\"\n"},
+		{"", "/library?b", 200, "hello from a library: [\"/library\" \"b\"] \"b\"\n"},
 		{"", "/files/more", 200, none},
-		{"other.example", "/named", 200, "hello from a library\n"},
+		{"other.example", "/named", 200, "hello from a library: [\"/named\"] \"\"\n"},
 		{"", "/healthz", 200, "OK"},
 		{"", "/program/", 404, ""},
 		{"", "/library/", 404, ""},

@@ -40,12 +40,15 @@ type Settings struct {
 // New makes a plugin of a module that is a program.
 func New(m *guest.Module, set Settings) *Plugin {
 	p := &Plugin{set: set, entry: cmp.Or(set.Entrypoint, abi.Start)}
+	if p.entry == abi.Start || !m.Exports(abi.Initialize) {
+		p.pool = guest.NewPool(m, func(guest.Session, *guest.Instance) (any, error) { return nil, nil }, guest.Fresh)
+		return p
+	}
+	// A library, whose functions rely on this. It may read the environment already,
+	// which is of one request.
 	p.pool = guest.NewPool(m, func(s guest.Session, i *guest.Instance) (any, error) {
-		if p.entry == abi.Start || !i.Exports(abi.Initialize) {
-			return nil, nil
-		}
-		return nil, i.Call(s, abi.Initialize, nil) // a library, whose functions rely on it
-	}, guest.Fresh)
+		return nil, i.Call(s, abi.Initialize, nil)
+	}, guest.Own)
 	return p
 }
 

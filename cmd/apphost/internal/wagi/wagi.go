@@ -51,6 +51,7 @@ type conversion struct {
 // route is a [[route]] section.
 type route struct {
 	host, path, plugin string
+	below              bool // for what is below path, in WAGI
 }
 
 // Import reads a modules.toml. Paths in it are relative to the working folder, as
@@ -145,7 +146,7 @@ func (c *conversion) route(m *module, plugin string) {
 	name, _, _ := strings.Cut(strings.ToLower(m.Host), ":")
 	prefix, below := strings.CutSuffix(m.Route, "/...")
 	for _, other := range c.routes {
-		if strings.HasSuffix(other.path, "/") && other.host == name && strings.HasPrefix(m.Route, other.path) && other.path != prefix+"/" {
+		if other.below && other.host == name && strings.HasPrefix(m.Route, other.path) && other.path != prefix+"/" {
 			c.note(m.lines, "route", "route %q: WAGI takes the first that matches, which is %q; here the more exact one wins", m.Route, other.path+"...")
 			break
 		}
@@ -173,7 +174,7 @@ func (c *conversion) route(m *module, plugin string) {
 			c.note(m.lines, "route", "%q is taken by a module before, which WAGI would ask", p)
 			continue
 		}
-		c.routes = append(c.routes, route{name, p, plugin})
+		c.routes = append(c.routes, route{name, p, plugin, below && strings.HasSuffix(p, "/")})
 	}
 }
 

@@ -18,4 +18,6 @@ func main() {
 }
 
 //go:wasmexport hello
-func hello() { fmt.Print("Content-Type: text/plain\n\nhello from a library\n") }
+func hello() {
+	fmt.Printf("Content-Type: text/plain\n\nhello from a library: %q %q\n", os.Args, os.Getenv("QUERY_STRING"))
+}
