@@ -62,6 +62,9 @@ type conn struct {
 	muted bool  // drop what the library writes: it was answered, or nobody listens
 	err   error // of the first write that failed; sticky
 
+	written int64 // bytes, in the life of the connection
+	record  record
+
 	refused bool // the error that ended the connection was logged
 	remote  string
 }
@@ -78,10 +81,12 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
 	c.muted, c.err, c.readErr, c.refused = false, nil, nil, false
 	c.remote = ""
+	c.written, c.record.open = 0, false
+	c.record.to, _ = m.(mpm.RequestRecorder)
 }
 
 func (c *conn) release() {
-	c.Conn, c.ctx = nil, nil
+	c.Conn, c.ctx, c.record.to = nil, nil, nil
 	c.out = reuse(c.out)
 	c.x.release()
 }
@@ -96,6 +101,7 @@ func (c *conn) onState(state fasthttp.ConnState) {
 		c.phase, c.headerStart = inHeader, time.Time{}
 	case fasthttp.StateIdle:
 		c.phase, c.muted, c.heard = inIdle, false, false
+		c.endRecord()
 	}
 }
 
@@ -239,6 +245,7 @@ func (c *conn) writePiece(p []byte) error {
 		c.writeArmed = deadline
 	}
 	n, err := c.Conn.Write(p)
+	c.written += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
