@@ -151,6 +151,9 @@ func (c *conversion) route(m *module, plugin string) {
 			break
 		}
 	}
+	if m.Route == "/healthz" {
+		c.note(m.lines, "route", "WAGI answers /healthz by itself; here the module does")
+	}
 	paths := []string{m.Route}
 	if below {
 		paths = []string{prefix + "/"}
