@@ -19,6 +19,8 @@ type Plugin struct {
 	config     map[string]string
 	configJSON string
 	cpuTimeout time.Duration
+	args       []string
+	environ    []string
 	log        *slog.Logger
 }
 
@@ -28,6 +30,9 @@ type Settings struct {
 	// object.
 	Config     map[string]string
 	ConfigJSON []byte
+	// Args are the guest's arguments, its name first; none is the plugin's name.
+	// Environ is its environment, NAME=VALUE.
+	Args, Environ []string
 	// Isolation is what a run sees of those before it.
 	Isolation guest.Isolation
 	// CPUTimeout is how long the guest may run without calling the host; 0 is
@@ -44,6 +49,8 @@ func New(m *guest.Module, set Settings) *Plugin {
 		config:     set.Config,
 		configJSON: string(set.ConfigJSON),
 		cpuTimeout: set.CPUTimeout,
+		args:       m.Arguments(set.Args),
+		environ:    set.Environ,
 		log:        set.Logger,
 	}
 }

@@ -16,6 +16,8 @@ type Plugin struct {
 	pool         guest.Pool
 	configJSON   []byte
 	cpuTimeout   time.Duration
+	args         []string
+	environ      []string
 	log          *slog.Logger
 	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
 }
@@ -26,6 +28,9 @@ var _ exchange.Link = (*Plugin)(nil)
 type Settings struct {
 	// ConfigJSON is what get_config reads.
 	ConfigJSON []byte
+	// Args are the guest's arguments, its name first; none is the plugin's name.
+	// Environ is its environment, NAME=VALUE.
+	Args, Environ []string
 	// Isolation is what a run sees of those before it.
 	Isolation guest.Isolation
 	// CPUTimeout is how long the guest may run without calling the host; 0 is
@@ -41,6 +46,8 @@ func New(m *guest.Module, set Settings) *Plugin {
 		pool:         guest.NewPool(m, prepare, set.Isolation),
 		configJSON:   set.ConfigJSON,
 		cpuTimeout:   set.CPUTimeout,
+		args:         m.Arguments(set.Args),
+		environ:      set.Environ,
 		log:          set.Logger,
 		bodyBytesMax: m.MemoryLimitBytes(),
 	}

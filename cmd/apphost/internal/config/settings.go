@@ -23,6 +23,7 @@ type settings struct {
 	isolation        string         // "" is not given
 	cpuTimeout       *time.Duration // nil is not given
 	config           map[string]any
+	grants           grants
 }
 
 // settings reads the keys of a plugin. This is the list of them.
@@ -32,6 +33,7 @@ func (t *table) settings() settings {
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	s.cpuTimeout = t.cpuTimeout("cpu_timeout")
+	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
 	for key, v := range s.config {
@@ -108,6 +110,7 @@ func settle(p *host.Plugin, shipped, given settings) {
 	if timeout := cmp.Or(given.cpuTimeout, shipped.cpuTimeout); timeout != nil {
 		p.CPUTimeout = *timeout
 	}
+	settleGrants(p, shipped.grants, given.grants)
 	values := map[string]any{}
 	maps.Copy(values, shipped.config)
 	maps.Copy(values, given.config)
