@@ -18,7 +18,8 @@ type ConnHandler interface {
 
 // Conn is one accepted connection. Its methods are called by one goroutine
 // at a time, the one that runs ServeConn, except Close, which anyone may call
-// to end a read or write that is under way.
+// to end a read or write that is under way. Duplexer says how to let another
+// one read.
 type Conn interface {
 	net.Conn
 
@@ -41,4 +42,17 @@ type Conn interface {
 	// Stopping reports whether the child was told to leave. A handler with a
 	// long-lived protocol says goodbye and returns soon after.
 	Stopping() bool
+}
+
+// Duplexer is a Conn that can be read by one goroutine while another writes.
+// Models for which that costs something do not offer it all the time.
+type Duplexer interface {
+	Conn
+
+	// Duplex(true) lets one goroutine call Read, and another one Write and
+	// CloseWrite, until Duplex(false). Meanwhile anyone
+	// may set the deadlines, also to end a call that is under way; those that
+	// were set before no longer hold, neither then nor afterwards. Nothing else
+	// may be under way at either call.
+	Duplex(on bool) error
 }

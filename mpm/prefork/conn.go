@@ -18,7 +18,9 @@ import (
 // conn is the child's one connection. It waits with poll(2) on the calling
 // thread instead of going through the runtime's poller: there is one
 // connection and nothing else to run, so registering it would only cost
-// system calls and a goroutine switch for each message.
+// system calls and a goroutine switch for each message. Only for a time in which
+// two goroutines use the connection, polled does: poll(2) in one would stop the
+// other, as there is one processor for both.
 type conn struct {
 	fd       sys.FD
 	id       uint64
@@ -29,19 +31,28 @@ type conn struct {
 
 	readDeadline, writeDeadline time.Time
 
-	idle   bool // between two requests
-	ended  bool // the peer has sent all it will
-	broken bool // a read or write failed
+	idle   bool        // between two requests
+	ended  bool        // the peer has sent all it will
+	broken atomic.Bool // a read or write failed
+
+	duplex bool     // polled is in use
+	polled net.Conn // nil until then
 
 	mu     sync.Mutex // so that Close never meets another connection's descriptor
 	closed atomic.Bool
 }
 
-var _ mpm.Conn = (*conn)(nil)
+var _ mpm.Duplexer = (*conn)(nil)
 
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if c.duplex {
+		n, err := c.polled.Read(p)
+		c.ended = c.ended || err == io.EOF
+		c.note(err)
+		return n, err
 	}
 	for {
 		if c.closed.Load() {
@@ -57,7 +68,7 @@ func (c *conn) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		case err != nil:
-			c.broken = true
+			c.broken.Store(true)
 			return 0, c.fail("read", err)
 		case n == 0:
 			c.ended = true
@@ -90,6 +101,11 @@ func (c *conn) awaitRead() error {
 }
 
 func (c *conn) Write(p []byte) (written int, err error) {
+	if c.duplex {
+		n, err := c.polled.Write(p)
+		c.note(err)
+		return n, err
+	}
 	for len(p) > 0 {
 		if c.closed.Load() {
 			return written, net.ErrClosed
@@ -105,7 +121,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 			continue
 		}
 		if err != nil {
-			c.broken = true
+			c.broken.Store(true)
 			return written, c.fail("write", err)
 		}
 		written += n
@@ -136,6 +152,30 @@ func (c *conn) fail(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.LocalAddr(), Addr: c.remote, Err: err}
 }
 
+// note keeps in mind that there is no peer to part with.
+func (c *conn) note(err error) {
+	if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.broken.Store(true)
+	}
+}
+
+// Duplex implements mpm.Duplexer.
+func (c *conn) Duplex(on bool) error {
+	if on && c.polled == nil {
+		polled, err := c.fd.Polled()
+		if err != nil {
+			return err
+		}
+		c.polled = polled
+	}
+	c.readDeadline, c.writeDeadline = time.Time{}, time.Time{}
+	c.duplex = on
+	if on {
+		return c.polled.SetDeadline(time.Time{})
+	}
+	return nil
+}
+
 // Close ends the connection for both sides. The descriptor itself is the
 // child's to close, once the handler has returned.
 func (c *conn) Close() error {
@@ -152,6 +192,9 @@ func (c *conn) Close() error {
 func (c *conn) retire() (wasClosed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.polled != nil {
+		_ = c.polled.Close() // a descriptor of its own
+	}
 	return c.closed.Swap(true)
 }
 
@@ -176,16 +219,25 @@ func (c *conn) LocalAddr() net.Addr {
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
 
 func (c *conn) SetDeadline(t time.Time) error {
+	if c.duplex {
+		return c.polled.SetDeadline(t)
+	}
 	c.readDeadline, c.writeDeadline = t, t
 	return nil
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.duplex {
+		return c.polled.SetReadDeadline(t)
+	}
 	c.readDeadline = t
 	return nil
 }
 
 func (c *conn) SetWriteDeadline(t time.Time) error {
+	if c.duplex {
+		return c.polled.SetWriteDeadline(t)
+	}
 	c.writeDeadline = t
 	return nil
 }

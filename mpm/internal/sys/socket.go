@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,23 @@ func (fd FD) Send(p []byte) (int, error) {
 			return max(n, 0), err
 		}
 	}
+}
+
+// Polled returns the socket as a connection of package net, which waits by the
+// runtime's poller. It has a descriptor of its own: closing one closes not the
+// other.
+func (fd FD) Polled() (net.Conn, error) {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate socket: %w", err)
+	}
+	file := os.NewFile(uintptr(own), "")
+	defer func() { _ = file.Close() }() // FileConn takes one more
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, fmt.Errorf("have the poller wait for a socket: %w", err)
+	}
+	return conn, nil
 }
 
 // Interest is what WaitSocket waits for.
