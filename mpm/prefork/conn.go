@@ -36,7 +36,7 @@ type conn struct {
 	broken atomic.Bool // a read or write failed
 
 	duplex bool     // polled is in use
-	polled net.Conn // nil until then
+	polled *os.File // nil until then
 
 	mu     sync.Mutex // so that Close never meets another connection's descriptor
 	closed atomic.Bool

@@ -14,7 +14,7 @@ import (
 )
 
 // connPair returns a child's connection and its client.
-func connPair(t *testing.T) (*conn, net.Conn) {
+func connPair(t *testing.T) (*conn, *os.File) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

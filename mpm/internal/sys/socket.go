@@ -43,21 +43,15 @@ func (fd FD) Send(p []byte) (int, error) {
 	}
 }
 
-// Polled returns the socket as a connection of package net, which waits by the
-// runtime's poller. It has a descriptor of its own: closing one closes not the
-// other.
-func (fd FD) Polled() (net.Conn, error) {
+// Polled returns a non-blocking socket as a file, which waits by the runtime's
+// poller. It has a descriptor of its own: closing one closes not the other. (A
+// net.Conn would also change the options of the socket.)
+func (fd FD) Polled() (*os.File, error) {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("duplicate socket: %w", err)
 	}
-	file := os.NewFile(uintptr(own), "")
-	defer func() { _ = file.Close() }() // FileConn takes one more
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, fmt.Errorf("have the poller wait for a socket: %w", err)
-	}
-	return conn, nil
+	return os.NewFile(uintptr(own), "socket"), nil
 }
 
 // Interest is what WaitSocket waits for.
