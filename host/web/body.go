@@ -61,13 +61,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if b.awaited {
-		b.awaited = false
-		// Behind the start of the response it would be taken for a part of it.
-		if !b.x.stream.on {
-			_ = b.x.c.sendString(continueLine) // the read tells of a failure
-		}
-	}
+	b.ask()
 	n, err := b.source.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
@@ -76,6 +70,18 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.err = b.cause(err)
 	return n, b.err
+}
+
+// ask tells a client that holds the body back to send it.
+func (b *body) ask() {
+	if !b.awaited {
+		return
+	}
+	b.awaited = false
+	// Behind the start of the response it would be taken for a part of it.
+	if !b.x.stream.on {
+		_ = b.x.c.sendString(continueLine) // the read tells of a failure
+	}
 }
 
 // cause is why the body ended when the library says err: io.EOF if it is

@@ -147,6 +147,9 @@ func (x *exchangeState) Header(kind exchange.Kind) exchange.Header {
 
 // Write holds the first piece, and streams from the second on.
 func (x *exchangeState) Write(p []byte) (int, error) {
+	if x.c.upgrade != nil {
+		return 0, exchange.ErrSent
+	}
 	if !x.isHeld {
 		x.hold(p)
 		return len(p), nil

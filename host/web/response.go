@@ -138,6 +138,12 @@ func (x *exchangeState) bodyAllowed() bool {
 
 // finish ends the response after the handler, which returned err.
 func (x *exchangeState) finish(err error) {
+	if x.c.upgrade != nil {
+		if err != nil {
+			x.c.cut(nil)
+		}
+		return
+	}
 	if err != nil && !x.stream.on {
 		x.plain(fasthttp.StatusInternalServerError)
 		if failure := x.body.failure(); failure != nil {

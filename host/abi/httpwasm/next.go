@@ -92,6 +92,11 @@ func (s *session) finish() error {
 	return err
 }
 
+var (
+	_ exchange.Duplexer = (*passed)(nil)
+	_ exchange.Upgrader = (*passed)(nil)
+)
+
 // passed is the exchange as the next handler sees it.
 type passed struct {
 	exchange.Exchange
@@ -116,11 +121,36 @@ func (p *passed) Write(b []byte) (int, error) {
 	if p.s.response == nil {
 		return p.Exchange.Write(b)
 	}
+	p.s.holding.Lock()
+	defer p.s.holding.Unlock()
 	if p.s.room() < uint64(len(b)) {
 		return 0, errTooMuchHeld
 	}
 	p.s.response.data = append(p.s.response.data, b...)
 	return len(b), nil
+}
+
+// Duplex passes on what the exchange can do.
+func (p *passed) Duplex() (exchange.Duplex, error) {
+	if x, ok := p.Exchange.(exchange.Duplexer); ok {
+		return x.Duplex()
+	}
+	return nil, exchange.ErrUnsupported
+}
+
+// CanUpgrade reports whether the exchange can, and the guest does not want to
+// see the response first.
+func (p *passed) CanUpgrade() bool {
+	x, ok := p.Exchange.(exchange.Upgrader)
+	return ok && p.s.response == nil && x.CanUpgrade()
+}
+
+// Upgrade passes on what the exchange can do.
+func (p *passed) Upgrade(protocol []byte, then func(exchange.Stream)) error {
+	if !p.CanUpgrade() {
+		return exchange.ErrUnsupported
+	}
+	return p.Exchange.(exchange.Upgrader).Upgrade(protocol, then)
 }
 
 // bufferedRequest reads the client's body from its beginning, and keeps it.
@@ -142,6 +172,8 @@ func (b *keptBody) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := b.x.Body().Read(p)
+	b.holding.Lock()
+	defer b.holding.Unlock()
 	if (*session)(b).room() < uint64(n) {
 		return 0, errTooMuchHeld
 	}

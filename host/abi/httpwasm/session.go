@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
@@ -25,6 +26,9 @@ type session struct {
 	request *buffer
 	// response is the response's body while it is held back.
 	response *buffer
+	// holding guards the length of both: the next handler may read the one on
+	// another goroutine while it writes the other.
+	holding sync.Mutex
 	// wrote means that the guest has begun to answer.
 	wrote bool
 	// ioErr is why a body could not be read or written: the client's doing.
