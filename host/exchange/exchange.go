@@ -62,7 +62,8 @@ type Exchange interface {
 	// Changing the response block fails with ErrSent once it was sent.
 	Header(kind Kind) Header
 
-	// Body reads the request's body.
+	// Body reads the request's body. It may be Sized: what the header says of
+	// its length need not be true of what handlers before have left of it.
 	Body() io.Reader
 
 	// Status is the response's status code, 200 until set.
@@ -86,6 +87,13 @@ type Rerouter interface {
 	// response was sent, and with ErrInvalid if target is none or was reached
 	// by too many of these.
 	Reroute(target []byte) error
+}
+
+// Sized is a Body that knows its length.
+type Sized interface {
+	// Remaining is how many bytes are still to be read, -1 if only their end
+	// will tell.
+	Remaining() int64
 }
 
 // Duplexer is an exchange whose request can be read while it is answered.
@@ -116,7 +124,7 @@ type Upgrader interface {
 	CanUpgrade() bool
 	// Upgrade sends the response's header with the status 101 and that
 	// protocol. then gets the connection after Serve has returned, and always,
-	// so that it can give free what it has; if Serve fails, nothing can be read
+	// so that it can free what it has; if Serve fails, nothing can be read
 	// or written there. When it returns, the connection ends. It fails with
 	// ErrSent if the response was sent, and with ErrUnsupported or ErrInvalid.
 	Upgrade(protocol []byte, then func(Stream)) error

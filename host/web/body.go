@@ -104,6 +104,17 @@ func (b *body) cause(err error) error {
 	return fmt.Errorf("read request body: %w", err)
 }
 
+// Remaining implements exchange.Sized.
+func (b *body) Remaining() int64 {
+	switch {
+	case b.err == io.EOF:
+		return 0
+	case b.trailersFrom > 0, b.err != nil:
+		return -1
+	}
+	return b.left
+}
+
 // failure is why the body could not be read, if so.
 func (b *body) failure() error {
 	if b.err == io.EOF {

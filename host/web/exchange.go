@@ -108,6 +108,7 @@ func (x *exchangeState) Body() io.Reader {
 type emptyBody struct{}
 
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Remaining() int64         { return 0 }
 
 func (x *exchangeState) Protocol() string {
 	if x.http.Request.Header.IsHTTP11() {

@@ -23,7 +23,7 @@ type upgrade struct {
 // CanUpgrade implements exchange.Upgrader.
 func (x *exchangeState) CanUpgrade() bool {
 	_, ok := x.c.Conn.(mpm.Duplexer)
-	return ok && x.http.Request.Header.IsHTTP11() && x.body.err == io.EOF && x.reroutes == 0 && !x.c.duplex
+	return ok && x.http.Request.Header.IsHTTP11() && x.body.err == io.EOF && x.reroutes == 0
 }
 
 // Upgrade implements exchange.Upgrader.
@@ -36,6 +36,7 @@ func (x *exchangeState) Upgrade(protocol []byte, then func(exchange.Stream)) err
 	case len(protocol) == 0 || !validValue(protocol):
 		return exchange.ErrInvalid
 	}
+	x.c.endDuplex()
 	u := &upgrade{then: then, conn: make(chan net.Conn, 1), done: make(chan struct{})}
 	x.c.upgrade = u
 	x.status = fasthttp.StatusSwitchingProtocols

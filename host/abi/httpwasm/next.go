@@ -182,6 +182,15 @@ func (b *keptBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Remaining implements exchange.Sized.
+func (b *keptBody) Remaining() int64 {
+	rest, ok := b.x.Body().(exchange.Sized)
+	if !ok || rest.Remaining() < 0 {
+		return -1
+	}
+	return b.request.Remaining() + rest.Remaining()
+}
+
 // notFound answers in the place of a next handler.
 type notFound struct{}
 

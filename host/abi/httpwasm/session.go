@@ -142,6 +142,9 @@ func (b *buffer) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Remaining implements exchange.Sized.
+func (b *buffer) Remaining() int64 { return int64(len(b.data) - b.read) }
+
 // enableFeatures implements abi.EnableFeatures. What a guest enables while it
 // is prepared holds for every request, anything later for that request. What
 // should have been held back before the next handler ran cannot be enabled
