@@ -42,7 +42,7 @@ func ParseUpstream(raw, route string) (Upstream, error) {
 	case err != nil, u.Scheme != "http", u.Hostname() == "":
 		return Upstream{}, fmt.Errorf(`must be where requests go, such as "http://127.0.0.1:9000", or unix:PATH, got %q`, raw)
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return Upstream{}, fmt.Errorf("must have no user, query or fragment, got %q", raw)
+		return Upstream{}, errors.New("must have no user, query or fragment: only a host, a port and a path")
 	}
 	port := u.Port()
 	if port == "" {
