@@ -64,6 +64,41 @@ func TestAnUpstreamThatFails(t *testing.T) {
 	}
 }
 
+// An upstream that goes away while the client sends is not the client's fault.
+func TestAnUpstreamThatFailsWithinTheRequest(t *testing.T) {
+	g := open(t, raw(t, func(c net.Conn, r *bufio.Reader) {
+		header(r)
+		_, _ = r.ReadByte()
+	}), nil)
+	c := g.dial().send("POST /r/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
+	if res, _ := c.whole("POST"); res.StatusCode != 502 {
+		t.Errorf("answered %d", res.StatusCode)
+	}
+	if log := g.log.Take(); strings.Count(log, "level=WARN") != 1 {
+		t.Errorf("logged %s", log)
+	}
+}
+
+// A proxy that leads to itself ends.
+func TestALoopIsFound(t *testing.T) {
+	var url string
+	g := open(t, upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		req, _ := http.NewRequest("GET", url, nil)
+		req.Header = r.Header
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = res.Body.Close()
+		w.WriteHeader(res.StatusCode)
+	}), nil)
+	url = "http://" + g.addr + "/r/"
+	if res, _ := g.dial().send(getR).whole("GET"); res.StatusCode != 508 {
+		t.Errorf("answered %d", res.StatusCode)
+	}
+}
+
 // What fails later cuts the response off, so that it does not look whole.
 func TestABrokenBodyIsCutOff(t *testing.T) {
 	for name, test := range map[string]struct{ response, got string }{

@@ -68,6 +68,10 @@ func (p *Proxy) Close() { p.pool.close() }
 func (p *Proxy) Serve(ctx context.Context, x exchange.Exchange) error {
 	r := &relay{ctx: ctx, proxy: p, x: x, began: time.Now()}
 	if err := r.prepare(); err != nil {
+		if errors.Is(err, errLoop) {
+			p.log(ctx, slog.LevelWarn, "request not passed on", err)
+			return answer(x, http.StatusLoopDetected)
+		}
 		p.log(ctx, slog.LevelDebug, "request not passed on", err)
 		return answer(x, http.StatusBadRequest)
 	}
@@ -75,16 +79,15 @@ func (p *Proxy) Serve(ctx context.Context, x exchange.Exchange) error {
 	if err != nil && r.mayRepeat() {
 		err = r.attempt(ctx, true)
 	}
-	switch client := r.failed.Load(); {
+	switch {
 	case err == nil:
 		return nil
-	case client != nil:
-		if isNetwork(*client) {
-			p.log(ctx, slog.LevelDebug, "client broke off", *client)
-		} else {
-			p.log(ctx, slog.LevelWarn, "response not passed on", *client)
-		}
-		return *client
+	case r.client != nil && isNetwork(r.client):
+		p.log(ctx, slog.LevelDebug, "client broke off", r.client)
+		return r.client
+	case r.client != nil:
+		p.log(ctx, slog.LevelWarn, "response not passed on", r.client)
+		return r.client
 	case r.begun:
 		p.log(ctx, slog.LevelWarn, "upstream broke off", err)
 		return err
@@ -115,6 +118,9 @@ func (r *relay) attempt(ctx context.Context, fresh bool) error {
 	res, err := r.send()
 	if err == nil {
 		err = r.pass(res)
+	}
+	if client := r.failed.Load(); client != nil {
+		r.client = *client // what join does to it is not the client's fault
 	}
 	r.join()
 	switch {

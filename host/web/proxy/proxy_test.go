@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/apphost/apphost/host/exchange"
 )
 
 func TestTheRequestIsTheClients(t *testing.T) {
@@ -18,7 +21,7 @@ func TestTheRequestIsTheClients(t *testing.T) {
 		h := header(r)
 		body, _ := io.ReadAll(io.LimitReader(r, 4))
 		got <- h + string(body)
-		_, _ = io.WriteString(c, "HTTP/1.1 201 Made\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\n\r\nok")
+		_, _ = io.WriteString(c, "HTTP/1.1 201 Made\r\nDate: Tue, 15 Nov 1994 08:12:31 GMT\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\n\r\nok")
 	}), nil)
 	c := g.dial().send("PUT /r//a/%2e%2e/b%2Fc?d=%zz HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: test\r\nX-B: 1\r\nX-B: 2\r\n" +
 		"Connection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 1\r\nTE: trailers, gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nProxy-Connection: x\r\n" +
@@ -192,5 +195,46 @@ func TestOnlySafeRequestsAreSentAgain(t *testing.T) {
 		if res, _ := c.send(test.request).whole(method); res.StatusCode != test.status {
 			t.Errorf("%q: %d", test.request, res.StatusCode)
 		}
+	}
+}
+
+// What a handler before has found out reaches the upstream, whatever the client
+// says of its connection.
+func TestAHandlersFieldsArePassedOn(t *testing.T) {
+	got := make(chan string, 1)
+	url := raw(t, func(c net.Conn, r *bufio.Reader) {
+		got <- header(r)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	g := openBehind(t, url, nil, func(h exchange.Handler) exchange.Handler {
+		return handlerFunc(func(ctx context.Context, x exchange.Exchange) error {
+			_ = x.Header(exchange.Request).Set([]byte("X-User"), []byte("ada"))
+			return h.Serve(ctx, x)
+		})
+	})
+	g.dial().send("GET /r/ HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, x-user, X-Other\r\nX-User: bob\r\nX-Other: 1\r\n\r\n").whole("GET")
+	if h := <-got; !strings.Contains(h, "X-User: ada\r\n") || strings.Contains(h, "bob") || strings.Contains(h, "X-Other") {
+		t.Errorf("the upstream got\n%s", h)
+	}
+}
+
+// localExchange has come by a Unix socket.
+type localExchange struct{ exchange.Exchange }
+
+func (localExchange) RemoteAddr() string { return "@" }
+
+// A proxy before this one says whom it speaks for.
+func TestAClientByAUnixSocketIsTrusted(t *testing.T) {
+	got := make(chan string, 1)
+	url := raw(t, func(c net.Conn, r *bufio.Reader) {
+		got <- header(r)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	g := openBehind(t, url, nil, func(h exchange.Handler) exchange.Handler {
+		return handlerFunc(func(ctx context.Context, x exchange.Exchange) error { return h.Serve(ctx, localExchange{x}) })
+	})
+	g.dial().send("GET /r/ HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\r\n").whole("GET")
+	if h := <-got; !strings.Contains(h, "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n") || strings.Count(h, "X-Forwarded") != 2 {
+		t.Errorf("the upstream got\n%s", h)
 	}
 }

@@ -61,6 +61,7 @@ type relay struct {
 	lastSent atomic.Int64          // when a piece was, after began
 	onClient atomic.Bool           // we wait for the client's next piece
 	failed   atomic.Pointer[error] // what the client did
+	client   error                 // the same, when the exchange with the upstream ended
 }
 
 // send sends the request, and returns the header of the response to it.

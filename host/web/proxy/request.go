@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -13,7 +14,15 @@ import (
 var (
 	errField  = errors.New("a field of the request's header cannot be passed on")
 	errMethod = errors.New("CONNECT is not passed on")
+	errLoop   = fmt.Errorf("it has come through %d servers of this kind: does a proxy lead back here?", hopsMax)
 )
+
+// hopsMax is how many times a request may pass a server like this one. Where a
+// route leads back to itself, each time costs a child.
+const hopsMax = 8
+
+// pseudonym is what Via calls this server (RFC 9110, section 7.6.3).
+const pseudonym = "1.1 apphost"
 
 // prepare makes the header of the request.
 func (r *relay) prepare() error {
@@ -21,6 +30,9 @@ func (r *relay) prepare() error {
 	r.method = string(x.Method())
 	if r.method == "CONNECT" {
 		return errMethod
+	}
+	if hops(x.Header(exchange.Request)) >= hopsMax {
+		return errLoop
 	}
 	target, err := r.proxy.config.Upstream.target(x.URI())
 	if err != nil {
@@ -55,10 +67,20 @@ func (r *relay) prepare() error {
 	if notTCP == nil {
 		forwarded(h, x.RemoteAddr(), host)
 	}
-	h.add("Via", "1.1 apphost")
+	h.add("Via", pseudonym)
 	h.text = append(h.text, "\r\n"...)
 	r.head = h.text
 	return h.err
+}
+
+// hops counts the servers like this one on the way of a request.
+func hops(in exchange.Header) int {
+	n := 0
+	in.Values([]byte("Via"), func(value []byte) bool {
+		n += bytes.Count(value, []byte(pseudonym))
+		return true
+	})
+	return n
 }
 
 // body finds out what there is of a body.
