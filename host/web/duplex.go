@@ -73,7 +73,7 @@ func (c *conn) endDuplex() {
 // same time looks at the flag after that: see receive.
 func (d *duplex) Interrupt() {
 	d.interrupted.Store(true)
-	_ = d.Conn.SetReadDeadline(time.Unix(1, 0)) // long ago
+	_ = d.SetReadDeadline(time.Unix(1, 0)) // long ago
 }
 
 // Gone implements exchange.Duplex.

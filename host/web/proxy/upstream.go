@@ -52,7 +52,10 @@ func ParseUpstream(raw, route string) (Upstream, error) {
 		return Upstream{}, fmt.Errorf("must have a port from 1 to 65535, got %q", raw)
 	}
 	up := Upstream{network: "tcp", address: net.JoinHostPort(u.Hostname(), port), host: u.Host, base: u.EscapedPath(), route: route}
-	return up, up.checkBase(u.Path)
+	if err := up.checkBase(u.Path); err != nil {
+		return Upstream{}, err
+	}
+	return up, nil
 }
 
 // checkBase refuses a base with which a path would not end up where it seems to.
