@@ -44,15 +44,31 @@ type Conn interface {
 	Stopping() bool
 }
 
-// Duplexer is a Conn that can be read by one goroutine while another writes.
-// Models for which that costs something do not offer it all the time.
+// RequestRecorder is what a Conn may implement, too: it shows on the
+// scoreboard which request a connection is at, and counts those that are
+// finished. A handler whose protocol has requests asks for it by a type
+// assertion. One that never calls it has its connections counted as they are,
+// with all that was sent on them. The calls are made by the goroutine that runs
+// ServeConn, cost tens of nanoseconds and keep none of the slices.
+type RequestRecorder interface {
+	// BeginRequest notes a request once its first line is read. Target is what
+	// the client sent as such; it is cut, and shown to operators: a handler
+	// takes passwords out of it first.
+	BeginRequest(method, target, protocol []byte)
+	// EndRequest counts the request that began last, and the bytes that were
+	// sent for it, header included.
+	EndRequest(bytesSent int64)
+}
+
+// Duplexer is a Conn that can be read by one goroutine while another writes. It
+// may be that only then, as it costs some models something.
 type Duplexer interface {
 	Conn
 
 	// Duplex(true) lets one goroutine call Read, and another one Write and
-	// CloseWrite, until Duplex(false). Meanwhile anyone
-	// may set the deadlines, also to end a call that is under way; those that
-	// were set before no longer hold, neither then nor afterwards. Nothing else
-	// may be under way at either call.
+	// CloseWrite, until Duplex(false). Meanwhile anyone may set the deadlines,
+	// also to end a call that is under way; those that were set before no longer
+	// hold, neither then nor afterwards. Nothing else may be under way at either
+	// call.
 	Duplex(on bool) error
 }

@@ -4,8 +4,9 @@
 //
 // A model (package mpm/prefork) promises a handler that
 //
-//   - ServeConn is called once for each accepted connection, and in the
-//     prefork model never while another call is running in the same process;
+//   - ServeConn is called once for each accepted connection, in the prefork
+//     model never while another call is running in the same process, in the
+//     worker model for up to Options.ThreadsPerChild connections at once;
 //   - the connection stays open until ServeConn returns, and the model, not
 //     the handler, closes it;
 //   - no signal reaches the handler: a child that is told to leave learns it

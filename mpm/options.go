@@ -21,14 +21,25 @@ type Options struct {
 	// by the candidate, from the cores it may run on: see Buckets.
 	Buckets int `json:",omitempty"`
 
+	// Model is how children serve. It is fixed for the master's life.
+	Model Model
+	// ThreadsPerChild is how many connections a child serves at once in the
+	// worker model. In the prefork model it is 0 or 1, and means 1.
+	ThreadsPerChild int
+
 	// StartServers is how many children a generation starts with.
 	StartServers int
-	// MinSpareServers and MaxSpareServers bound the idle children: fewer
-	// than the first and more are spawned, more than the second and one at
-	// a time is retired.
+	// MinSpareServers and MaxSpareServers bound the idle children in the
+	// prefork model: fewer than the first and more are spawned, more than the
+	// second and one at a time is retired.
 	MinSpareServers int
 	MaxSpareServers int
-	// MaxRequestWorkers bounds the children of the serving generation.
+	// MinSpareThreads and MaxSpareThreads are the same for the worker model,
+	// and count idle threads of all children together.
+	MinSpareThreads int
+	MaxSpareThreads int
+	// MaxRequestWorkers bounds the connections that the serving generation
+	// serves at once: its children, times ThreadsPerChild.
 	MaxRequestWorkers int
 	// ServerLimit bounds all children, those of old generations included.
 	// It is fixed for the master's life: a reload cannot change it.
@@ -41,15 +52,41 @@ type Options struct {
 	StartTimeout time.Duration
 	// CandidateTimeout bounds each step of trying out a new generation.
 	CandidateTimeout time.Duration
-	// GracefulTimeout bounds how long a child that a reload retired may go on
+	// GracefulRestartTimeout bounds how long a child that a reload retired may go on
 	// with what it serves; 0 means without bound.
-	GracefulTimeout time.Duration
+	GracefulRestartTimeout time.Duration
+	// MaxOldGenerations bounds the retired generations that still serve: when
+	// a reload leaves more, the oldest are ended. 0 means without bound.
+	MaxOldGenerations int
+	// ProveTime is how long a generation that a reload brought into service is
+	// on probation. When ProveDeaths of its children have died badly in that
+	// time, what served before it serves again. 0 of either means never.
+	ProveTime   time.Duration
+	ProveDeaths int
 	// GracefulShutdownTimeout bounds a graceful stop, after which it goes on as
 	// a stop at once; 0 means without bound.
 	GracefulShutdownTimeout time.Duration
 	// KillTimeout is the time from asking a child to end at once to killing
 	// it.
 	KillTimeout time.Duration
+
+	// PIDFile is the absolute path of a file for the master's pid; "" is none.
+	// It is fixed for the master's life.
+	PIDFile string
+	// ErrorLog is the absolute path of the error log; "" is standard error.
+	ErrorLog string
+	// Logs are further log files.
+	Logs []Log
+	// Privileges are those of the children and candidates.
+	Privileges Privileges `json:",omitzero"`
+}
+
+// Log is a log file, which the master opens for its children.
+type Log struct {
+	// Name is what a child knows it by.
+	Name string
+	// Path is absolute.
+	Path string
 }
 
 // Listener is one socket to accept from.
@@ -66,6 +103,8 @@ type Listener struct {
 	// Mode are the permissions of a Unix socket's file; who may write to it
 	// may connect.
 	Mode fs.FileMode
+	// GID is the group of a Unix socket's file; 0 leaves the master's.
+	GID int `json:",omitempty"`
 	// Socket are the options of the socket.
 	Socket SocketOptions
 }
@@ -131,11 +170,66 @@ func (o *Options) Validate() error {
 	}
 	atLeast("listen_cores_buckets_ratio", o.Buckets, 0)
 	atLeast("start_servers", o.StartServers, 1)
-	atLeast("min_spare_servers", o.MinSpareServers, 1)
+	switch {
+	case !o.Model.Known():
+		fault("model", `must be "prefork" or "worker", got %q`, string(o.Model))
+	case o.Model.Threaded():
+		o.validateWorker(fault)
+	default:
+		o.validatePrefork(fault)
+	}
+	atLeast("max_connections_per_child", o.MaxConnectionsPerChild, 0)
+	atLeast("max_old_generations", o.MaxOldGenerations, 0)
+	atLeast("prove_deaths", o.ProveDeaths, 0)
+	if o.ProveTime < 0 {
+		fault("prove_time", "must not be negative, got %s", o.ProveTime)
+	}
+	positive("start_timeout", o.StartTimeout)
+	positive("candidate_timeout", o.CandidateTimeout)
+	positive("kill_timeout", o.KillTimeout)
+	if o.GracefulRestartTimeout < 0 {
+		fault("graceful_restart_timeout", "must not be negative, got %s", o.GracefulRestartTimeout)
+	}
+	if o.GracefulShutdownTimeout < 0 {
+		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
+	}
+	absolute := func(key, path string) {
+		if !strings.HasPrefix(path, "/") {
+			fault(key, "must be an absolute path, got %q", path)
+		}
+	}
+	if o.PIDFile != "" {
+		absolute("pid_file", o.PIDFile)
+	}
+	if o.ErrorLog != "" {
+		absolute("error_log", o.ErrorLog)
+	}
+	for _, l := range o.Logs {
+		absolute("logs", l.Path)
+	}
+	o.Privileges.validate(fault)
+	return errors.Join(errs...)
+}
+
+func (o *Options) validatePrefork(fault func(key, format string, args ...any)) {
+	if o.ThreadsPerChild < 0 || o.ThreadsPerChild > 1 {
+		fault("threads_per_child", `goes with model "worker" only: with "prefork" it is 1`)
+	}
+	if o.MinSpareThreads != 0 {
+		fault("min_spare_threads", `goes with model "worker" only; use min_spare_servers`)
+	}
+	if o.MaxSpareThreads != 0 {
+		fault("max_spare_threads", `goes with model "worker" only; use max_spare_servers`)
+	}
+	if o.MinSpareServers < 1 {
+		fault("min_spare_servers", "must be at least 1, got %d", o.MinSpareServers)
+	}
 	if o.MaxSpareServers <= o.MinSpareServers {
 		fault("max_spare_servers", "must be more than min_spare_servers (%d), got %d", o.MinSpareServers, o.MaxSpareServers)
 	}
-	atLeast("max_request_workers", o.MaxRequestWorkers, 1)
+	if o.MaxRequestWorkers < 1 {
+		fault("max_request_workers", "must be at least 1, got %d", o.MaxRequestWorkers)
+	}
 	if o.Buckets > o.MaxRequestWorkers {
 		fault("max_request_workers", "must be at least 1 for each of the %d buckets (listen_cores_buckets_ratio), got %d", o.Buckets, o.MaxRequestWorkers)
 	}
@@ -145,15 +239,42 @@ func (o *Options) Validate() error {
 	if o.ServerLimit < o.MaxRequestWorkers || o.ServerLimit > ServerLimitMax {
 		fault("server_limit", "must be from max_request_workers (%d) to %d, got %d", o.MaxRequestWorkers, ServerLimitMax, o.ServerLimit)
 	}
-	atLeast("max_connections_per_child", o.MaxConnectionsPerChild, 0)
-	positive("start_timeout", o.StartTimeout)
-	positive("candidate_timeout", o.CandidateTimeout)
-	positive("kill_timeout", o.KillTimeout)
-	if o.GracefulTimeout < 0 {
-		fault("graceful_timeout", "must not be negative, got %s", o.GracefulTimeout)
+}
+
+// validateWorker checks what counts threads. A relation to a value that is
+// wrong itself is not looked at.
+func (o *Options) validateWorker(fault func(key, format string, args ...any)) {
+	if o.MinSpareServers != 0 {
+		fault("min_spare_servers", `goes with model "prefork" only; use min_spare_threads`)
 	}
-	if o.GracefulShutdownTimeout < 0 {
-		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
+	if o.MaxSpareServers != 0 {
+		fault("max_spare_servers", `goes with model "prefork" only; use max_spare_threads`)
 	}
-	return errors.Join(errs...)
+	if o.MinSpareThreads < 1 {
+		fault("min_spare_threads", "must be at least 1, got %d", o.MinSpareThreads)
+	}
+	threads := o.ThreadsPerChild
+	if threads < 1 || threads > ThreadsPerChildMax {
+		fault("threads_per_child", "must be from 1 to %d, got %d", ThreadsPerChildMax, threads)
+		return
+	}
+	if least := o.MinSpareThreads + threads; o.MaxSpareThreads < least {
+		fault("max_spare_threads", "must be at least min_spare_threads and threads_per_child together (%d), or children would come and go without end, got %d",
+			least, o.MaxSpareThreads)
+	}
+	if o.MaxRequestWorkers < 1 || o.MaxRequestWorkers%threads != 0 {
+		fault("max_request_workers", "must be a multiple of threads_per_child (%d), which is what each child serves at once, got %d", threads, o.MaxRequestWorkers)
+		return
+	}
+	children := o.ChildrenMax()
+	if o.Buckets > children {
+		fault("max_request_workers", "must be at least threads_per_child (%d) for each of the %d buckets (listen_cores_buckets_ratio), got %d",
+			threads, o.Buckets, o.MaxRequestWorkers)
+	}
+	if o.StartServers > children {
+		fault("start_servers", "must not be more than max_request_workers by threads_per_child (%d), got %d", children, o.StartServers)
+	}
+	if o.ServerLimit < children || o.ServerLimit > ServerLimitMax {
+		fault("server_limit", "must be from max_request_workers by threads_per_child (%d) to %d, got %d", children, ServerLimitMax, o.ServerLimit)
+	}
 }

@@ -36,15 +36,55 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"max_connections_per_child", func(o *Options) { o.MaxConnectionsPerChild = -1 }},
 		{"start_timeout", func(o *Options) { o.StartTimeout = 0 }},
 		{"candidate_timeout", func(o *Options) { o.CandidateTimeout = -time.Second }},
-		{"graceful_timeout", func(o *Options) { o.GracefulTimeout = -1 }},
+		{"graceful_restart_timeout", func(o *Options) { o.GracefulRestartTimeout = -1 }},
 		{"graceful_shutdown_timeout", func(o *Options) { o.GracefulShutdownTimeout = -1 }},
+		{"max_old_generations", func(o *Options) { o.MaxOldGenerations = -1 }},
+		{"prove_deaths", func(o *Options) { o.ProveDeaths = -1 }},
+		{"prove_time", func(o *Options) { o.ProveTime = -1 }},
 		{"kill_timeout", func(o *Options) { o.KillTimeout = 0 }},
+		{"model", func(o *Options) { o.Model = "event" }},
+		{"threads_per_child", func(o *Options) { o.ThreadsPerChild = 2 }},
+		{"min_spare_threads", func(o *Options) { o.MinSpareThreads = 2 }},
+		{"max_spare_threads", func(o *Options) { o.MaxSpareThreads = 2 }},
+		{"pid_file", func(o *Options) { o.PIDFile = "pid" }},
+		{"error_log", func(o *Options) { o.ErrorLog = "logs/error" }},
+		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: ""}} }},
 	} {
 		o := good()
 		tc.spoil(o)
 		err := o.Validate()
 		var fault *Error
 		if !errors.As(err, &fault) || !strings.Contains(err.Error(), tc.key+": ") {
+			t.Errorf("%s: error %v does not name the key", tc.key, err)
+		}
+	}
+}
+
+func TestValidateCountsThreadsOfWorkers(t *testing.T) {
+	if err := worker().Validate(); err != nil {
+		t.Fatalf("good options: %v", err)
+	}
+	for _, tc := range []struct {
+		key   string
+		spoil func(*Options)
+	}{
+		{"threads_per_child", func(o *Options) { o.ThreadsPerChild = 0 }},
+		{"threads_per_child", func(o *Options) { o.ThreadsPerChild = ThreadsPerChildMax + 1 }},
+		{"min_spare_servers", func(o *Options) { o.MinSpareServers = 5 }},
+		{"max_spare_servers", func(o *Options) { o.MaxSpareServers = 5 }},
+		{"min_spare_threads", func(o *Options) { o.MinSpareThreads = 0 }},
+		{"max_spare_threads", func(o *Options) { o.MaxSpareThreads = 99 }},
+		{"max_request_workers", func(o *Options) { o.MaxRequestWorkers = 399 }},
+		{"max_request_workers", func(o *Options) { o.MaxRequestWorkers = 0 }},
+		{"start_servers", func(o *Options) { o.StartServers = 17 }},
+		{"server_limit", func(o *Options) { o.ServerLimit = 15 }},
+		{"server_limit", func(o *Options) { o.ServerLimit = ServerLimitMax + 1 }},
+	} {
+		o := worker()
+		tc.spoil(o)
+		err := o.Validate()
+		var fault *Error
+		if !errors.As(err, &fault) || fault.Key != tc.key {
 			t.Errorf("%s: error %v does not name the key", tc.key, err)
 		}
 	}

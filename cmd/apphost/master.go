@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -16,44 +18,80 @@ import (
 	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/prefork"
 )
 
-// runMaster serves in the foreground until it is stopped.
-func runMaster(configPath string, stderr io.Writer) error {
-	server, err := control.Listen(configPath)
+// masterRun is how a master is started.
+type masterRun struct {
+	configPath string
+	detached   bool
+	serves     func() // told to whoever waits for the start; may be nil
+	takeover   *prefork.Takeover
+}
+
+// logPatience is how long the master waits for whoever reads its log and has
+// stopped to, such as a pager. Clients do not notice so much.
+const logPatience = 100 * time.Millisecond
+
+// runMaster serves until it is stopped.
+func runMaster(run masterRun) error {
+	server, err := control.Listen(run.configPath)
 	if err != nil {
 		return err
 	}
+	return serve(server, run)
+}
+
+// serve is the master, from the start or from where another build left off,
+// whose takeover it is.
+func serve(server *control.Server, run masterRun) error {
 	defer server.Close()
 
-	log := &masterLog{w: stderr}
+	log := &masterLog{w: logs.NewStream(stderrFD, logPatience)}
 	log.use(config.Default().Log)
 	ready := make(chan struct{})
-	first := true
+	first := run.takeover == nil
+	if !first {
+		close(ready)
+	}
 	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
 	master := prefork.NewMaster(prefork.Config{
-		PID: os.Getpid(), ConfigPath: configPath, Environment: os.Environ(),
-		Logger:     slog.New(log),
+		PID: os.Getpid(), ConfigPath: run.configPath, Environment: os.Environ(),
+		Logger: slog.New(log), ErrorLog: log.w, Detached: run.detached,
 		Hangup:     hangup(term.IsTerminal(stdinFD)),
 		OnTerminal: onTerminal(),
 		Starting:   log.useImage,
 		Serving: func(s prefork.Status) {
 			log.useImage(s.Image)
+			if first {
+				logBuild(slog.New(log))
+			}
 			announce(slog.New(log), s)
 			manager.serving(s)
 			if first {
 				first = false
 				close(ready)
+				if run.serves != nil {
+					run.serves()
+				}
 			}
 		},
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
+		Spawning: manager.spawning,
+		Upgrade: prefork.UpgradeConfig{
+			Version: version, Args: programArgs(), HandOver: handingOver(server, run), Takeover: run.takeover,
+			Adopted: func(img *image.Image) {
+				log.useImage(img)
+				server.Settle()
+			},
+		},
 	})
-	go server.Serve((&requests{master: master, configPath: configPath, ready: ready}).do)
-	err = master.Run()
+	go server.Serve((&requests{master: master, configPath: run.configPath, program: programPath(), ready: ready}).do)
+	err := master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
-		printWarnings(stderr, start.Warnings)
+		printWarnings(os.Stderr, start.Warnings)
 		return start
 	}
 	if err != nil {
@@ -66,7 +104,7 @@ func runMaster(configPath string, stderr io.Writer) error {
 // masterLog is a handler whose settings follow the serving generation. Only
 // the master's one goroutine changes or uses it.
 type masterLog struct {
-	w io.Writer
+	w *logs.Stream
 	slog.Handler
 }
 
@@ -81,8 +119,12 @@ func (l *masterLog) useImage(img *image.Image) {
 	}
 }
 
-// stdinFD is the descriptor that tells whether a person started the server.
-const stdinFD = 0
+// Of the standard descriptors the first tells whether a person started the
+// server.
+const (
+	stdinFD  = 0
+	stderrFD = 2
+)
 
 // hangup tells a closed terminal, which sends SIGHUP to what ran in it, from an
 // operator who sends SIGHUP: the first takes the terminal away.
@@ -104,6 +146,11 @@ func onTerminal() bool {
 	}
 	_ = tty.Close()
 	return true
+}
+
+// logBuild says at a start what it is that starts.
+func logBuild(log *slog.Logger) {
+	log.Info("started", "build", versionText(), "command_line", strings.Join(os.Args, " "))
 }
 
 // announce says what serves where.
@@ -131,6 +178,9 @@ func announce(log *slog.Logger, s prefork.Status) {
 		}
 	}
 	args := []any{"generation", s.Generation, "children", s.Children, "pid", os.Getpid()}
+	if s.RollBack != nil {
+		args = append(args, "as_generation", s.RollBack.To)
+	}
 	if s.Buckets > 1 {
 		args = append(args, "buckets", s.Buckets)
 	}
@@ -158,10 +208,10 @@ func checkConfig(configPath, shown string, stdout io.Writer) error {
 	return err
 }
 
-// reload asks the running server to reload and says how it went.
-func reload(configPath string, stdout io.Writer) error {
+// reload asks the running server to reload, or to restart, and says how it went.
+func reload(configPath string, verb control.Verb, stdout io.Writer) error {
 	var r prefork.Result
-	if err := control.Ask(context.Background(), configPath, control.Reload, &r); err != nil {
+	if err := control.Ask(context.Background(), configPath, verb, &r); err != nil {
 		return err
 	}
 	printWarnings(stdout, r.Warnings)

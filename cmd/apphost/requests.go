@@ -11,11 +11,12 @@ import (
 type requests struct {
 	master     *prefork.Master
 	configPath string
+	program    string          // where it was started from
 	ready      <-chan struct{} // closed when the first generation serves
 }
 
-func (q *requests) do(ctx context.Context, verb control.Verb) any {
-	switch verb {
+func (q *requests) do(ctx context.Context, r control.Request) any {
+	switch r.Verb {
 	case control.Stop:
 		return q.ask(ctx, prefork.Stop)
 	case control.GracefulStop:
@@ -26,15 +27,31 @@ func (q *requests) do(ctx context.Context, verb control.Verb) any {
 			return ended
 		}
 		return statusReport{Version: version, Config: q.configPath, Snapshot: s}
+	case control.ReopenLogs:
+		return q.ask(ctx, prefork.ReopenLogs)
 	case control.Reload:
+		return q.askReady(ctx, prefork.Reload)
+	case control.Restart:
+		return q.askReady(ctx, prefork.Restart)
+	case control.Upgrade:
 		select {
 		case <-q.ready:
 		case <-ctx.Done():
 			return ended
 		}
-		return q.ask(ctx, prefork.Reload)
+		return q.upgrade(ctx, r)
 	}
-	panic("BUG: the control socket passed on the request " + string(verb))
+	panic("BUG: the control socket passed on the request " + string(r.Verb))
+}
+
+// askReady waits for a server that starts.
+func (q *requests) askReady(ctx context.Context, what prefork.Request) prefork.Result {
+	select {
+	case <-q.ready:
+	case <-ctx.Done():
+		return ended
+	}
+	return q.ask(ctx, what)
 }
 
 func (q *requests) ask(ctx context.Context, what prefork.Request) prefork.Result {

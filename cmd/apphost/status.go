@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/prefork"
 )
 
@@ -34,13 +35,15 @@ func statusCommand(configPath *string, stdout io.Writer) *cobra.Command {
 it is: its generations, listeners and children, and how the last reload went.
 If no such server runs, it says so (exit status 1).
 
-The scoreboard has a letter for each slot:
+The scoreboard has a letter for each slot, with model "worker" for each thread
+of each slot:
   _ ready   S starting   R reading   W writing   K keep-alive   L logging
   C closing   G retired, finishing what it serves   I about to leave   . no child
 
 With --json it prints all of it as one JSON object. Later versions may add
 keys; those that are there keep their name and meaning. Times are RFC 3339.
   version, config, pid, state, started, uptime_seconds
+  upgraded       when this build took over from another; null if none did
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
   buckets        how many the serving generation has
@@ -48,8 +51,10 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   scoreboard     a letter for each slot
   slots          slot, bucket, pid, generation, state, letter, child_connections,
                  slot_connections, age_seconds
-  spawning       failures (in a row), paused_seconds, full
-  last_reload    time, generation, errors; null before the first`,
+  spawning       failures (in a row), paused_seconds, full, slowed
+  limits         near, reached, slots_full: how often children were short
+  last_reload    time, generation, errors, rolled_back_from, rolled_back_to;
+                 null before the first`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := namedConfig(*configPath)
@@ -98,24 +103,37 @@ func writeStatus(w *bytes.Buffer, s *statusReport) {
 	row("apphost", "%s, pid %d, %s", s.Version, s.PID, s.State)
 	row("configuration", "%s", s.Config)
 	row("started", "%s, %s ago", s.Started.Format(time.DateTime), seconds(s.UptimeSeconds))
+	if s.Upgraded != nil {
+		row("upgraded", "%s", s.Upgraded.Format(time.DateTime))
+	}
 	for _, l := range s.Listeners {
 		row("listening", "%s (%s)", l.Address, l.Name)
 	}
 	for _, g := range s.Generations {
 		row("generation", "%d, %s, children: %d", g.Number, g.State, g.Children)
 	}
-	row("children", "%d idle, %d busy", s.Idle, s.Busy)
+	counted := "children"
+	if mpm.Model(s.Model).Threaded() {
+		counted = "threads"
+	}
+	row(counted, "%d idle, %d busy", s.Idle, s.Busy)
 	switch p := s.Spawning; {
 	case p.PausedSeconds > 0:
-		row("new children", "none for %s: %d in a row died young", seconds(p.PausedSeconds), p.Failures)
+		row("new children", "none for %s: %d in a row died young or could not be started", seconds(p.PausedSeconds), p.Failures)
 	case p.Failures > 0:
-		row("new children", "%d in a row died young", p.Failures)
+		row("new children", "%d in a row died young or could not be started", p.Failures)
 	case p.Full:
 		row("new children", "none: mpm.max_request_workers or mpm.server_limit is reached")
 	}
+	if l := s.Limits; l != (prefork.LimitStatus{}) {
+		row("children short", "near mpm.max_request_workers %d times, at it %d times, without a slot %d times", l.Near, l.Reached, l.SlotsFull)
+	}
 	if r := s.LastReload; r != nil {
 		outcome := fmt.Sprintf("done, generation %d", r.Generation)
-		if len(r.Errors) > 0 {
+		switch {
+		case r.RolledBackFrom > 0:
+			outcome = fmt.Sprintf("rolled back, generation %d runs what %d ran", r.Generation, r.RolledBackTo)
+		case len(r.Errors) > 0:
 			outcome = fmt.Sprintf("failed, generation %d served on", r.Generation)
 		}
 		row("last reload", "%s, %s", r.Time.Format(time.DateTime), outcome)

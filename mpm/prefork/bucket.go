@@ -56,13 +56,13 @@ func planAll(cs []census, most int, o *mpm.Options) (deal, []decision) {
 		if d.retire && (all.retire < 0 || c.idle > cs[all.retire].idle) {
 			all.retire = b
 		}
-		most = min(most, c.freeSlots, o.MaxRequestWorkers-c.total)
+		most = min(most, c.freeSlots, o.ChildrenMax()-c.total)
 	}
 	after := slices.Clone(cs)
 	for range min(wanted, most) {
 		b := neediest(after, func(b int) bool { return after[b].own-cs[b].own < each[b].spawn })
 		all.spawn = append(all.spawn, b)
-		after[b].idle++
+		after[b].idle += o.Threads()
 		after[b].own++
 	}
 	return all, each
@@ -73,7 +73,10 @@ func planAll(cs []census, most int, o *mpm.Options) (deal, []decision) {
 func neediest(cs []census, may func(bucket int) bool) int {
 	best := -1
 	for b, c := range cs {
-		if may(b) && (best < 0 || cmp.Or(cmp.Compare(c.idle, cs[best].idle), cmp.Compare(c.own, cs[best].own)) < 0) {
+		if !may(b) {
+			continue
+		}
+		if best < 0 || cmp.Or(cmp.Compare(c.idle, cs[best].idle), cmp.Compare(c.own, cs[best].own), cmp.Compare(c.left, cs[best].left)) < 0 {
 			best = b
 		}
 	}

@@ -16,7 +16,7 @@ import (
 func watchingChild(t *testing.T) *Child {
 	t.Helper()
 	c := &Child{Options: new(mpm.Options)}
-	for _, end := range []*sys.FD{&c.gate, &c.generation, &c.lifeline, &c.pod, &c.hurry} {
+	for _, end := range []*sys.FD{&c.gate, &c.generation, &c.lifeline, &c.pod, &c.hurryPipe} {
 		r, w, err := sys.Pipe()
 		if err != nil {
 			t.Fatal(err)

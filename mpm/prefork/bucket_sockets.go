@@ -107,6 +107,9 @@ func (c *Child) openListeners(args []string) error {
 		if !l.fd.IsListener() && !l.surplus { // which may be closed by now
 			return fmt.Errorf("start child: descriptor %d is not a listening socket", l.fd)
 		}
+		if err := l.fd.SetNonblock(); err != nil { // whoever shares it may have changed that
+			return fmt.Errorf("start child: %w", err)
+		}
 		c.listeners = append(c.listeners, l)
 	}
 	return nil

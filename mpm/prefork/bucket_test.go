@@ -190,7 +190,7 @@ func TestSocketsTooManyAreSweptNowAndThen(t *testing.T) {
 	w.start()
 	before := w.files[0].swept
 	w.pass(10 * time.Second)
-	if n := w.files[0].swept - before; n < 9 || n > 11 {
+	if n := w.files[0].swept - before; n < 45 || n > 55 { // as often as maintenance runs
 		t.Errorf("swept %d times in 10 s", n)
 	}
 }

@@ -2,12 +2,9 @@ package prefork
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,27 +19,21 @@ import (
 // two goroutines use the connection, polled does: poll(2) in one would stop the
 // other, as there is one processor for both.
 type conn struct {
-	fd       sys.FD
-	id       uint64
-	child    *Child
-	listener string
-	remote   net.Addr
-	local    net.Addr
+	endpoint
+	child *Child
 
 	readDeadline, writeDeadline time.Time
 
-	idle   bool        // between two requests
-	ended  bool        // the peer has sent all it will
-	broken atomic.Bool // a read or write failed
+	idle bool // between two requests
 
 	duplex bool     // polled is in use
 	polled *os.File // nil until then
-
-	mu     sync.Mutex // so that Close never meets another connection's descriptor
-	closed atomic.Bool
 }
 
-var _ mpm.Duplexer = (*conn)(nil)
+var (
+	_ mpm.Duplexer        = (*conn)(nil)
+	_ mpm.RequestRecorder = (*conn)(nil)
+)
 
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -50,8 +41,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	if c.duplex {
 		n, err := c.polled.Read(p)
-		c.ended = c.ended || err == io.EOF
-		c.note(err)
+		if c.ended = c.ended || err == io.EOF; err != nil && err != io.EOF {
+			err = c.failed("read", err)
+		}
 		return n, err
 	}
 	for {
@@ -85,7 +77,7 @@ func (c *conn) awaitRead() error {
 	var wake sys.Wake
 	var err error
 	if c.idle {
-		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.hurry, c.child.lifeline)
+		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.hurryPipe, c.child.lifeline)
 	} else {
 		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline)
 	}
@@ -103,7 +95,10 @@ func (c *conn) awaitRead() error {
 func (c *conn) Write(p []byte) (written int, err error) {
 	if c.duplex {
 		n, err := c.polled.Write(p)
-		c.note(err)
+		c.sent += int64(n)
+		if err != nil {
+			err = c.failed("write", err)
+		}
 		return n, err
 	}
 	for len(p) > 0 {
@@ -125,6 +120,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 			return written, c.fail("write", err)
 		}
 		written += n
+		c.sent += int64(n)
 		p = p[n:]
 	}
 	return written, nil
@@ -147,18 +143,6 @@ func passed(deadline time.Time) bool {
 	return !deadline.IsZero() && !time.Now().Before(deadline)
 }
 
-// fail gives errors the shape that net's connections give them.
-func (c *conn) fail(op string, err error) error {
-	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.LocalAddr(), Addr: c.remote, Err: err}
-}
-
-// note keeps in mind that there is no peer to part with.
-func (c *conn) note(err error) {
-	if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.broken.Store(true)
-	}
-}
-
 // Duplex implements mpm.Duplexer.
 func (c *conn) Duplex(on bool) error {
 	if on && c.polled == nil {
@@ -168,6 +152,7 @@ func (c *conn) Duplex(on bool) error {
 		}
 		c.polled = polled
 	}
+	c.LocalAddr() // so that errors of both goroutines find it
 	c.readDeadline, c.writeDeadline = time.Time{}, time.Time{}
 	c.duplex = on
 	if on {
@@ -176,47 +161,21 @@ func (c *conn) Duplex(on bool) error {
 	return nil
 }
 
-// Close ends the connection for both sides. The descriptor itself is the
-// child's to close, once the handler has returned.
-func (c *conn) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed.Swap(true) {
-		return nil
+// failed is what a failure of the polled file comes to.
+func (c *conn) failed(op string, err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.broken.Store(true)
 	}
-	return c.fd.Shutdown()
+	return c.fail(op, cause(err))
 }
 
-// retire takes the connection from its handler. It reports whether it was
-// closed already.
+// retire also gives up the descriptor that the poller has.
 func (c *conn) retire() (wasClosed bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.polled != nil {
-		_ = c.polled.Close() // a descriptor of its own
+		_ = c.polled.Close()
 	}
-	return c.closed.Swap(true)
+	return c.endpoint.retire()
 }
-
-func (c *conn) CloseWrite() error {
-	if err := c.fd.ShutdownWrite(); err != nil {
-		return fmt.Errorf("close write side: %w", err)
-	}
-	return nil
-}
-
-func (c *conn) LocalAddr() net.Addr {
-	if c.local == nil {
-		addr, err := c.fd.LocalAddr()
-		if err != nil {
-			addr = &net.TCPAddr{} // the peer has gone
-		}
-		c.local = addr
-	}
-	return c.local
-}
-
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
 
 func (c *conn) SetDeadline(t time.Time) error {
 	if c.duplex {
@@ -242,16 +201,10 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-func (c *conn) ID() uint64 { return c.id }
-
-func (c *conn) Listener() string { return c.listener }
-
 func (c *conn) SetState(s mpm.State) {
-	if s < mpm.StateReading || s > mpm.StateClosing {
-		panic("BUG: a handler set the state " + s.String())
-	}
+	mustBeServing(s)
 	c.idle = s == mpm.StateKeepalive
-	c.child.board.SetState(s)
+	c.thread.SetState(s)
 }
 
 func (c *conn) Stopping() bool { return c.child.stopping() }

@@ -26,7 +26,8 @@ func connPair(t *testing.T) (*conn, *os.File) {
 	}
 	_ = sys.FD(fds[1]).Close()
 	_ = client.SetDeadline(time.Now().Add(20 * time.Second)) // a test that hangs fails
-	c := &conn{fd: sys.FD(fds[0]), child: &Child{}, remote: &net.UnixAddr{Net: "unix"}}
+	c := &conn{child: &Child{}}
+	c.fd, c.remote = sys.FD(fds[0]), &net.UnixAddr{Net: "unix"}
 	t.Cleanup(func() {
 		_ = client.Close()
 		c.retire()

@@ -1,9 +1,11 @@
-// Package prefork is the prefork model: a master that keeps a pool of child
-// processes, each serving one connection at a time.
+// Package prefork is the master that keeps a pool of child processes, and the
+// two models of how a child serves: prefork, one connection at a time, and
+// worker, several, each on a thread of the scoreboard and a goroutine.
 //
-// The way of a connection: the kernel wakes one idle child out of epoll, the
-// child accepts (child.go), wraps the socket (conn.go), calls the handler,
-// and lets the peer finish reading (linger.go). The master is not involved.
+// The way of a connection: the kernel wakes one child with a free thread out of
+// epoll, the child accepts (accept.go), wraps the socket (conn.go, or worker.go
+// and threadconn.go), calls the handler, and lets the peer finish reading
+// (linger.go). The master is not involved.
 //
 // What the master promises:
 //
@@ -12,6 +14,8 @@
 //     takes over a sealed image and validated options, or a list of errors.
 //   - A generation serves only after all the children it starts with are
 //     ready. Until then, and on any failure, the one before it serves on.
+//   - A generation whose children die soon after a reload gives way to the last
+//     one that has proved itself.
 //   - Once a reload is reported done, no child of an older generation accepts
 //     another connection. (An idle one that does not leave within two seconds,
 //     because something has stopped it, is not waited for.)

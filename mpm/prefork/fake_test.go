@@ -1,8 +1,11 @@
 package prefork
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,12 +25,23 @@ type world struct {
 	procs      map[int]*fakeProcess
 	dead       []int // to be reaped
 	states     map[int]mpm.State
-	options    mpm.Options // what the next candidate leaves behind
+	threads    map[int][2]int // ready and busy ones of a slot that has several
+	conns      map[int]uint64 // by the slot of the child
+	options    mpm.Options    // what the next candidate leaves behind
 	candidates []*fakeProcess
 	files      []*fakeFiles
 
-	spawnErr, openErr error
-	served            []Status
+	spawnErr, openErr, reopenErr error
+
+	upgradeErr error
+	successors []string // paths of other binaries that were tried
+	handed     *state   // what the last one was to take over
+
+	behind   []int // children that still write to the old log files
+	served   []Status
+	failures []Result
+	spawning []SpawnStatus
+	log      bytes.Buffer
 }
 
 type fakeProcess struct {
@@ -62,8 +76,10 @@ func (p *fakeProcess) result() (*image.Image, *mpm.Options, error) {
 }
 
 type fakeFiles struct {
+	image      *image.Image
 	opened     bool
 	retiredOne int
+	looks      int
 	retiredIn  []int // buckets
 	swept      int
 	drained    bool
@@ -79,6 +95,7 @@ func (f *fakeFiles) retireOne(b int) error {
 	f.retiredIn = append(f.retiredIn, b)
 	return nil
 }
+func (f *fakeFiles) lookAgain(int)          { f.looks++ }
 func (f *fakeFiles) sweep(time.Time) error  { f.swept++; return nil }
 func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
@@ -89,14 +106,18 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
 		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
+		threads: make(map[int][2]int), conns: make(map[int]uint64),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
 		},
 	}
 	w.parent = newParent(Config{
-		Logger:  slog.New(slog.DiscardHandler),
-		Serving: func(s Status) { w.served = append(w.served, s) },
+		Logger:   slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Failed:   func(r Result) { w.failures = append(w.failures, r) },
+		Spawning: func(_ uint64, s SpawnStatus) { w.spawning = append(w.spawning, s) },
+		Serving:  func(s Status) { w.served = append(w.served, s) },
+		Jitter:   func() float64 { return 0 },
 	}, w)
 	return w
 }
@@ -107,11 +128,20 @@ func (w *world) startCandidate() (candidate, error) {
 	return p, nil
 }
 
-func (w *world) openGeneration(*image.Image, *mpm.Options) (generationFiles, error) {
+func (w *world) startSuccessor(path string, st *state) (candidate, error) {
+	if w.upgradeErr != nil {
+		return nil, w.upgradeErr
+	}
+	w.successors = append(w.successors, path)
+	w.handed = st
+	return w.startCandidate()
+}
+
+func (w *world) openGeneration(img *image.Image, _ *mpm.Options) (generationFiles, error) {
 	if w.openErr != nil {
 		return nil, w.openErr
 	}
-	f := new(fakeFiles)
+	f := &fakeFiles{image: img}
 	w.files = append(w.files, f)
 	return f, nil
 }
@@ -122,7 +152,7 @@ func (w *world) spawn(slot, bucket int, number uint64, _ generationFiles) (proce
 	}
 	p := w.newProcess()
 	p.slot, p.bucket, p.gen = slot, bucket, number
-	w.states[slot] = mpm.StateStarting
+	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	return p, nil
 }
 
@@ -144,9 +174,32 @@ func (w *world) reap() (int, syscall.WaitStatus) {
 
 func (w *world) slotState(slot int) mpm.State { return w.states[slot] }
 
-func (w *world) slotConns(slot int) (child, total uint64) {
-	return uint64(slot), uint64(slot) + 10
+func (w *world) slotThreads(slot int) (ready, busy int) {
+	if of, ok := w.threads[slot]; ok {
+		return of[0], of[1]
+	}
+	return oneThread(w.states[slot])
 }
+
+func (w *world) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
+
+// oneThread is what a slot of one thread counts.
+func oneThread(state mpm.State) (ready, busy int) {
+	switch {
+	case state == mpm.StateReady:
+		return 1, 0
+	case state.Busy():
+		return 0, 1
+	}
+	return 0, 0
+}
+
+func (w *world) slotConns(slot int) (child, total uint64) {
+	return w.conns[slot], w.conns[slot] + 10
+}
+
+func (w *world) reopenLogs() error { return w.reopenErr }
+func (w *world) oldLogs() []int    { return w.behind }
 
 // exit ends a process; the parent learns it at the next settle.
 func (w *world) exit(p *fakeProcess, status syscall.WaitStatus) {
@@ -235,6 +288,17 @@ func (w *world) drainIdle(gen uint64) {
 		}
 	}
 	w.settle()
+}
+
+// said counts the lines of the log with all of these words.
+func (w *world) said(words ...string) int {
+	n := 0
+	for line := range strings.Lines(w.log.String()) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			n++
+		}
+	}
+	return n
 }
 
 func answered(reply <-chan Result) (Result, bool) {

@@ -34,7 +34,7 @@ func (p *Parent) gracefulStop(now time.Time) {
 		p.stop(now)
 		return
 	}
-	p.log.Info("stopping gracefully", "generation", g.number, "serving_connections", p.busyChildren())
+	p.log.Info("stopping gracefully", "generation", g.number, "serving_connections", p.busyThreads())
 	p.winding = &windUp{settled: now.Add(settleTime)}
 	if limit := g.options.GracefulShutdownTimeout; limit > 0 {
 		p.winding.deadline = now.Add(limit)
@@ -82,15 +82,4 @@ func (p *Parent) waiting(g *generation) bool {
 		p.log.Warn("a connection that waits to be accepted may be lost", "err", err)
 	}
 	return waiting
-}
-
-// busyChildren counts the children of all generations that serve a connection.
-func (p *Parent) busyChildren() int {
-	n := 0
-	for slot, ch := range p.slots {
-		if ch != nil && ch.ready && p.sys.slotState(slot).Busy() {
-			n++
-		}
-	}
-	return n
 }

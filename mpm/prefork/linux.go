@@ -15,6 +15,7 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -30,7 +31,8 @@ const childTimerSlack = 50 * time.Millisecond
 type linux struct {
 	configPath string
 	env        []string // of candidates
-	childEnv   []string
+	childEnv   []string // in the prefork model
+	crewEnv    []string // in the worker model
 	events     chan<- event
 	log        *slog.Logger
 
@@ -39,9 +41,18 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+	pid       pidFile
+	logFiles  logFiles
+
+	cfg         Config
+	predecessor *predecessor // until this program serves
+	foreign     map[int]pageState
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
+	if err := sys.CheckSelf(); err != nil {
+		return nil, err
+	}
 	if err := sys.KeepFromChildren(); err != nil {
 		return nil, err
 	}
@@ -53,15 +64,21 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
 	}
-	r, w, err := sys.Pipe()
+	files, err := newLogFiles(cfg)
 	if err != nil {
 		_ = null.Close()
 		return nil, err
 	}
+	r, w, err := sys.Pipe()
+	if err != nil {
+		_ = null.Close()
+		files.release()
+		return nil, err
+	}
 	env := environment(cfg.Environment)
 	return &linux{
-		configPath: cfg.ConfigPath, env: env, childEnv: childEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w,
+		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, cfg: cfg,
 	}, nil
 }
 
@@ -70,6 +87,14 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
+	if l.predecessor != nil {
+		_ = l.predecessor.program.Close()
+	}
+	for _, page := range l.foreign {
+		_ = page.FD.Close()
+	}
+	l.logFiles.release()
+	l.pid.release()
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -77,44 +102,17 @@ func (l *linux) release() {
 	}
 }
 
-// environment is what children and candidates get: ours and the handshake.
-// What a service manager addressed to the master is not for them.
-func environment(own []string) []string {
-	var env []string
-	for _, kv := range own {
-		name, _, _ := strings.Cut(kv, "=")
-		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv:
-		default:
-			env = append(env, kv)
-		}
-	}
-	return append(env, handshakeEnv+"="+handshakeVersion)
-}
-
-// childEnvironment adds what a child's runtime is to know when it starts: one
-// connection at a time needs one processor, and more would only add threads to
-// keep awake. An operator's own setting counts. It is no call at run time,
-// because that stops the world, which waits on timers, which are slack.
-func childEnvironment(env []string) []string {
-	const name = "GOMAXPROCS="
-	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name) }) {
-		return env
-	}
-	return append(slices.Clone(env), name+"1")
-}
-
-// start runs this program in another role. The given files become
-// descriptors 3 and up; sys.None among them stands for the process's end of a
+// start runs this program in another role. log becomes its standard error, the
+// given files descriptors 3 and up; sys.None among them stands for the process's end of a
 // report pipe, whose other end is returned.
-func (l *linux) start(c sys.Command, files ...sys.FD) (sys.Process, *os.File, error) {
+func (l *linux) start(c sys.Command, log sys.FD, files ...sys.FD) (sys.Process, *os.File, error) {
 	r, w, err := sys.Pipe()
 	if err != nil {
 		return sys.Process{}, nil, err
 	}
 	defer func() { _ = w.Close() }()
 	null := sys.FD(l.null.Fd())
-	c.Files = append([]sys.FD{null, null, sys.FD(fdLog)}, files...)
+	c.Files = append([]sys.FD{null, null, log}, files...)
 	c.Files[slices.Index(c.Files, sys.None)] = w
 	proc, err := sys.Start(c)
 	if err != nil {
@@ -129,26 +127,35 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	if slot >= len(l.board) {
 		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
 	}
-	if l.board[slot] == nil {
-		s, err := scoreboard.New(slot)
-		if err != nil {
-			return nil, fmt.Errorf("spawn child: %w", err)
-		}
-		l.board[slot] = s
+	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
+		return nil, fmt.Errorf("spawn child: %w", err)
 	}
-	l.board[slot].Reset()
-	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
-	sockets, surplus := g.socketsOf(bucket)
-	fds = append(fds, sockets...)
-	proc, report, err := l.start(sys.Command{
-		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true,
-	}, fds...)
+	newLogs, theirs, err := sys.SocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
+	defer func() { _ = theirs.Close() }()
+	// In the order of the const block in handshake.go.
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs}
+	sockets, surplus := g.socketsOf(bucket)
+	fds = append(fds, sockets...)
+	for _, f := range g.logs[1:] {
+		fds = append(fds, f.FD())
+	}
+	c := sys.Command{
+		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
+		DieWithParent: true, Identity: g.bornAs,
+	}
+	if !g.options.Model.Threaded() {
+		c.TimerSlack = childTimerSlack
+	}
+	proc, report, err := l.start(c, g.logs[0].FD(), fds...)
+	if err != nil {
+		_ = newLogs.Close()
+		return nil, fmt.Errorf("spawn child: %w", err)
+	}
 	go l.listenToChild(proc.PID, report)
-	return linuxProcess{proc, report}, nil
+	return l.logFiles.follow(linuxProcess{proc, report}, g.logs, newLogs), nil
 }
 
 // listenToChild turns a child's report into events. A child says R or F and a
@@ -181,7 +188,7 @@ func (l *linux) startCandidate() (candidate, error) {
 	}
 	// A guest that spins in a candidate keeps it from noticing anything.
 	c := sys.Command{Args: candidateArgs(l.configPath), Env: l.env, DieWithParent: true}
-	proc, report, err := l.start(c, img, sys.None)
+	proc, report, err := l.start(c, sys.FD(fdLog), img, sys.None)
 	if err != nil {
 		_ = img.Close()
 		return nil, fmt.Errorf("start candidate: %w", err)
@@ -203,11 +210,22 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 }
 
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
-	socks, err := l.table.Acquire(o.Listeners)
+	if err := l.pid.hold(o.PIDFile); err != nil {
+		return nil, err
+	}
+	files, err := l.logFiles.acquire(o)
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, socks: socks, listeners: o.Listeners, pods: make([]pipe, o.BucketCount())}
+	socks, err := l.table.Acquire(o.Listeners)
+	if err != nil {
+		l.logFiles.table.Release(files)
+		return nil, err
+	}
+	g := &linuxGeneration{
+		system: l, image: img, options: o, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
+		env: confinedEnv(l.envOf(o), &o.Privileges), bornAs: bornAs(&o.Privileges),
+	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
 		return nil, err
@@ -223,23 +241,26 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 
 func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
-func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
-
-func (l *linux) slotConns(slot int) (child, total uint64) { return l.board[slot].Conns() }
-
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
 type linuxGeneration struct {
-	system *linux
-	image  *image.Image
-	socks  []*listen.Socket
+	system  *linux
+	image   *image.Image
+	options *mpm.Options
+	socks   []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
+	logs      []*logs.File // the error log, then those of the options
+	// env and bornAs are its children's.
+	env    []string
+	bornAs *mpm.Identity
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
 
 	opened bool // it serves, or has served
+
+	program sys.FileID // the binary that made it, zero for this one
 }
 
 func (g *linuxGeneration) pipes() []*pipe {
@@ -269,9 +290,11 @@ func (p *pipe) close() {
 	}
 }
 
-func (g *linuxGeneration) sockets() []Socket {
+func (g *linuxGeneration) sockets() []Socket { return sockets(g.socks) }
+
+func sockets(socks []*listen.Socket) []Socket {
 	var list []Socket
-	for _, s := range g.socks {
+	for _, s := range socks {
 		list = append(list, Socket{Name: s.Name, Address: s.Bound})
 	}
 	return list
@@ -283,14 +306,24 @@ func (g *linuxGeneration) open() {
 	}
 	g.steer()
 	g.opened = true
+	if err := g.system.pid.renew(); err != nil {
+		g.system.log.Error("the pid file is gone", "err", err)
+	}
+	if err := g.system.logFiles.serve(g.logs[0]); err != nil {
+		g.system.log.Error("cannot change over to the log files", "err", err)
+	}
 	g.gate.closeWriter()
 }
 
 func (g *linuxGeneration) retireOne(bucket int) error {
-	if _, err := g.pods[bucket].w.Write([]byte{'!'}); err != nil {
+	if _, err := g.pods[bucket].w.Write([]byte{podLeave}); err != nil {
 		return fmt.Errorf("write to pod: %w", err)
 	}
 	return nil
+}
+
+func (g *linuxGeneration) lookAgain(bucket int) {
+	_, _ = g.pods[bucket].w.Write([]byte{podLook}) // if it is full, there is enough to wake everybody
 }
 
 func (g *linuxGeneration) drain() error {
@@ -322,36 +355,6 @@ func (g *linuxGeneration) release() {
 		p.close()
 	}
 	g.letGo()
-}
-
-// linuxProcess is a process known by its pidfd.
-type linuxProcess struct {
-	sys.Process
-	report *os.File // our end of its report pipe
-}
-
-func (p linuxProcess) pid() int                        { return p.PID }
-func (p linuxProcess) signal(sig syscall.Signal) error { return p.Signal(sig) }
-
-func (p linuxProcess) release() {
-	_ = p.Close()
-	// Should anyone else hold the other end, nobody listens any longer.
-	_ = p.report.Close()
-}
-
-// linuxCandidate is a candidate and the memfd it fills.
-type linuxCandidate struct {
-	linuxProcess
-	image sys.FD
-}
-
-func (c *linuxCandidate) result() (*image.Image, *mpm.Options, error) {
-	fd := c.image
-	c.image = sys.None
-	return openImage(fd)
-}
-
-func (c *linuxCandidate) release() {
-	_ = c.image.Close()
-	c.linuxProcess.release()
+	g.system.logFiles.table.Release(g.logs)
+	g.logs = nil
 }

@@ -6,20 +6,21 @@ import (
 	"github.com/apphost/apphost/mpm"
 )
 
-// Maintenance runs each second, as in the classic model, and ten times as
-// often while children are short: a burst must not wait for seven cycles of a
-// second until the doubling has caught up with it.
+// Maintenance runs five times a second, and ten times while children are short:
+// with the classic second, a burst would wait for up to one until it is seen,
+// and for seven more until the doubling has caught up with it.
 const (
-	maintenanceInterval = time.Second
+	maintenanceInterval = 200 * time.Millisecond
 	shortageInterval    = 100 * time.Millisecond
 	spawnRateMax        = 32
 )
 
 // census is what the plan needs to know of a bucket of the serving generation.
 type census struct {
-	idle      int  // ready for a connection, or starting
-	own       int  // all of the bucket's children
-	total     int  // all of the generation's
+	idle      int  // threads ready for a connection, or starting; one a child with prefork
+	own       int  // all of the bucket's children, less those in left
+	left      int  // its children with threads that only finish what they serve
+	total     int  // all of the generation's children, less those in left
 	freeSlots int  // slots without a process
 	rate      int  // how many were to be spawned in the last cycle; 1 at first
 	leaving   bool // an idle child was asked to leave and has not gone yet
@@ -42,13 +43,13 @@ type decision struct {
 func plan(c census, o *mpm.Options) decision {
 	calm := decision{rate: 1, next: maintenanceInterval}
 	switch {
-	case c.idle > o.MaxSpareServers:
+	case c.idle > o.SpareMax():
 		calm.retire = !c.leaving
 		return calm
-	case c.idle >= o.MinSpareServers:
+	case c.idle >= o.SpareMin():
 		return calm
 	}
-	spawn := min(c.rate, c.freeSlots, o.MaxRequestWorkers-c.total)
+	spawn := min(c.rate, c.freeSlots, o.ChildrenMax()-c.total)
 	if spawn <= 0 {
 		calm.full = true
 		return calm
@@ -58,9 +59,11 @@ func plan(c census, o *mpm.Options) decision {
 
 // startCount is how many children a new generation starts with: as many as
 // configured, but no fewer than the load of the one before it needs, so that
-// a reload is not felt.
+// a reload is not felt. The load is in connections.
 func startCount(o *mpm.Options, busyBefore, freeSlots int) int {
-	return min(max(o.StartServers, busyBefore+o.MinSpareServers), o.MaxRequestWorkers, freeSlots)
+	threads := o.Threads()
+	need := (busyBefore + o.SpareMin() + threads - 1) / threads
+	return min(max(o.StartServers, need), o.ChildrenMax(), freeSlots)
 }
 
 // backoff is the pause before the next spawn after so many children in a row

@@ -1,12 +1,10 @@
 package prefork
 
 import (
-	"fmt"
 	"syscall"
 	"time"
 
 	"github.com/apphost/apphost/mpm"
-	"github.com/apphost/apphost/mpm/image"
 )
 
 const (
@@ -33,7 +31,8 @@ const (
 // the new generation become ready (next), the idle children of the old one
 // leave (old).
 type reload struct {
-	hard    bool // end the old generation at once
+	hard    bool      // end the old generation at once
+	back    *RollBack // it is none that was asked for
 	waiters []chan<- Result
 
 	trial    *trial
@@ -44,6 +43,8 @@ type reload struct {
 	warnings []string
 	old      *generation
 	handover time.Time // deadline for the old idle children
+
+	upgrade *upgrade // it is part of one
 }
 
 func (r *reload) answer(res Result) {
@@ -68,6 +69,10 @@ func (p *Parent) request(ev requested, now time.Time) {
 			p.stopped = append(p.stopped, ev.reply)
 		}
 		p.gracefulStop(now)
+		return
+	}
+	if ev.what == ReopenLogs {
+		p.reopenLogs(ev.reply, now)
 		return
 	}
 	if p.stopping || p.winding != nil {
@@ -95,6 +100,10 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		p.abandon(now, next)
 		return
 	}
+	p.beginUpgrade(now)
+	if p.reload == nil && p.condemned() {
+		p.goBack(now)
+	}
 	if p.reload == nil && p.queued != nil && p.serving != nil {
 		p.reload, p.queued = p.queued, nil
 		p.log.Info("reload requested", "generation", p.serving.number)
@@ -106,6 +115,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if r := p.reload; r != nil && r.trial != nil {
 		p.judge(r, now)
 	}
+	p.depart(now, next)
 	if r := p.reload; r != nil && r.next != nil {
 		p.prove(r, now)
 	}
@@ -122,7 +132,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		if r.old != nil {
 			next.at(now.Add(handoverPoll))
 		}
-	} else if p.queued != nil {
+	} else if p.queued != nil || p.awaited != nil || p.condemned() {
 		next.at(now)
 	}
 }
@@ -161,6 +171,9 @@ func (p *Parent) judge(r *reload, now time.Time) {
 	}
 	r.trial = nil
 	r.warnings = t.warnings
+	if p.successorProved(r, t, now) {
+		return
+	}
 	defer t.proc.release()
 	if faults := t.verdict(); len(faults) > 0 {
 		p.fail(faults, now)
@@ -171,37 +184,33 @@ func (p *Parent) judge(r *reload, now time.Time) {
 		p.fail([]string{err.Error()}, now)
 		return
 	}
-	if err := p.open(r, img, o, t.notes, now); err != nil {
-		_ = img.Close()
+	b := &blueprint{image: img, options: o, notes: t.notes, users: 1}
+	if err := p.open(r, b); err != nil {
+		b.letGo()
 		p.fail(splitLines(err), now)
 	}
 }
 
-// open makes the next generation and spawns its children.
-func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []string, now time.Time) error {
-	if p.slots == nil {
-		p.slots = make([]*child, o.ServerLimit)
-	}
-	if o.ServerLimit != len(p.slots) {
-		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
-	}
-	free := p.freeSlots()
-	if free == 0 {
-		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))
-	}
-	if buckets := o.BucketCount(); free < buckets {
-		return fmt.Errorf("only %d of %d slots (mpm.server_limit) are free; a reload needs one for each of %d buckets (mpm.listen_cores_buckets_ratio)", free, len(p.slots), buckets)
-	}
-	files, err := p.sys.openGeneration(img, o)
+// open makes the next generation, which owns b if there is no error.
+func (p *Parent) open(r *reload, b *blueprint) error {
+	o := b.options
+	free, err := p.admit(o)
 	if err != nil {
 		return err
 	}
+	files, err := p.sys.openGeneration(b.image, o)
+	if err != nil {
+		return err
+	}
+	if err := p.prepare(r, o); err != nil {
+		files.release()
+		return err
+	}
 	if p.cfg.Starting != nil && p.serving == nil {
-		p.cfg.Starting(img)
+		p.cfg.Starting(b.image)
 	}
 	p.number++
-	g := &generation{number: p.number, image: img, options: o, files: files, notes: notes, pools: make([]pool, o.BucketCount())}
-	r.next = g
+	r.next = &generation{blueprint: b, number: p.number, files: files, pools: make([]pool, o.BucketCount())}
 	busy := 0
 	if p.serving != nil {
 		busy = p.busy(p.serving)
@@ -248,7 +257,8 @@ func (p *Parent) prove(r *reload, now time.Time) {
 		}
 	}
 	r.next, r.old = nil, p.serving
-	p.serving = g
+	p.watch(r, r.old, g, now)
+	p.serving, g.served = g, true
 	g.maintenance = now
 	g.files.open() // before the old one stops: at no time does nobody accept
 	if r.old != nil {
@@ -293,13 +303,14 @@ func (p *Parent) finish(r *reload, now time.Time) {
 		older += p.busy(old)
 	}
 	if r.old != nil {
-		p.recordReload(nil, now)
+		p.recordReload(r, nil, now)
 	}
+	p.upgradeDone(r, now)
 	p.log.Debug("generation serves", "generation", g.number)
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
 			Generation: g.number, Image: g.image, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, Children: g.children, Older: older, Buckets: len(g.pools),
+			Warnings: r.warnings, RollBack: r.back, Children: g.children, Older: older, Buckets: len(g.pools),
 		})
 	}
 	r.answer(Result{Generation: g.number})
@@ -317,6 +328,9 @@ func (p *Parent) giveUp(r *reload, now time.Time) {
 // to go on with, so the master ends.
 func (p *Parent) fail(faults []string, now time.Time) {
 	r := p.reload
+	if p.goesBack(r, faults, now) {
+		return
+	}
 	p.reload = nil
 	if p.serving == nil {
 		p.failed = &Result{Errors: faults, Warnings: r.warnings}
@@ -324,66 +338,20 @@ func (p *Parent) fail(faults []string, now time.Time) {
 		r.answer(*p.failed)
 		return
 	}
-	p.recordReload(faults, now)
+	p.recordReload(r, faults, now)
+	what := r.kind() + " failed"
+	if r.back != nil {
+		what = "cannot go back to what served before"
+	}
 	for _, w := range r.warnings {
-		p.log.Warn("warning of a failed reload", "warning", w)
+		p.log.Warn("warning of a failed "+r.kind(), "warning", w)
 	}
 	for _, f := range faults {
-		p.log.Error("reload failed", "reason", f, "generation", p.serving.number)
+		p.log.Error(what, "reason", f, "generation", p.serving.number)
 	}
-	res := Result{Generation: p.serving.number, Errors: faults, Warnings: r.warnings}
+	res := p.upgradeFailed(r, Result{Generation: p.serving.number, Errors: p.lastReload.Errors, Warnings: r.warnings})
 	if p.cfg.Failed != nil {
 		p.cfg.Failed(res)
 	}
 	r.answer(res)
-}
-
-// retire makes every child of g leave once it is idle.
-func (p *Parent) retire(g *generation, now time.Time) {
-	g.retired = true
-	g.files.retire()
-	if g.options.GracefulTimeout > 0 {
-		g.deadline = now.Add(g.options.GracefulTimeout)
-	}
-	for slot, ch := range p.slots {
-		// One that is still starting would leave before it accepts, now that
-		// the pipe is closed; it need not take the trouble. Its own word
-		// decides, not ours: one that is ready may serve before we hear so.
-		if ch != nil && ch.generation == g && !ch.ending && p.sys.slotState(slot) == mpm.StateStarting {
-			p.end(ch, syscall.SIGTERM, now)
-		}
-	}
-	p.retired = append(p.retired, g)
-}
-
-// bound releases the retired generations without children, and ends the
-// children of those whose time is up.
-func (p *Parent) bound(now time.Time, next *wakeUp) {
-	kept := p.retired[:0]
-	for _, g := range p.retired {
-		if g.children == 0 {
-			p.log.Info("generation ended", "generation", g.number)
-			g.release()
-			continue
-		}
-		if due(g.deadline, now) {
-			p.log.Warn("ending children that still serve", "generation", g.number,
-				"children", g.children, "graceful_timeout", g.options.GracefulTimeout)
-			g.deadline = time.Time{}
-			p.endAll(g, now)
-		}
-		next.at(g.deadline)
-		kept = append(kept, g)
-	}
-	clear(p.retired[len(kept):])
-	p.retired = kept
-}
-
-// endAll ends the children of g now, whatever they serve.
-func (p *Parent) endAll(g *generation, now time.Time) {
-	for _, ch := range p.slots {
-		if ch != nil && ch.generation == g {
-			p.end(ch, syscall.SIGTERM, now)
-		}
-	}
 }

@@ -4,16 +4,23 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
+
+// spareThreads are more than the master needs at one time: it starts one process
+// at a time, and writes a log and a few answers beside.
+const spareThreads = 8
 
 // Master runs a Parent with the real system.
 type Master struct {
 	cfg    Config
 	events chan event
+	facts  atomic.Pointer[mpm.Facts]
 }
 
 // NewMaster prepares a master; Run starts it.
@@ -31,12 +38,7 @@ func (e *StartError) Error() string { return strings.Join(e.Reasons, "\n") }
 // be called by any goroutine. It fails only when ctx ends first.
 func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
 	reply := make(chan Result, 1)
-	select {
-	case m.events <- requested{what, reply}:
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
-	}
-	return await(ctx, reply)
+	return m.send(ctx, requested{what, reply}, reply)
 }
 
 // Inspect returns how the running master and its children are. It may be
@@ -68,7 +70,7 @@ func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 }
 
 // Run starts the server and serves until it is stopped. It owns the process's
-// children and the signals TERM, INT, QUIT, WINCH, HUP, USR1, CHLD and PIPE while it runs,
+// children and the signals TERM, INT, QUIT, WINCH, HUP, USR1, CHLD, PIPE and XFSZ while it runs,
 // so it is called once, and nothing else in the process may start or wait for
 // processes.
 //
@@ -76,21 +78,33 @@ func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 // first generation never served, and another error when the master itself
 // lacks what it needs, such as descriptors.
 func (m *Master) Run() error {
-	sys, err := newLinux(m.cfg, m.events)
+	sys.ReadyThreads(spareThreads)
+	system, from, err := m.system()
 	if err != nil {
 		return err
 	}
-	defer sys.release()
-	p := newParent(m.cfg, sys)
+	defer system.release()
+	p := newParent(m.cfg, system)
 
-	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal)
+	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal, m.cfg.Upgrade.Takeover)
 	defer signals.stop()
 
-	p.begin(time.Now())
+	if t := m.cfg.Upgrade.Takeover; t != nil {
+		p.adopt(t.state, from, time.Now())
+		p.reap(time.Now()) // who ended in between
+	} else {
+		p.begin(time.Now())
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		next := p.advance(time.Now())
+		if p.departs() {
+			m.depart(p, system, signals)
+			continue
+		}
+		system.settle(p)
+		m.publish(p.facts())
 		if p.done(time.Now()) {
 			break
 		}
@@ -116,6 +130,22 @@ func (m *Master) Run() error {
 		return &StartError{Reasons: p.failed.Errors, Warnings: p.failed.Warnings}
 	}
 	return nil
+}
+
+// Query answers a question about the model that runs. It may be called by any
+// goroutine, at any time; see mpm.Facts.
+func (m *Master) Query(code mpm.QueryCode) (int, error) {
+	if f := m.facts.Load(); f != nil {
+		return f.Query(code)
+	}
+	return mpm.Facts{}.Query(code)
+}
+
+// publish makes facts known to other goroutines.
+func (m *Master) publish(f mpm.Facts) {
+	if old := m.facts.Load(); old == nil || *old != f {
+		m.facts.Store(&f)
+	}
 }
 
 // Monotonic is the time on the system's monotonic clock, which other processes
@@ -151,7 +181,7 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 	}
 	defer sys.release()
 	p := newParent(cfg, sys)
-	signals := notify(nil, true)
+	signals := notify(nil, true, nil)
 	defer signals.stop()
 
 	p.begin(time.Now())

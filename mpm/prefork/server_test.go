@@ -53,6 +53,8 @@ const lectureBytes = 64 << 10
 type testConfig struct {
 	Options  mpm.Options
 	Greeting string
+	Pause    time.Duration // that each candidate makes
+	Tally    string        // the file where each child that leaves writes what it did
 }
 
 func candidateMain() int {
@@ -70,14 +72,35 @@ func candidateMain() int {
 		c.Fail(err)
 		return 1
 	}
+	if path, ok := strings.CutPrefix(cfg.Greeting, "hooks:"); ok {
+		if err := c.Begin(candidateHooks(path)); err != nil {
+			c.Fail(err)
+			return 1
+		}
+	}
+	if cfg.Pause > 0 {
+		<-time.After(cfg.Pause)
+	}
 	if cfg.Greeting == "flood" {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
 	}
-	if err := c.Done(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
+	if err := c.Seal(&cfg.Options, []image.Section{
+		{Name: "greeting", Data: []byte(cfg.Greeting)}, {Name: "tally", Data: []byte(cfg.Tally)},
+	}); err != nil {
 		c.Fail(err)
 		return 1
 	}
+	if cfg.Greeting != "unconfined" { // as if only children could not be confined
+		if err := c.Confine(&cfg.Options.Privileges); err != nil {
+			c.Fail(err)
+			return 1
+		}
+	}
+	if cfg.Greeting == "selfie" {
+		c.Warn(portrait())
+	}
+	c.Done()
 	return 0
 }
 
@@ -91,13 +114,61 @@ func childMain() int {
 	if string(greeting) == "hostile" {
 		go scribble(c)
 	}
+	if short, ok := shortages[string(greeting)]; ok {
+		short()
+	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	if err := c.Serve(context.Background(), greeter(greeting), runtime.UnlockOSThread); err != nil {
+	if path, ok := strings.CutPrefix(string(greeting), "hooks:"); ok {
+		if err := takePart(c, path); err != nil {
+			return c.Fail(err)
+		}
+	}
+	if string(greeting) == "selfie" && !diesWithParent() {
+		return c.Fail(errors.New("it would outlive its master"))
+	}
+	var h mpm.ConnHandler = greeter(greeting)
+	if string(greeting) == "logs" {
+		h = clerk{c}
+	}
+	ready := runtime.UnlockOSThread
+	switch {
+	case string(greeting) == "no descriptor for epoll":
+		starve(c)
+	case string(greeting) == "starved-but-one" && c.Slot%5 != 4:
+		ready = func() { starve(c); runtime.UnlockOSThread() }
+	}
+	if err := c.Serve(context.Background(), h, ready); err != nil {
 		return c.Fail(err)
 	}
+	if path, _ := c.Image.Section("tally"); len(path) > 0 {
+		return writeTally(string(path), c)
+	}
 	return ExitOK
+}
+
+// writeTally adds a line to a file: what a child served, took in passing, and woke for in vain.
+func writeTally(path string, c *Child) int {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return ExitFatal
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintln(f, c.tally.served, c.tally.inPassing, c.tally.inVain); err != nil {
+		return ExitFatal
+	}
+	return ExitOK
+}
+
+// starve keeps this process from opening anything more.
+func starve(c *Child) {
+	free, err := unix.Dup(int(c.report))
+	if err != nil {
+		return
+	}
+	_ = unix.Close(free)
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free), Max: uint64(free)})
 }
 
 // scribble is what a child can do that was taken over by its guest: it writes
@@ -113,23 +184,42 @@ func scribble(c *Child) {
 			page[i] = byte(noise.Uint32())
 		}
 		_, _ = c.report.Write(page)
+		_, _ = c.newLogs.TrySend(page[:16])
 		_, _ = c.Image.FD().Write(page)
 	}
 }
 
 // greeter writes its greeting and the child's pid, then echoes until the peer
-// closes; between messages it is in keepalive.
+// closes; between messages it is in keepalive, but not after the message "hold".
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "brief" { // leaves the client to itself
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		return
+	}
+	if g == "mayfly" {
+		os.Exit(2)
+	}
+	if g == "selfie" {
+		fmt.Fprintln(c, portrait())
+		return
+	}
+	if strings.HasPrefix(string(g), "hold") { // serves until the client goes, told to leave or not
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
 	if g == "lecture" { // says a lot, and does not listen
 		_, _ = c.Write(make([]byte, lectureBytes))
 		return
 	}
 	fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
 	buf := make([]byte, 1024)
-	for {
-		c.SetState(mpm.StateKeepalive)
+	for held := false; ; {
+		if !held {
+			c.SetState(mpm.StateKeepalive)
+		}
 		n, err := c.Read(buf)
 		if err != nil {
 			return
@@ -137,6 +227,10 @@ func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
 		c.SetState(mpm.StateWriting)
 		if _, err := c.Write(buf[:n]); err != nil {
 			return
+		}
+		held = string(buf[:n]) == "hold"
+		if string(buf[:n]) == "crash" {
+			panic("BUG: as the client has asked")
 		}
 	}
 }
@@ -152,14 +246,18 @@ type server struct {
 	ended   chan error
 }
 
-func startServer(t *testing.T, change func(*testConfig)) *server {
-	t.Helper()
-	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
-	s.cfg = testConfig{Greeting: "one", Options: mpm.Options{
+func plainConfig() testConfig {
+	return testConfig{Greeting: "one", Options: mpm.Options{
 		Listeners:    []mpm.Listener{{Name: "echo", Address: "127.0.0.1:0", Backlog: 128}},
 		StartServers: 3, MinSpareServers: 2, MaxSpareServers: 6, MaxRequestWorkers: 32, ServerLimit: 64,
 		StartTimeout: 30 * time.Second, CandidateTimeout: 30 * time.Second, KillTimeout: 5 * time.Second,
 	}}
+}
+
+func startServer(t *testing.T, change func(*testConfig)) *server {
+	t.Helper()
+	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
+	s.cfg = plainConfig()
 	if change != nil {
 		change(&s.cfg)
 	}

@@ -6,21 +6,29 @@ import "time"
 // could start one: until the next cycle of maintenance.
 const simEmptyMax = maintenanceInterval + simSlack
 
-// childrenOf counts the children in each bucket by the master's own table.
-func (w *simWorld) childrenOf(f *simFiles) []int {
-	own := make([]int, f.options.BucketCount())
-	for _, ch := range w.parent.slots {
-		if ch != nil && ch.generation.files == f {
+// childrenOf counts the children in each bucket by the master's own table, less
+// those with threads that are leaving. One that lies could be any of these.
+func (w *simWorld) childrenOf(f *simFiles) (own []int, lies bool) {
+	own = make([]int, f.options.BucketCount())
+	for slot, ch := range w.parent.slots {
+		if ch == nil || ch.generation.files != f {
+			continue
+		}
+		lies = lies || w.threaded && ch.proc.(*simProc).lies
+		if !w.parent.leaving(slot, ch) {
 			own[ch.bucket]++
 		}
 	}
-	return own
+	return own, lies
 }
 
 // checkBucket holds which bucket a new child goes to: none gets a second one
 // before each has a first.
 func (w *simWorld) checkBucket(bucket int, f *simFiles) {
-	own := w.childrenOf(f)
+	own, lies := w.childrenOf(f)
+	if lies {
+		return
+	}
 	if bucket < 0 || bucket >= len(own) {
 		w.violated("a child goes to bucket %d of %d", bucket, len(own))
 		return
@@ -39,9 +47,14 @@ func (w *simWorld) checkBuckets() {
 	if g == nil || w.parent.stopping {
 		return
 	}
-	without := 0
+	own, lies := w.childrenOf(g.files.(*simFiles))
+	if lies {
+		return
+	}
+	without, counted := 0, 0
 	may := w.parent.freeSlots() > 0 && !w.now().Before(g.notBefore)
-	for b, n := range w.childrenOf(g.files.(*simFiles)) {
+	for b, n := range own {
+		counted += n
 		if n > 0 {
 			w.empty[b] = 0
 			continue
@@ -56,7 +69,7 @@ func (w *simWorld) checkBuckets() {
 			w.violated("bucket %d of generation %d is without children for %s, with %d slots free", b, g.number, w.active()-w.empty[b], w.parent.freeSlots())
 		}
 	}
-	if room := g.options.MaxRequestWorkers - g.children; without > room {
+	if room := g.options.ChildrenMax() - counted; without > room {
 		w.violated("%d buckets are without children, and max_request_workers leaves room for %d", without, room)
 	}
 }

@@ -28,7 +28,7 @@ type simProc struct {
 	slowTerm                      time.Duration
 
 	ready  bool // it can accept, and has said so unless it is mute
-	busy   bool // it serves a connection
+	conns  int  // that it serves
 	leaves bool // it has decided to
 	served int
 
@@ -97,7 +97,7 @@ func (p *simProc) die(status syscall.WaitStatus) {
 	}
 	w := p.w
 	w.note("dies", p, int(status))
-	p.dead, p.busy, p.status = true, false, status
+	p.dead, p.conns, p.status = true, 0, status
 	w.dead = append(w.dead, p)
 	w.after(w.delay(), simItem{what: actChld})
 	if !p.closed && p.closeAfter >= 0 {
@@ -120,12 +120,24 @@ func (p *simProc) closeReport() {
 func (p *simProc) state(s mpm.State) {
 	if !p.lies {
 		p.w.states[p.slot] = s
+		p.w.conns[p.slot] = p.conns
 	}
+}
+
+// threads is how many connections p can serve at once.
+func (p *simProc) threads() int { return p.files.options.Threads() }
+
+// serves is the state of one that is ready.
+func (p *simProc) serves() mpm.State {
+	if p.conns < p.threads() {
+		return mpm.StateReady
+	}
+	return mpm.StateReading
 }
 
 // accepts reports whether p would take a connection that comes now.
 func (p *simProc) accepts() bool {
-	return !p.dead && p.ready && !p.busy && !p.leaves && !p.hung && p.files != nil && p.files.opened
+	return !p.dead && p.ready && !p.leaves && !p.hung && p.files != nil && p.files.opened && p.conns < p.threads()
 }
 
 // watches reports whether p watches a bucket's sockets: its own, and those left
@@ -148,10 +160,10 @@ func (p *simProc) getReady() {
 	p.look()
 }
 
-// look is what an idle child does next.
+// look is what a child does next that has a free thread.
 func (p *simProc) look() {
 	switch w := p.w; {
-	case p.dead || !p.ready || p.busy || p.leaves || p.hung:
+	case p.dead || !p.ready || p.leaves || p.hung || !w.threaded && p.conns > 0:
 	case p.files.over:
 		p.leave()
 	case p.files.options.MaxConnectionsPerChild > 0 && p.served >= p.files.options.MaxConnectionsPerChild:
@@ -171,19 +183,41 @@ func (p *simProc) look() {
 func (p *simProc) leave() {
 	p.leaves = true
 	p.state(mpm.StateGraceful)
-	p.w.after(p.w.upTo(3*time.Millisecond), simItem{what: actDie, p: p})
+	if p.conns == 0 {
+		p.w.after(p.w.upTo(3*time.Millisecond), simItem{what: actDie, p: p})
+	}
 }
 
 func (p *simProc) serve() {
-	p.busy = true
+	p.conns++
 	p.served++
-	p.state(mpm.StateReading)
+	p.state(p.serves())
 	w := p.w
 	lasts := w.upTo(400 * time.Millisecond)
 	if w.rng.IntN(30) == 0 {
 		lasts = w.upTo(time.Minute)
 	}
 	w.after(lasts, simItem{what: actConnEnd, p: p})
+	if p.threads() > 1 {
+		p.look()
+	}
+}
+
+// connEnds is the end of one of its connections.
+func (p *simProc) connEnds() {
+	if p.conns == 0 {
+		return
+	}
+	p.conns--
+	switch {
+	case !p.leaves:
+		p.state(p.serves())
+		p.look()
+	case p.conns == 0:
+		p.w.after(p.w.upTo(3*time.Millisecond), simItem{what: actDie, p: p})
+	default:
+		p.state(mpm.StateGraceful)
+	}
 }
 
 // simCandidate gives a candidate its result.
@@ -203,10 +237,14 @@ type simFiles struct {
 	w        *simWorld
 	number   uint64
 	options  *mpm.Options
+	image    *image.Image
+	badEnds  []time.Duration // when a child was reaped that ended badly, in active time, since the gate opened
 	opened   bool
+	openedAt time.Duration // in active time
 	over     bool
 	overAt   time.Duration // in active time
 	released bool
+	wound    bool // by a graceful stop
 }
 
 func (f *simFiles) sockets() []Socket { return nil }
@@ -214,7 +252,7 @@ func (f *simFiles) sockets() []Socket { return nil }
 func (f *simFiles) open() {
 	f.w.checkOpen(f)
 	f.w.note("gate opens", nil, int(f.number))
-	f.opened = true
+	f.opened, f.openedAt = true, f.w.active()
 	f.w.buckets, f.w.empty = f.options.BucketCount(), [4]time.Duration{}
 	for _, p := range f.w.live {
 		if p.files == f {
@@ -239,6 +277,12 @@ func (f *simFiles) sweep(time.Time) error {
 	return nil
 }
 
+func (f *simFiles) lookAgain(int) {
+	if f.released || f.over {
+		f.w.violated("children of generation %d are to look, which is over", f.number)
+	}
+}
+
 func (f *simFiles) retire() {
 	w := f.w
 	if f.over {
@@ -246,6 +290,7 @@ func (f *simFiles) retire() {
 	}
 	w.note("generation is over", nil, int(f.number))
 	f.over, f.overAt = true, w.active()
+	w.checkRetire(f)
 	for _, p := range w.live {
 		if p.files == f {
 			w.after(w.upTo(3*time.Millisecond), simItem{what: actNotice, p: p})
@@ -259,6 +304,24 @@ func (f *simFiles) release() {
 	f.released = true
 }
 
-// The simulator asks for no graceful stop, so these are never called.
-func (f *simFiles) drain() error           { return errFake }
-func (f *simFiles) waiting() (bool, error) { return false, errFake }
+// drain refuses new connections. Handshakes under way come to their end.
+func (f *simFiles) drain() error {
+	w := f.w
+	w.note("queues are shut", nil, int(f.number))
+	if w.chance(w.faults.noDrain) {
+		w.leaky = true
+		return errFake
+	}
+	w.drained = true
+	for range w.rng.IntN(5) {
+		w.after(w.upTo(settleTime-10*time.Millisecond), simItem{what: actHandshake})
+	}
+	return nil
+}
+
+func (f *simFiles) waiting() (bool, error) {
+	if f.w.leaky && f.w.rng.IntN(20) == 0 {
+		return false, errFake
+	}
+	return f.w.waiting > 0, nil
+}

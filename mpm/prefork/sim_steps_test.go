@@ -20,6 +20,8 @@ func (w *simWorld) step() {
 			next = timer
 		case len(w.due) > 0:
 			next = w.due[0].at
+		case w.parent.winding != nil && w.pick(func(p *simProc) bool { return p.hung }) != nil:
+			w.ask(Stop) // the operator waits no longer for a child that hangs
 		default:
 			w.violated("the master waits for something that will never happen")
 			return
@@ -77,17 +79,14 @@ func (w *simWorld) do(it simItem) {
 	case actLie:
 		if !p.dead {
 			w.states[p.slot] = mpm.State(w.rng.IntN(int(mpm.StateIdleKill) + 1))
+			w.conns[p.slot] = w.rng.IntN(p.threads() + 1)
 			w.note("lies", p, int(w.states[p.slot]))
 			if !w.quiet {
 				w.after(w.upTo(5*time.Second), simItem{what: actLie, p: p})
 			}
 		}
 	case actConnEnd:
-		if p.busy {
-			p.busy = false
-			p.state(mpm.StateReady)
-			p.look()
-		}
+		p.connEnds()
 	case actNotice:
 		p.look()
 	case actTake:
@@ -96,6 +95,11 @@ func (w *simWorld) do(it simItem) {
 		p.goOn()
 	case actClose:
 		p.closeReport()
+	case actHandshake:
+		if w.parent.winding != nil && w.parent.serving == nil && !w.parent.stopping {
+			w.violated("a connection that was on its way finds the listeners closed")
+		}
+		w.arrive()
 	}
 }
 
@@ -136,8 +140,10 @@ func (w *simWorld) stimulate() {
 		w.ask(Reload)
 	case n < 16:
 		w.ask(Restart)
-	case n == 16 && w.rng.IntN(10) == 0:
-		w.ask(Stop)
+	case n == 16 && w.rng.IntN(5) == 0:
+		w.ask([...]Request{Stop, GracefulStop}[w.rng.IntN(2)])
+	case n == 17:
+		w.ask(ReopenLogs)
 	case n < 20:
 		w.unknown++
 		w.chld = true
@@ -161,8 +167,15 @@ func (w *simWorld) stimulate() {
 	}
 }
 
-// connect is a connection that arrives.
+// connect is a client that wants a connection.
 func (w *simWorld) connect() {
+	if !w.drained {
+		w.arrive()
+	}
+}
+
+// arrive is a connection that gets into a queue.
+func (w *simWorld) arrive() {
 	b := w.rng.IntN(w.buckets)
 	if p := w.pick(func(p *simProc) bool { return p.accepts() && p.watches(b) }); p != nil {
 		p.serve()
@@ -181,7 +194,7 @@ type simAsk struct {
 }
 
 func (w *simWorld) ask(what Request) {
-	w.note([...]string{Reload: "asks: reload", Restart: "asks: restart", Stop: "asks: stop"}[what], nil, 0)
+	w.note([...]string{Reload: "asks: reload", Restart: "asks: restart", Stop: "asks: stop", GracefulStop: "asks: graceful stop", ReopenLogs: "asks: reopen logs"}[what], nil, 0)
 	a := &simAsk{what: what, at: w.active(), reply: make(chan Result, 2)} // room for an answer too many
 	w.asks = append(w.asks, a)
 	if what == Restart {

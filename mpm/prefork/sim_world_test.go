@@ -37,13 +37,16 @@ type simWorld struct {
 	waiting  int              // all of backlog
 	empty    [4]time.Duration // since when a bucket could have a child and has none, in active time; 0 is not
 	nextPID  int
-	live     []*simProc // not reaped
-	dead     []*simProc // to be reaped
-	unknown  int        // orphans to be reaped
-	all      []*simProc // for what holds at the end
-	states   []mpm.State
-	gens     []*simFiles // by number, from 1
-	options  mpm.Options // of the youngest candidate
+	live     []*simProc    // not reaped
+	dead     []*simProc    // to be reaped
+	unknown  int           // orphans to be reaped
+	all      []*simProc    // for what holds at the end
+	states   []mpm.State   // by slot
+	conns    []int         // likewise
+	threaded bool          // the model is worker
+	crowded  time.Duration // when no slot was free, the last time; in active time
+	gens     []*simFiles   // by number, from 1
+	options  mpm.Options   // of the youngest candidate
 	limit    int
 	spawns   int
 	asks     []*simAsk
@@ -51,10 +54,18 @@ type simWorld struct {
 	unkilled bool // some process does not end by SIGKILL
 	youngest uint64
 	answers  int
+	drained  bool          // no new connections
+	emptyAt  time.Duration // since when a graceful stop has no children, in active time
+	leaky    bool          // they could not be kept out
+	backs    int           // how often an earlier generation came back
+	prints   map[*blueprint]bool
 
 	notes   [50]simNote
 	noted   int
 	problem string
+
+	reopened    time.Duration // when the log files were
+	newLogsTime time.Duration // how long children take to follow
 }
 
 var simEpoch = time.Unix(1_000_000, 0)
@@ -109,9 +120,14 @@ func (w *simWorld) violated(format string, args ...any) {
 
 // newSimWorld makes a world with a master about to start.
 func newSimWorld(rng *rand.Rand) *simWorld {
-	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17)}
-	w.states = make([]mpm.State, w.limit)
-	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
+	w := &simWorld{
+		rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17),
+		prints: make(map[*blueprint]bool),
+	}
+	w.states, w.conns = make([]mpm.State, w.limit), make([]int, w.limit)
+	w.threaded = *simModel == string(mpm.Worker) || *simModel == "" && rng.IntN(2) == 0
+	w.newLogsTime = time.Duration(rng.IntN(10)) * time.Millisecond
+	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing, Jitter: rng.Float64}, w)
 	return w
 }
 
@@ -139,6 +155,7 @@ const (
 	actTake                    // some idle child takes a byte from its bucket's pod
 	actCandidate               // a candidate goes on
 	actClose                   // a process closes its report, alive
+	actHandshake               // a connection arrives that was on its way
 )
 
 type simQueue []simItem
@@ -227,12 +244,16 @@ func (w *simWorld) startCandidate() (candidate, error) {
 	return simCandidate{p}, nil
 }
 
-func (w *simWorld) openGeneration(_ *image.Image, o *mpm.Options) (generationFiles, error) {
+// startSuccessor is for TestAnUpgrade… and their neighbours; the simulator asks
+// for no upgrade.
+func (w *simWorld) startSuccessor(string, *state) (candidate, error) { return nil, errFake }
+
+func (w *simWorld) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
 	if w.chance(w.faults.noOpen) {
 		w.note("generation is not opened", nil, 0)
 		return nil, errFake
 	}
-	f := &simFiles{w: w, number: uint64(len(w.gens) + 1), options: o}
+	f := &simFiles{w: w, number: uint64(len(w.gens) + 1), options: o, image: img}
 	w.gens = append(w.gens, f)
 	w.note("generation", nil, int(f.number))
 	return f, nil
@@ -248,7 +269,7 @@ func (w *simWorld) spawn(slot, bucket int, number uint64, files generationFiles)
 	}
 	p := w.newProc()
 	p.slot, p.bucket, p.files = slot, bucket, f
-	w.states[slot] = mpm.StateStarting
+	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	w.spawns++
 	w.scriptChild(p)
 	w.note("spawn", p, 0)
@@ -281,11 +302,46 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 		}
 	}
 	p.reaped = true
+	if f := p.files; f != nil && f.opened && (p.status != 0 || !p.ready || p.mute || p.closed) {
+		f.badEnds = append(f.badEnds, w.active())
+	}
 	w.note("reaped", p, int(p.status))
 	return p.number, p.status
 }
 
-// slotConns is for reports only; the parent decides nothing by it.
+// slotConns: nobody has served a connection when he dies.
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
+func (w *simWorld) slotThreads(slot int) (ready, busy int) {
+	if !w.threaded {
+		return oneThread(w.states[slot])
+	}
+	busy = w.conns[slot]
+	if ch := w.parent.slots[slot]; ch != nil && w.states[slot] == mpm.StateReady {
+		ready = max(0, ch.generation.options.Threads()-busy)
+	}
+	return ready, busy
+}
+
+func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
+
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }
+
+func (w *simWorld) reopenLogs() error {
+	if w.chance(w.faults.noOpen) {
+		return errFake
+	}
+	w.reopened = w.at
+	return nil
+}
+
+// oldLogs are the children that were there at the reopening and do nothing, for
+// as long as they live, and for a moment all of them.
+func (w *simWorld) oldLogs() (pids []int) {
+	for _, p := range w.live {
+		if !p.candidate && !p.reaped && (p.hung || w.at < w.reopened+w.newLogsTime) {
+			pids = append(pids, p.number)
+		}
+	}
+	return pids
+}

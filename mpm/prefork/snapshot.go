@@ -14,12 +14,17 @@ import (
 type Snapshot struct {
 	// PID is the master's.
 	PID int `json:"pid"`
-	// State is "starting", "serving", "reloading", "stopping gracefully" or
-	// "stopping".
+	// State is "starting", "serving", "reloading", "upgrading", "stopping
+	// gracefully" or "stopping".
 	State string `json:"state"`
 	// Started is when the master began, UptimeSeconds how long ago that was.
 	Started       time.Time `json:"started"`
 	UptimeSeconds float64   `json:"uptime_seconds"`
+	// Model is that of the serving generation: "prefork" or "worker".
+	Model string `json:"model"`
+	// Upgraded is when this binary took over from another one, nil if this is
+	// the one that the server was started with.
+	Upgraded *time.Time `json:"upgraded"`
 	// Generations has those that have children or are about to have them,
 	// oldest first.
 	Generations []GenerationStatus `json:"generations"`
@@ -28,17 +33,20 @@ type Snapshot struct {
 	// Buckets is how many the serving generation has; the children of each
 	// have sockets of their own.
 	Buckets int `json:"buckets"`
-	// Idle and Busy count the children of the serving generation that wait
-	// for a connection, and that serve one.
+	// Idle and Busy count the threads of the serving generation that wait for
+	// a connection, and that serve one. In the prefork model a child has one.
 	Idle int `json:"idle"`
 	Busy int `json:"busy"`
-	// Scoreboard has a letter for each slot, see SlotStatus, and a dot for one
-	// without a child, up to max_request_workers or the last child.
+	// Scoreboard has a letter for each thread of each slot, see SlotStatus, and
+	// a dot for one without a child, up to the most children that the serving
+	// generation may have or the last child.
 	Scoreboard string `json:"scoreboard"`
 	// Slots are those with a child.
 	Slots []SlotStatus `json:"slots"`
 	// Spawning is how it goes with new children.
 	Spawning SpawnStatus `json:"spawning"`
+	// Limits are the limits that the server ran into.
+	Limits LimitStatus `json:"limits"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
 }
@@ -71,6 +79,8 @@ type SlotStatus struct {
 	// finishing what it serves, I about to leave.
 	State  string `json:"state"`
 	Letter string `json:"letter"`
+	// Threads has the letter of each of its threads.
+	Threads string `json:"threads"`
 	// ChildConnections is how many connections this child has served,
 	// SlotConnections how many all children of the slot have.
 	ChildConnections uint64  `json:"child_connections"`
@@ -87,15 +97,34 @@ type SpawnStatus struct {
 	PausedSeconds float64 `json:"paused_seconds"`
 	// Full says that every child is busy and no more may be started.
 	Full bool `json:"full"`
+	// Slowed says that children keep dying young, or cannot be started, and
+	// are spawned more and more slowly until one lives.
+	Slowed bool `json:"slowed"`
 }
 
-// ReloadStatus is the end of a reload.
+// LimitStatus counts shortages of children since the master began: how often
+// no more could be started when some were needed.
+type LimitStatus struct {
+	// Near is with fewer than min_spare_servers idle, Reached with none idle,
+	// and max_request_workers children.
+	Near    uint64 `json:"near"`
+	Reached uint64 `json:"reached"`
+	// SlotsFull is with fewer than max_request_workers children, because those
+	// of older generations have the rest of server_limit.
+	SlotsFull uint64 `json:"slots_full"`
+}
+
+// ReloadStatus is the end of a reload, or of going back after one.
 type ReloadStatus struct {
 	Time time.Time `json:"time"`
 	// Generation is the one that served afterwards.
 	Generation uint64 `json:"generation"`
 	// Errors say why it failed; none means it was done.
 	Errors []string `json:"errors"`
+	// RolledBackFrom says that it was undone later: that generation did not prove
+	// itself, and Generation runs what RolledBackTo ran. 0 is none.
+	RolledBackFrom uint64 `json:"rolled_back_from"`
+	RolledBackTo   uint64 `json:"rolled_back_to"`
 }
 
 // snapshot looks at everything and changes nothing.
@@ -103,7 +132,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		PID: p.cfg.PID, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
 		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
-		LastReload: p.lastReload,
+		Limits: p.limits.status(), LastReload: p.lastReload, Upgraded: p.upgradedAt,
 	}
 	for _, g := range p.retired {
 		s.Generations = append(s.Generations, GenerationStatus{g.number, "retired", g.children})
@@ -119,12 +148,9 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 			s.Listeners = append(s.Listeners, ListenerStatus{l.Name, l.Address.String()})
 		}
 		s.Buckets = len(g.pools)
-		s.Spawning = SpawnStatus{Full: g.full}
-		if now.Sub(g.failed) <= calm+backoff(g.failures) {
-			s.Spawning.Failures = g.failures
-			s.Spawning.PausedSeconds = max(0, g.notBefore.Sub(now).Seconds())
-		}
-		shown = g.options.MaxRequestWorkers
+		s.Spawning = g.spawning(now)
+		shown = g.options.ChildrenMax()
+		s.Model = g.options.Model.String()
 	}
 	if r := p.reload; r != nil && r.next != nil {
 		s.Generations = append(s.Generations, GenerationStatus{r.next.number, "proving", r.next.children})
@@ -136,32 +162,54 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 }
 
 // snapshotSlots adds the children and the scoreboard, which has at least shown
-// letters.
+// slots.
 func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
-	letters := []byte(strings.Repeat(".", len(p.slots)))
+	empty := "."
+	if p.serving != nil {
+		empty = strings.Repeat(".", p.serving.options.Threads())
+	}
+	letters := make([]string, len(p.slots))
 	for slot, ch := range p.slots {
+		letters[slot] = empty
 		if ch == nil || ch.reaped {
 			continue
 		}
 		state := p.stateOf(ch)
-		letters[slot] = state.Letter()
+		letters[slot] = lettersOf(state, p.sys.slotLetters(slot))
 		ofChild, ofSlot := p.sys.slotConns(slot)
 		s.Slots = append(s.Slots, SlotStatus{
 			Slot: slot, Bucket: ch.bucket, PID: ch.proc.pid(), Generation: ch.generation.number,
-			State: state.String(), Letter: string(state.Letter()),
+			State: state.String(), Letter: string(state.Letter()), Threads: letters[slot],
 			ChildConnections: ofChild, SlotConnections: ofSlot, AgeSeconds: now.Sub(ch.spawned).Seconds(),
 		})
-		if ch.generation == p.serving {
-			switch {
-			case state == mpm.StateReady:
-				s.Idle++
-			case state.Busy():
-				s.Busy++
-			}
+		if ch.generation == p.serving && state != mpm.StateStarting {
+			ready, busy := p.sys.slotThreads(slot)
+			s.Idle += ready
+			s.Busy += busy
 		}
 		shown = max(shown, slot+1)
 	}
-	s.Scoreboard = string(letters[:min(shown, len(letters))])
+	s.Scoreboard = strings.Join(letters[:min(shown, len(letters))], "")
+}
+
+// lettersOf are those of a child's threads. A child of one thread is what the
+// master says it is; of a larger one that is retired only those threads are
+// left that serve.
+func lettersOf(child mpm.State, own []mpm.State) string {
+	letters := make([]byte, len(own))
+	for i, state := range own {
+		switch {
+		case len(own) == 1, child == mpm.StateStarting:
+			state = child
+		case child != mpm.StateGraceful:
+		case state.Busy():
+			state = mpm.StateGraceful
+		default:
+			state = mpm.StateDead
+		}
+		letters[i] = state.Letter()
+	}
+	return string(letters)
 }
 
 // stateOf is what a child does. That it starts, or that its generation is
@@ -187,6 +235,8 @@ func (p *Parent) phase() string {
 		return "stopping gracefully"
 	case p.serving == nil:
 		return "starting"
+	case p.upgrading():
+		return "upgrading"
 	case p.reload != nil:
 		return "reloading"
 	}
@@ -194,6 +244,14 @@ func (p *Parent) phase() string {
 }
 
 // recordReload keeps the end of a reload for snapshot.
-func (p *Parent) recordReload(faults []string, now time.Time) {
-	p.lastReload = &ReloadStatus{Time: now, Generation: p.serving.number, Errors: append([]string{}, faults...)}
+func (p *Parent) recordReload(r *reload, faults []string, now time.Time) {
+	last := &ReloadStatus{Time: now, Generation: p.serving.number, Errors: []string{}}
+	if r.back != nil {
+		last.Errors = append(last.Errors, r.back.String())
+		if len(faults) == 0 {
+			last.RolledBackFrom, last.RolledBackTo = r.back.From, r.back.To
+		}
+	}
+	last.Errors = append(last.Errors, faults...)
+	p.lastReload = last
 }

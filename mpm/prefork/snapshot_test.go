@@ -27,7 +27,7 @@ func TestASnapshotShowsEachChild(t *testing.T) {
 		t.Errorf("while the first generation starts: %+v", s)
 	}
 	w.ready(w.children(1)...)
-	w.states[1] = mpm.StateKeepalive
+	w.states[1], w.conns[1] = mpm.StateKeepalive, 1
 	s := w.look()
 	if s.State != "serving" || s.Scoreboard != "_K_....." || s.Idle != 2 || s.Busy != 1 || s.LastReload != nil {
 		t.Errorf("while it serves: %+v", s)

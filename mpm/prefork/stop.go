@@ -32,15 +32,22 @@ func (p *Parent) stop(now time.Time) {
 		p.cfg.Stopping(longest + unkillable)
 	}
 	p.cancelReload(now)
+	p.answerNewLogs(p.stoppingResult())
 }
 
 // cancelReload ends the reload under way and the one that waits.
 func (p *Parent) cancelReload(now time.Time) {
+	p.endProbation()
 	refusal := p.stoppingResult()
 	if p.queued != nil {
 		p.queued.answer(refusal)
 		p.queued = nil
 	}
+	if p.awaited != nil {
+		p.awaited.answer(refusal)
+		p.awaited = nil
+	}
+	p.cancelDeparture()
 	r := p.reload
 	if r == nil {
 		return
@@ -103,11 +110,11 @@ func (p *Parent) answerStops(res Result) {
 // release gives back what the master holds, after the last process.
 func (p *Parent) release() {
 	if p.serving != nil {
-		p.serving.release()
+		p.endGeneration(p.serving)
 		p.serving = nil
 	}
 	for _, g := range p.retired {
-		g.release()
+		p.endGeneration(g)
 	}
 	p.retired = nil
 	p.answerStops(Result{})

@@ -14,6 +14,9 @@ type system interface {
 	// startCandidate starts trying out the configuration as it is now. What
 	// it says arrives as candidateSaid and, at last, candidateClosed.
 	startCandidate() (candidate, error)
+	// startSuccessor starts a check of whether the program at path could take
+	// over st, to which it adds the descriptors. It reports as a candidate.
+	startSuccessor(path string, st *state) (candidate, error)
 	// openGeneration binds listeners and makes the pipes of a generation.
 	openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error)
 	// spawn starts a child of a bucket. What it says arrives as childSaid and, at last,
@@ -23,9 +26,19 @@ type system interface {
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
 	slotState(slot int) mpm.State
+	// slotThreads is how many threads in a slot are ready for a connection, by
+	// the scoreboard, and how many serve one.
+	slotThreads(slot int) (ready, busy int)
+	// slotLetters has the state of each thread in a slot, for people.
+	slotLetters(slot int) []mpm.State
 	// slotConns is how many connections, by the scoreboard, the child in a
 	// slot has served, and all children of the slot.
 	slotConns(slot int) (child, total uint64)
+	// reopenLogs opens all log files anew, or none, and tells the children.
+	reopenLogs() error
+	// oldLogs are the pids of the children that may still write to files of
+	// before.
+	oldLogs() []int
 }
 
 // process is one that the master started.
@@ -52,6 +65,9 @@ type generationFiles interface {
 	open()
 	// retireOne makes one idle child of a bucket leave.
 	retireOne(bucket int) error
+	// lookAgain makes one idle child of a bucket look whether a connection
+	// waits.
+	lookAgain(bucket int)
 	// sweep closes sockets that no bucket has any longer and that no client
 	// waits on.
 	sweep(now time.Time) error
@@ -99,6 +115,18 @@ type (
 		what  Request
 		reply chan<- Result
 	}
+	// upgradeRequested is the wish for another binary, and upgradeAwaited that
+	// of somebody who asked the program before this one.
+	upgradeRequested struct {
+		path  string
+		reply chan<- Result
+	}
+	upgradeAwaited struct{ reply chan<- Result }
+	// upgradeEvent is one of the two.
+	upgradeEvent interface {
+		event
+		tell(p *Parent)
+	}
 	// inspected is a wish to see how things are.
 	inspected struct{ reply chan<- Snapshot }
 )
@@ -110,6 +138,9 @@ func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}
 func (requested) isEvent()       {}
 func (inspected) isEvent()       {}
+
+func (upgradeRequested) isEvent() {}
+func (upgradeAwaited) isEvent()   {}
 
 // Request is what an operator can ask a running master for.
 type Request int
@@ -128,6 +159,9 @@ const (
 	// taken, those that wait to be accepted and those that are served are
 	// served to their end. A Stop meanwhile ends it at once.
 	GracefulStop
+	// ReopenLogs opens the log files anew by their names. It is answered when
+	// no process writes to those of before any longer.
+	ReopenLogs
 )
 
 // Result is the answer to a Request.

@@ -1,58 +1,65 @@
-// Package scoreboard is the memory that children share with the master: one
-// page for each slot, in a memfd of its own, which only the master and the
-// child that owns the slot map.
+// Package scoreboard is the memory that children share with the master: a slot
+// for each child, in a memfd of its own, which only the master and the child
+// that owns the slot map.
 //
 // A child can therefore lie about itself and about nobody else. The master
 // takes a slot's bytes for what they are, a child's word: they tell idle from
 // busy and feed statistics, while pids, generations and life and death come
 // from the master's private table.
 //
-// The layout of a page, integers in host byte order, each aligned to its
-// size:
+// A slot has a record of its process, and then one for each of its threads,
+// which is what serves one connection at a time. Integers are in host byte
+// order, each aligned to its size; times are nanoseconds of CLOCK_MONOTONIC.
 //
-//	0   uint32  magic, 0x61706273
-//	4   uint32  layout version, 1
-//	8   uint32  state, one of mpm.State
-//	12  uint32  unused
-//	16  uint64  connections served by this child
-//	24  uint64  connections served by this slot since the master started
+//	0    uint32  magic, 0x61706273
+//	4    uint32  layout version, 2
+//	8    uint32  threads
+//	12   uint32  state of the process, one of mpm.State
+//	16   counters of the slot's owners before this one, see below
+//	48   unused
+//	128  256 bytes for each thread:
+//	  0    uint32   state, one of mpm.State
+//	  4    uint32   sequence: odd while the strings are written
+//	  8    counters of this owner
+//	  40   uint64   when the last request began, or the connection
+//	  48   uint64   when the last one was finished
+//	  56   unused
+//	  64   uint8 ×4 lengths of the four strings
+//	  68   unused
+//	  72   48 bytes client's address
+//	  120  56 bytes listener's name
+//	  176  64 bytes method, space, target of the request
+//	  240  16 bytes protocol
+//
+// Counters are four uint64: connections and requests that are finished, bytes
+// sent for them, nanoseconds they took.
 package scoreboard
 
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
-const (
-	magic     = 0x61706273
-	version   = 1
-	pageBytes = 4096
-)
-
-type page struct {
-	magic, version uint32
-	state          atomic.Uint32
-	_              uint32
-	childConns     atomic.Uint64
-	slotConns      atomic.Uint64
-}
-
-// Slot is one mapped page. Its methods may be called by many goroutines and
+// Slot is one mapped slot. Its methods may be called by many goroutines and
 // by the processes that share it.
 type Slot struct {
-	fd   sys.FD
-	mem  []byte
-	page *page
+	fd      sys.FD
+	mem     []byte
+	process *process
+	threads []Thread
 }
 
-// New makes a slot, dead. The memfd's size is sealed, so that no child can
-// shrink it under the master.
-func New(number int) (*Slot, error) {
-	fd, err := sys.Memfd(fmt.Sprintf("apphost-slot-%d", number), pageBytes)
+// New makes a slot of so many threads, from 1 to ThreadsMax, dead. The memfd's
+// size is sealed, so that no child can shrink it under the master.
+func New(number, threads int) (*Slot, error) {
+	if threads < 1 || threads > ThreadsMax {
+		return nil, fmt.Errorf("make slot: it cannot have %d threads", threads)
+	}
+	size := slotBytes(threads)
+	fd, err := sys.Memfd(fmt.Sprintf("apphost-slot-%d", number), int64(size))
 	if err != nil {
 		return nil, err
 	}
@@ -60,74 +67,134 @@ func New(number int) (*Slot, error) {
 		_ = fd.Close()
 		return nil, err
 	}
-	s, err := mapSlot(fd)
+	mem, err := fd.Map(size, true)
 	if err != nil {
 		_ = fd.Close()
 		return nil, err
 	}
-	s.page.magic, s.page.version = magic, version
-	return s, nil
+	p := sys.At[process](mem)
+	p.magic, p.version, p.threads = magic, version, uint32(threads)
+	return view(fd, mem, threads), nil
 }
 
-// Attach maps a slot that was inherited. The slot owns fd from then on.
-func Attach(fd sys.FD) (*Slot, error) {
+// Attach maps a slot that was inherited, which must have so many threads. The
+// slot owns fd from then on.
+func Attach(fd sys.FD, threads int) (*Slot, error) {
 	if !fd.HasSeals(sys.SizeSeals) {
 		return nil, errors.New("attach slot: it is not a memfd of sealed size")
 	}
-	if size, err := fd.Size(); err != nil || size != pageBytes {
-		return nil, fmt.Errorf("attach slot: it has %d bytes, want %d", size, pageBytes)
+	if threads < 1 || threads > ThreadsMax {
+		return nil, fmt.Errorf("attach slot: it cannot have %d threads", threads)
 	}
-	s, err := mapSlot(fd)
+	want := slotBytes(threads)
+	if size, err := fd.Size(); err != nil || size != int64(want) {
+		return nil, fmt.Errorf("attach slot: it has %d bytes, want %d", size, want)
+	}
+	mem, err := fd.Map(want, true)
 	if err != nil {
 		return nil, err
 	}
-	if s.page.magic != magic || s.page.version != version {
-		_ = sys.Unmap(s.mem)
+	if p := sys.At[process](mem); p.magic != magic || p.version != version || p.threads != uint32(threads) {
+		_ = sys.Unmap(mem)
 		return nil, errors.New("attach slot: it is not a slot of this version")
 	}
-	return s, nil
+	return view(fd, mem, threads), nil
 }
 
-func mapSlot(fd sys.FD) (*Slot, error) {
-	mem, err := fd.Map(pageBytes, true)
-	if err != nil {
-		return nil, err
+// view remembers how many threads there are: what the memory says may change.
+func view(fd sys.FD, mem []byte, threads int) *Slot {
+	s := &Slot{fd: fd, mem: mem, process: sys.At[process](mem), threads: make([]Thread, threads)}
+	for i := range s.threads {
+		s.threads[i].thread = sys.At[thread](mem[processBytes+i*threadBytes:])
 	}
-	return &Slot{fd: fd, mem: mem, page: sys.At[page](mem)}, nil
+	return s
 }
 
 // FD is the slot's descriptor, to hand to the child that will own it.
 func (s *Slot) FD() sys.FD { return s.fd }
 
-// State is what the owner says it is doing. A number that is no state counts
-// as mpm.StateWriting: a child that lies is at least not idle.
+// Threads is how many threads the slot has.
+func (s *Slot) Threads() int { return len(s.threads) }
+
+// Thread is the record of one thread, from 0.
+func (s *Slot) Thread(i int) *Thread { return &s.threads[i] }
+
+// State is what the owner says it is doing. While it serves, it is ready if any
+// of its threads is, and otherwise does what its first thread does.
 func (s *Slot) State() mpm.State {
-	state := mpm.State(s.page.state.Load())
-	if state > mpm.StateIdleKill {
-		return mpm.StateWriting
+	if state, serves := s.owner(); !serves {
+		return state
 	}
-	return state
+	for i := range s.threads {
+		if s.threads[i].State() == mpm.StateReady {
+			return mpm.StateReady
+		}
+	}
+	return s.threads[0].State()
 }
 
-// SetState says what the owner is doing.
-func (s *Slot) SetState(state mpm.State) { s.page.state.Store(uint32(state)) }
+// owner is what the owner as a whole is doing. What is no such state counts as
+// serving: then its threads tell.
+func (s *Slot) owner() (state mpm.State, serves bool) {
+	switch state = mpm.State(s.process.state.Load()); state {
+	case mpm.StateDead, mpm.StateStarting, mpm.StateGraceful:
+		return state, false
+	}
+	return mpm.StateReady, true
+}
 
-// Reset prepares the slot for a new owner: starting, nothing served.
+// SetState says what the owner as a whole is doing: mpm.StateStarting,
+// mpm.StateReady while its threads say the rest, or mpm.StateGraceful.
+func (s *Slot) SetState(state mpm.State) { s.process.state.Store(uint32(state)) }
+
+// Count is how many threads are ready for a connection, by the owner's word,
+// and how many serve one. An owner that leaves has none that are ready.
+func (s *Slot) Count() (ready, busy int) {
+	_, serves := s.owner()
+	for i := range s.threads {
+		switch state := s.threads[i].State(); {
+		case state.Busy():
+			busy++
+		case state == mpm.StateReady && serves:
+			ready++
+		}
+	}
+	return ready, busy
+}
+
+// Reset prepares the slot for a new owner: starting, nothing served. What the
+// owner before has served counts for the slot.
 func (s *Slot) Reset() {
-	s.page.childConns.Store(0)
 	s.SetState(mpm.StateStarting)
+	for i := range s.threads {
+		t := &s.threads[i]
+		s.process.past.add(t.count.load())
+		t.reset()
+	}
 }
 
-// CountConn counts one connection served.
-func (s *Slot) CountConn() {
-	s.page.childConns.Add(1)
-	s.page.slotConns.Add(1)
+// Inherit adds to the slot's totals those of another, which it is to replace.
+func (s *Slot) Inherit(from *Slot) {
+	_, all := from.Totals()
+	s.process.past.add(all)
+}
+
+// Totals are what the present owner and, over its whole life, the slot have
+// served.
+func (s *Slot) Totals() (child, slot Totals) {
+	for i := range s.threads {
+		child.add(s.threads[i].count.load())
+	}
+	slot = s.process.past.load()
+	slot.add(child)
+	return child, slot
 }
 
 // Conns is how many connections the present owner and, over its whole life,
 // the slot have served.
 func (s *Slot) Conns() (child, slot uint64) {
-	return s.page.childConns.Load(), s.page.slotConns.Load()
+	own, all := s.Totals()
+	return own.Connections, all.Connections
 }
 
 // Close unmaps the slot and closes its descriptor.

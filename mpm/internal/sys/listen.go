@@ -66,13 +66,14 @@ func listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions, join bool) (F
 }
 
 // ListenUnix makes a non-blocking Unix socket that listens on a path, where
-// nothing may be. At no time may more than mode says connect to it.
+// nothing may be. At no time may more than mode says connect to it. The file
+// gets the group gid, unless that is 0.
 //
 // # Errors
 //
 // unix.EADDRINUSE (something is at the path), unix.ENOENT and unix.EACCES for
 // its folder, as bind(2) and chmod(2) have them.
-func ListenUnix(path string, mode fs.FileMode, backlog int) (FD, error) {
+func ListenUnix(path string, mode fs.FileMode, gid, backlog int) (FD, error) {
 	fd, err := newSocket(unix.AF_UNIX)
 	if err != nil {
 		return None, err
@@ -87,7 +88,12 @@ func ListenUnix(path string, mode fs.FileMode, backlog int) (FD, error) {
 		_ = fd.Close()
 		return None, err
 	}
-	err = unix.Chmod(path, uint32(mode.Perm()))
+	if gid != 0 {
+		err = unix.Lchown(path, -1, gid)
+	}
+	if err == nil {
+		err = unix.Chmod(path, uint32(mode.Perm()))
+	}
 	if err == nil {
 		err = unix.Listen(int(fd), backlog)
 	}

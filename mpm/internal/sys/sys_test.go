@@ -187,3 +187,26 @@ func TestAWaitIsNeverCutShort(t *testing.T) {
 		}
 	}
 }
+
+func TestAClockTellsTheTimeOfTheSystem(t *testing.T) {
+	c := NewClock()
+	for range 100 {
+		before := Monotonic()
+		now := c.Now()
+		if after := Monotonic(); now < before-time.Millisecond || now > after+time.Millisecond {
+			t.Fatalf("it is %s, and the clock says %s", after, now)
+		}
+	}
+}
+
+func TestReadyThreadsStay(t *testing.T) {
+	const n = 40 // more than the tests have
+	ReadyThreads(n)
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Skipf("threads cannot be counted: %v", err)
+	}
+	if len(threads) < n {
+		t.Errorf("%d threads, want %d or more", len(threads), n)
+	}
+}

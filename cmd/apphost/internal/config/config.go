@@ -33,6 +33,15 @@ type Log struct {
 
 // The limits and defaults that belong to the file rather than to mpm.
 const (
+	// ThreadsPerChildDefault is httpd's, too: as many connections may be lost
+	// with a child, so that it is not larger than it has to be.
+	ThreadsPerChildDefault = 25
+	// The defaults of the worker model, in children; httpd's, too.
+	workersStart    = 3
+	workersSpareMin = 3
+	workersSpareMax = 10
+	workersMax      = 16
+
 	// BacklogDefault is httpd's, too.
 	BacklogDefault = 511
 	backlogMax     = 65_535
@@ -46,6 +55,9 @@ const (
 	memoryLimitMin     = 64 << 10 // one wasm page
 	memoryLimitMax     = 4 << 30  // what 32 bits address
 
+	coreMin = 64 << 10 // with less the kernel leaves nothing of use
+	coreMax = 1 << 60  // which is as good as no limit
+
 	fileBytesMax = 1 << 20 // a configuration file
 	depthMax     = 64      // tables and lists in each other: paths grow with it
 
@@ -53,13 +65,14 @@ const (
 	WasmBytesMax = 256 << 20
 )
 
-// Default returns the value of every setting that the file leaves out. It has
-// no listener, as none is the default; and no cache folder, because that
+// Default returns the value of every setting that the file leaves out, for the
+// prefork model. It has no listener, as none is the default; and no cache folder, because that
 // comes from the environment.
 func Default() *Config {
 	return &Config{
 		Log: Log{Level: slog.LevelInfo, Format: "auto"},
 		MPM: mpm.Options{
+			Model:                  mpm.Prefork,
 			StartServers:           5,
 			MinSpareServers:        5,
 			MaxSpareServers:        10,
@@ -68,7 +81,10 @@ func Default() *Config {
 			MaxConnectionsPerChild: 0,
 			StartTimeout:           30 * time.Second,
 			CandidateTimeout:       30 * time.Second,
-			GracefulTimeout:        0,
+			GracefulRestartTimeout: 0,
+			MaxOldGenerations:      16,
+			ProveTime:              10 * time.Second,
+			ProveDeaths:            3,
 			KillTimeout:            5 * time.Second,
 		},
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 // cacheDirFallback is used where the environment names no cache folder, as in
-// most services: only root can make it, so nobody else's code is run from it.
+// most services, and where root starts what runs as another user: only root can
+// make it, so nobody else's code is run from it.
 const cacheDirFallback = "/var/cache/apphost"
 
 // Load reads the file at path and everything it names: the plugin folder,
@@ -41,6 +42,7 @@ func Load(path string) (*Config, error) {
 		cacheDir: defaultCacheDir(),
 		cores:    runtime.NumCPU(),
 		open:     os.DirFS,
+		system:   thisSystem(),
 	})
 }
 
@@ -62,6 +64,7 @@ type source struct {
 	cacheDir string                    // where cache_dir is empty
 	cores    int                       // that the server may run on
 	open     func(folder string) fs.FS // opens the plugin folder
+	system   system
 }
 
 // load is Load without the disk.

@@ -1,0 +1,66 @@
+package scoreboard
+
+import "sync/atomic"
+
+const (
+	magic   = 0x61706273
+	version = 2
+)
+
+// ThreadsMax is the most threads that a slot can have.
+const ThreadsMax = 20_000
+
+// The longest strings of a thread, in bytes; what is longer is cut.
+const (
+	clientBytes   = 48
+	listenerBytes = 56
+	requestBytes  = 64
+	protocolBytes = 16
+)
+
+const (
+	processBytes = 128
+	threadBytes  = 256
+	pageBytes    = 4096
+)
+
+// process is the head of a slot, processBytes long.
+type process struct {
+	magic, version uint32
+	threads        uint32
+	state          atomic.Uint32
+	past           counters // of the slot's owners before this one
+	_              [80]byte
+}
+
+// thread is the record of one thread, threadBytes long.
+type thread struct {
+	state    atomic.Uint32
+	sequence atomic.Uint32 // odd while text is written
+	count    counters      // of this owner
+	start    atomic.Uint64
+	stop     atomic.Uint64
+	_        uint64
+	text     text
+}
+
+// counters are of finished connections and requests.
+type counters struct {
+	conns, requests, bytes, duration atomic.Uint64
+}
+
+// text is what a thread says of the connection and the request at hand.
+type text struct {
+	clientLen, listenerLen, requestLen, protocolLen uint8
+	_                                               [4]byte
+	client                                          [clientBytes]byte
+	listener                                        [listenerBytes]byte
+	request                                         [requestBytes]byte
+	protocol                                        [protocolBytes]byte
+}
+
+// slotBytes is the size of a slot with so many threads, in whole pages.
+func slotBytes(threads int) int {
+	n := processBytes + threads*threadBytes
+	return (n + pageBytes - 1) / pageBytes * pageBytes
+}
