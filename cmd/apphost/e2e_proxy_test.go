@@ -73,12 +73,12 @@ path = "/nobody/"
 proxy = "http://127.0.0.1:1"
 `
 
-func startProxy(t *testing.T) (s *apphosttest.Server, gone chan string) {
+func startProxy(t *testing.T, mpm string) (s *apphosttest.Server, gone chan string) {
 	t.Helper()
 	gone = make(chan string, 10)
 	b := backend(t, gone)
 	routes := strings.ReplaceAll(proxyRoutes, "BACKEND", b.URL)
-	s = apphosttest.Start(t, plain+routes, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	s = apphosttest.Start(t, strings.Replace(plain, "[mpm]", "[mpm]\n"+mpm, 1)+routes, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	out, code := s.Run("routes", "-c", "config.toml")
 	if line := "/api/     proxy to " + b.URL + "\n"; code != 0 || !strings.Contains(out, line) {
 		t.Errorf("routes prints %q, which lacks %q", out, line)
@@ -86,8 +86,17 @@ func startProxy(t *testing.T) (s *apphosttest.Server, gone chan string) {
 	return s, gone
 }
 
+// models are the process models: connections wait differently in each.
+var models = []string{`model = "prefork"`, `model = "worker"`}
+
 func TestE2EProxy(t *testing.T) {
-	s, gone := startProxy(t)
+	for _, model := range models {
+		t.Run(model, func(t *testing.T) { proxyIsServed(t, model) })
+	}
+}
+
+func proxyIsServed(t *testing.T, model string) {
+	s, gone := startProxy(t, model)
 	url := "http://" + s.Addr("web")
 	for path, want := range map[string]string{
 		"/api/x%2Fy?q":  "GET /api/x%2Fy?q for " + s.Addr("web") + " of 127.0.0.1\n",
@@ -151,7 +160,13 @@ func dialRaw(t *testing.T, addr, request string) net.Conn {
 
 // A websocket outlives the generation that it came to.
 func TestE2EAProxiedWebSocketOutlivesAReload(t *testing.T) {
-	s, _ := startProxy(t)
+	for _, model := range models {
+		t.Run(model, func(t *testing.T) { webSocketOutlivesReloads(t, model) })
+	}
+}
+
+func webSocketOutlivesReloads(t *testing.T, model string) {
+	s, _ := startProxy(t, model)
 	c := dialRaw(t, s.Addr("web"), "GET /based/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	r := bufio.NewReader(c)
 	res, err := http.ReadResponse(r, nil)
@@ -189,8 +204,14 @@ func TestE2EAProxiedWebSocketOutlivesAReload(t *testing.T) {
 }
 
 // A connection that the poller had is one like others between two requests.
-func TestE2EAStopEndsKeepAliveAfterAProxy(t *testing.T) {
-	s, _ := startProxy(t)
+func TestE2EAReloadEndsKeepAliveAfterAProxy(t *testing.T) {
+	for _, model := range models {
+		t.Run(model, func(t *testing.T) { keepAliveEnds(t, model) })
+	}
+}
+
+func keepAliveEnds(t *testing.T, model string) {
+	s, _ := startProxy(t, model)
 	c := dialRaw(t, s.Addr("web"), "GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n")
 	r := bufio.NewReader(c)
 	res, err := http.ReadResponse(r, nil)
@@ -211,7 +232,7 @@ func TestE2EProxyByCurl(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no curl")
 	}
-	s, _ := startProxy(t)
+	s, _ := startProxy(t, "")
 	file := strings.Repeat("0123456789abcdef", 1<<16)
 	for _, args := range [][]string{
 		{"--data-binary", "@-"},
