@@ -115,7 +115,7 @@ func (r *relay) attempt(ctx context.Context, fresh bool) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	r.c, c.read = c, r.read
-	res, err := r.send()
+	res, err := r.send() //nolint:bodyclose // closing would read all of it; the connection is closed or kept
 	if err == nil {
 		err = r.pass(res)
 	}
