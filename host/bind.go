@@ -25,6 +25,9 @@ func (n noPlugin) Error() string { return fmt.Sprintf("there is no plugin %q", s
 func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error) {
 	mounts, err := h.mounts(config, incomplete)
 	errs := []error{err}
+	for _, m := range config.Mounts {
+		mounts = append(mounts, web.Mount{Path: m.Path, Handler: m.Handler})
+	}
 	webConfig := web.Config{Mounts: mounts, Name: "apphost", Logger: h.log}
 	if err == nil {
 		errs = append(errs, webConfig.Validate())
@@ -50,7 +53,7 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 				errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
 				continue
 			}
-			out[l.Name] = listener{conn: p.conn, command: p.command, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
+			out[l.Name] = listener{conn: p.conn, command: p.command, plugin: []byte(l.Plugin), timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
 		default:
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
 		}

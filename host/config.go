@@ -3,6 +3,8 @@ package host
 import (
 	"log/slog"
 	"time"
+
+	"github.com/apphost/apphost/host/exchange"
 )
 
 // Config is what New builds a host from. It is already validated: names are
@@ -11,6 +13,9 @@ type Config struct {
 	Plugins   []Plugin
 	Listeners []Listener
 	Routes    []Route
+	// Mounts are paths that are answered by the process itself and not by a
+	// plugin.
+	Mounts []Mount
 
 	// CacheDir keeps compiled code between processes. It must be writable
 	// by nobody else: its content is run as machine code. A candidate makes
@@ -87,6 +92,14 @@ const (
 	TCP  Protocol = "tcp"  // bytes, handed to one plugin
 	HTTP Protocol = "http" // HTTP/1.1, routed by path
 )
+
+// Mount puts a handler that is no plugin on the http listeners. The page at "/"
+// does not show it.
+type Mount struct {
+	// Path is a prefix if it ends in a slash, else the exact path.
+	Path    string
+	Handler exchange.Handler
+}
 
 // Route says what answers some of the requests on the http listeners. Every
 // plugin with an HTTP ABI also has /NAME/, unless a route for any host and

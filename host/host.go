@@ -48,6 +48,7 @@ type plugin struct {
 type listener struct {
 	conn     *conn.Plugin
 	command  *command.Plugin
+	plugin   []byte        // the name of either
 	timeouts conn.Timeouts // of its connections
 	web      webServer
 }
@@ -143,9 +144,9 @@ func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	l := h.listeners[c.Listener()]
 	switch {
 	case l.conn != nil:
-		l.conn.ServeConn(ctx, c, l.timeouts, id)
+		record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
 	case l.command != nil:
-		l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id)
+		record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
 	case l.web != nil:
 		l.web.ServeConn(guest.WithConnection(ctx, id), c)
 	default:

@@ -48,6 +48,10 @@ type Options struct {
 	// a jitter of up to a tenth; 0 means never.
 	MaxConnectionsPerChild int
 
+	// Status lets children ask the master how it and all of them are, for a
+	// page that shows it.
+	Status bool
+
 	// StartTimeout bounds the time from spawn to ready.
 	StartTimeout time.Duration
 	// CandidateTimeout bounds each step of trying out a new generation.

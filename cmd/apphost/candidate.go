@@ -55,6 +55,7 @@ func tryOut(c *prefork.Candidate) error {
 	said := &reporter{warn: c.Warn}
 	hostConfig.Logger = slog.New(reportHandler{to: said})
 	hostConfig.Progress = c.Step
+	mountStatus(&hostConfig, settings.Status, nil, hostConfig.Logger) // nobody asks a candidate
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
 		return errors.Join(unresolved, said.explain(err))

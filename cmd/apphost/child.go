@@ -47,5 +47,10 @@ func openHost(c *prefork.Child) (*host.Host, error) {
 	}
 	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
 	hostConfig.Logger = newLogger(c.ErrorLog(), log)
+	status, err := decodeStatus(c.Image)
+	if err != nil {
+		return nil, err
+	}
+	mountStatus(&hostConfig, status, c.Snapshot, hostConfig.Logger)
 	return host.New(context.Background(), hostConfig)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
 	"github.com/apphost/apphost/cmd/apphosttest"
 )
 
@@ -73,13 +74,13 @@ func TestE2EGracefulStopCommand(t *testing.T) {
 }
 
 // statusOf is what status --json says. A field that is renamed fails to decode.
-func statusOf(t *testing.T, s *apphosttest.Server) statusReport {
+func statusOf(t *testing.T, s *apphosttest.Server) statuspage.Report {
 	t.Helper()
 	out, code := s.Run("status", "--json", "-c", "config.toml")
 	if code != 0 {
 		t.Fatalf("status: exit status %d: %s", code, out)
 	}
-	var st statusReport
+	var st statuspage.Report
 	d := json.NewDecoder(strings.NewReader(out))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&st); err != nil {
@@ -94,7 +95,7 @@ func TestE2EStatus(t *testing.T) {
 	if _, err := get("http://" + s.Addr("web") + "/hello/"); err != nil {
 		t.Fatal(err)
 	}
-	var st statusReport
+	var st statuspage.Report
 	apphosttest.Eventually(t, apphosttest.Patience, "one is busy, and one has served", func() bool {
 		st = statusOf(t, s)
 		served := uint64(0)
@@ -144,7 +145,7 @@ func TestE2EStatus(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(out) {
-		if len(line) > 81 && !strings.ContainsAny(line, "/\\") { // paths and reasons are as long as they are
+		if len(line) > 101 && !strings.ContainsAny(line, "/\\") { // paths and reasons are as long as they are
 			t.Errorf("a line of %d columns: %s", len(line), line)
 		}
 	}

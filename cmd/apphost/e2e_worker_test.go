@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
 	"github.com/apphost/apphost/cmd/apphosttest"
 )
 
@@ -63,7 +64,7 @@ func TestE2EAChildOfManyThreads(t *testing.T) {
 	if n := len(s.Children()); n != 1 {
 		t.Errorf("%d children, want one", n)
 	}
-	var st statusReport
+	var st statuspage.Report
 	apphosttest.Eventually(t, apphosttest.Patience, "four of eight threads are busy", func() bool {
 		st = statusOf(t, s)
 		return st.Busy == 4 && st.Idle == 4

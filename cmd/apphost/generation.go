@@ -44,7 +44,11 @@ func encodeGeneration(c *config.Config) ([]image.Section, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode log settings: %w", err)
 	}
-	return append([]image.Section{{Name: sectionLog, Data: logJSON}, {Name: sectionHost, Data: hostJSON}}, modules...), nil
+	status, err := encodeStatus(c.Status)
+	if err != nil {
+		return nil, err
+	}
+	return append([]image.Section{{Name: sectionLog, Data: logJSON}, {Name: sectionHost, Data: hostJSON}, status}, modules...), nil
 }
 
 // decodeGeneration is encodeGeneration backwards. The modules stay in the

@@ -56,7 +56,8 @@ func serve(server *control.Server, run masterRun) error {
 		close(ready)
 	}
 	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
-	master := prefork.NewMaster(prefork.Config{
+	operator := &requests{configPath: run.configPath, program: programPath(), ready: ready}
+	operator.master = prefork.NewMaster(prefork.Config{
 		PID: os.Getpid(), ConfigPath: run.configPath, Environment: os.Environ(),
 		Logger: slog.New(log), ErrorLog: log.w, Detached: run.detached,
 		Hangup:     hangup(term.IsTerminal(stdinFD)),
@@ -77,6 +78,7 @@ func serve(server *control.Server, run masterRun) error {
 				}
 			}
 		},
+		Publish:   operator.publish,
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
 		Spawning: manager.spawning,
 		Upgrade: prefork.UpgradeConfig{
@@ -87,8 +89,8 @@ func serve(server *control.Server, run masterRun) error {
 			},
 		},
 	})
-	go server.Serve((&requests{master: master, configPath: run.configPath, program: programPath(), ready: ready}).do)
-	err := master.Run()
+	go server.Serve(operator.do)
+	err := operator.master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
 		printWarnings(os.Stderr, start.Warnings)

@@ -26,7 +26,7 @@ func (q *requests) do(ctx context.Context, r control.Request) any {
 		if err != nil {
 			return ended
 		}
-		return statusReport{Version: version, Config: q.configPath, Snapshot: s}
+		return q.report(s)
 	case control.ReopenLogs:
 		return q.ask(ctx, prefork.ReopenLogs)
 	case control.Reload:

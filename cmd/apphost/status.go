@@ -7,24 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/control"
+	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/prefork"
 )
-
-// statusReport is the answer to a status request.
-type statusReport struct {
-	Version string `json:"version"`
-	Config  string `json:"config"`
-	prefork.Snapshot
-}
 
 func statusCommand(configPath *string, stdout io.Writer) *cobra.Command {
 	var asJSON bool
@@ -47,14 +39,26 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
   buckets        how many the serving generation has
-  idle, busy     children of the serving generation
-  scoreboard     a letter for each slot
-  slots          slot, bucket, pid, generation, state, letter, child_connections,
-                 slot_connections, age_seconds
-  spawning       failures (in a row), paused_seconds, full, slowed
   limits         near, reached, slots_full: how often children were short
+  idle, busy     threads of the serving generation
+  scoreboard     a letter for each thread of each slot
+  slots          slot, bucket, pid, generation, state, letter, child_connections,
+                 slot_connections, age_seconds, child_requests, slot_requests,
+                 child_bytes_sent, slot_bytes_sent, cpu_seconds, threads (a
+                 letter for each)
+    workers      threads that have served: thread, state, letter, connections,
+                 requests, bytes_sent, since_seconds (the last request began),
+                 took_seconds, client, listener, request, protocol
+  spawning       failures (in a row), paused_seconds, full, slowed
   last_reload    time, generation, errors, rolled_back_from, rolled_back_to;
-                 null before the first`,
+                 null before the first
+  model          prefork or worker
+  graceful       threads that finish what they serve, and leave
+  totals         connections, requests, bytes_sent, duration_seconds, of all
+                 children since the start; one to a tcp listener is a request
+  cpu            user_seconds, system_seconds, and of processes that have ended
+                 ended_user_seconds, ended_system_seconds
+  load           of the machine, over 1, 5 and 15 minutes`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := namedConfig(*configPath)
@@ -84,7 +88,7 @@ func status(configPath string, asJSON bool, stdout io.Writer) error {
 		}
 		out.WriteByte('\n')
 	} else {
-		var s statusReport
+		var s statuspage.Report
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return fmt.Errorf("read the server's answer: %w", err)
 		}
@@ -95,7 +99,7 @@ func status(configPath string, asJSON bool, stdout io.Writer) error {
 }
 
 // writeStatus writes a status for people.
-func writeStatus(w *bytes.Buffer, s *statusReport) {
+func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, args...))
@@ -116,7 +120,9 @@ func writeStatus(w *bytes.Buffer, s *statusReport) {
 	if mpm.Model(s.Model).Threaded() {
 		counted = "threads"
 	}
-	row(counted, "%d idle, %d busy", s.Idle, s.Busy)
+	row(counted, "%d idle, %d busy, %d of older generations", s.Idle, s.Busy, s.Graceful)
+	row("served", "%d connections, %d requests, %s sent", s.Totals.Connections, s.Totals.Requests, statuspage.Bytes(s.Totals.BytesSent))
+	row("processor time", "%s, load %.2f %.2f %.2f", cpuText(s.CPU.UserSeconds+s.CPU.SystemSeconds+s.CPU.EndedUserSeconds+s.CPU.EndedSystemSeconds), s.Load[0], s.Load[1], s.Load[2])
 	switch p := s.Spawning; {
 	case p.PausedSeconds > 0:
 		row("new children", "none for %s: %d in a row died young or could not be started", seconds(p.PausedSeconds), p.Failures)
@@ -148,7 +154,7 @@ func writeStatus(w *bytes.Buffer, s *statusReport) {
 // lettersPerLine is how the scoreboard is shown, as it is in httpd's.
 const lettersPerLine = 64
 
-func writeSlots(w *bytes.Buffer, s *statusReport) {
+func writeSlots(w *bytes.Buffer, s *statuspage.Report) {
 	if s.Scoreboard != "" {
 		w.WriteByte('\n')
 	}
@@ -161,17 +167,8 @@ func writeSlots(w *bytes.Buffer, s *statusReport) {
 		return
 	}
 	w.WriteByte('\n')
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	head, bucket := "SLOT", func(prefork.SlotStatus) string { return "" }
-	if slices.ContainsFunc(s.Slots, func(c prefork.SlotStatus) bool { return c.Bucket > 0 }) || s.Buckets > 1 {
-		head, bucket = "SLOT\tBUCKET", func(c prefork.SlotStatus) string { return fmt.Sprintf("\t%d", c.Bucket) }
-	}
-	fmt.Fprintln(table, strings.Join([]string{head, "PID", "GENERATION", "STATE", "SERVED", "BY SLOT", "AGE"}, "\t"))
-	for _, c := range s.Slots {
-		fmt.Fprintf(table, "%d%s\t%d\t%d\t%s %s\t%d\t%d\t%s\n", c.Slot, bucket(c), c.PID, c.Generation,
-			c.Letter, c.State, c.ChildConnections, c.SlotConnections, seconds(c.AgeSeconds))
-	}
-	_ = table.Flush()
+	writeChildren(w, s)
+	writeServed(w, s)
 }
 
 // seconds shows a time as people do: 1h2m3s.

@@ -69,6 +69,9 @@ type conn struct {
 	early       []byte      // what it read of the next request
 	upgrade     *upgrade    // nil: none
 
+	written int64 // bytes, in the life of the connection
+	record  record
+
 	refused bool // the error that ended the connection was logged
 	remote  string
 }
@@ -85,10 +88,12 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
 	c.muted, c.err, c.readErr, c.refused = false, nil, nil, false
 	c.remote, c.early, c.upgrade = "", nil, nil
+	c.written, c.record.open = 0, false
+	c.record.to, _ = m.(mpm.RequestRecorder)
 }
 
 func (c *conn) release() {
-	c.Conn, c.ctx, c.early, c.upgrade = nil, nil, nil, nil
+	c.Conn, c.ctx, c.early, c.upgrade, c.record.to = nil, nil, nil, nil, nil
 	c.out = reuse(c.out)
 	c.x.release()
 }
@@ -103,6 +108,7 @@ func (c *conn) onState(state fasthttp.ConnState) {
 		c.phase, c.headerStart = inHeader, time.Time{}
 	case fasthttp.StateIdle:
 		c.phase, c.muted, c.heard = inIdle, false, false
+		c.endRecord()
 	}
 }
 
@@ -252,6 +258,7 @@ func (c *conn) writePiece(p []byte) error {
 		c.writeArmed = deadline
 	}
 	n, err := c.Conn.Write(p)
+	c.written += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}

@@ -35,6 +35,7 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	x := &c.x
 	request := &ctx.Request.Header
 	x.begin(ctx)
+	c.beginRecord(request.Method(), request.RequestURI(), request.Protocol())
 	f, err := parseHeader(&x.request, request.RawHeaders(), request.IsHTTP11())
 	if err != nil {
 		s.refuseRequest(x, refusalStatus(err), err)

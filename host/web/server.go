@@ -28,7 +28,8 @@ type Mount struct {
 	// with: as a prefix if it ends in "/", else as a whole. It begins with
 	// "/" and contains no "//", "/./" or "/../".
 	Path string
-	// Name says what is mounted, on the page at "/": a plugin's name, say.
+	// Name says what is mounted, on the page at "/": a plugin's name, say. One
+	// without a name is not shown.
 	Name string
 	// Handler answers the requests.
 	Handler exchange.Handler
@@ -197,6 +198,7 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	if flushErr := wrapped.flush(); err == nil {
 		err = flushErr
 	}
+	wrapped.endRecord()
 	if err != nil && !wrapped.refused {
 		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
 	}

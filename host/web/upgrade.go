@@ -93,7 +93,9 @@ func (t *tunnel) Write(p []byte) (int, error) {
 	if t.err != nil {
 		return 0, t.err
 	}
-	return t.conn.Conn.Write(p)
+	n, err := t.conn.Conn.Write(p)
+	t.conn.written += int64(n)
+	return n, err
 }
 
 func (t *tunnel) CloseWrite() error                     { return t.conn.CloseWrite() }

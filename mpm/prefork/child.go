@@ -36,7 +36,9 @@ type Child struct {
 	report     sys.FD
 	newLogs    sys.FD
 	listeners  []childListener
-	logs       []*logs.Stream // the error log, then those of the options
+	logs       []*logs.Stream       // the error log, then those of the options
+	wish       sys.FD               // of a generation with mpm.Options.Status
+	bulletin   *scoreboard.Bulletin // likewise; else nil
 
 	epoll  *sys.Epoll // nil before Serve
 	events []sys.Event
@@ -120,6 +122,11 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	}
 	if err := c.openLogs(); err != nil {
 		return nil, err
+	}
+	if c.Options.Status {
+		if err := c.inheritBulletin(fdListeners + len(c.listeners) + len(c.Options.Logs)); err != nil {
+			return nil, fmt.Errorf("start child: %w", err)
+		}
 	}
 	return c, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // world is a system without processes: the test says what they do. Its clock
@@ -42,6 +43,10 @@ type world struct {
 	failures []Result
 	spawning []SpawnStatus
 	log      bytes.Buffer
+
+	reports     map[int]threadReport
+	published   []Snapshot
+	publishCost time.Duration
 }
 
 type fakeProcess struct {
@@ -107,6 +112,7 @@ func newWorld(t *testing.T) *world {
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
 		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
 		threads: make(map[int][2]int), conns: make(map[int]uint64),
+		reports: make(map[int]threadReport),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -196,6 +202,23 @@ func oneThread(state mpm.State) (ready, busy int) {
 
 func (w *world) slotConns(slot int) (child, total uint64) {
 	return w.conns[slot], w.conns[slot] + 10
+}
+
+func (w *world) slotReport(slot int) []threadReport { return []threadReport{w.reports[slot]} }
+
+func (w *world) load() [3]float64 { return [3]float64{1, 0.5, 0.25} }
+
+func (w *world) cpu() (own, ended sys.CPUTime) {
+	return sys.CPUTime{User: time.Second, System: 2 * time.Second}, sys.CPUTime{User: 3 * time.Second, System: 4 * time.Second}
+}
+
+func (w *world) processCPU(int) sys.CPUTime {
+	return sys.CPUTime{User: 10 * time.Second, System: 20 * time.Second}
+}
+
+func (w *world) publish(take func() Snapshot) time.Duration {
+	w.published = append(w.published, take())
+	return w.publishCost
 }
 
 func (w *world) reopenLogs() error { return w.reopenErr }

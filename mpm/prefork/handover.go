@@ -328,7 +328,7 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 	l := &linux{
 		logFiles: files, pid: adoptPIDFile(st.PIDFile, cfg.PID),
 		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger,
-		null: null, lifelineR: st.Lifeline[0], lifelineW: st.Lifeline[1], cfg: cfg, foreign: map[int]pageState{},
+		null: null, lifelineR: st.Lifeline[0], lifelineW: st.Lifeline[1], cfg: cfg, encode: cfg.Publish, foreign: map[int]pageState{},
 	}
 	if err := l.table.Import(st.Sockets); err != nil {
 		return nil, adopted{}, err

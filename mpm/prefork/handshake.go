@@ -37,6 +37,10 @@ const (
 	fdNewLogs    = 11 // socket: log files to change over to
 	fdListeners  = 12 // the listening sockets, in the order of the options; see
 	// bucketArgs; then the logs but for the error log, in the order of the options
+
+	// With mpm.Options.Status, two more at the end: a pipe,
+	// write: one byte asks for a snapshot; and the bulletin with the snapshots,
+	// a memfd that cannot be written to.
 )
 
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,

@@ -47,6 +47,9 @@ type linux struct {
 	cfg         Config
 	predecessor *predecessor // until this program serves
 	foreign     map[int]pageState
+
+	bulletin *bulletin // nil until a generation needs it
+	encode   func(Snapshot) []byte
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -78,7 +81,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, cfg: cfg,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, cfg: cfg, encode: cfg.Publish,
 	}, nil
 }
 
@@ -95,6 +98,9 @@ func (l *linux) release() {
 	}
 	l.logFiles.release()
 	l.pid.release()
+	if l.bulletin != nil {
+		l.bulletin.close()
+	}
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -141,6 +147,9 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	fds = append(fds, sockets...)
 	for _, f := range g.logs[1:] {
 		fds = append(fds, f.FD())
+	}
+	if g.options.Status {
+		fds = append(fds, l.bulletin.wish, l.bulletin.board.FD())
 	}
 	c := sys.Command{
 		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
@@ -212,6 +221,11 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
 	if err := l.pid.hold(o.PIDFile); err != nil {
 		return nil, err
+	}
+	if o.Status {
+		if err := l.needBulletin(o); err != nil {
+			return nil, err
+		}
 	}
 	files, err := l.logFiles.acquire(o)
 	if err != nil {

@@ -34,6 +34,8 @@ type Config struct {
 	// OnTerminal says that the server was started on a terminal, whose every
 	// change of size sends SIGWINCH, which asks for a graceful stop otherwise.
 	OnTerminal bool
+	// Publish encodes a Snapshot for the children of generations with Status.
+	Publish func(Snapshot) []byte
 	// Hooks are those of the master; mpm.Hooks says which.
 	Hooks mpm.Hooks
 	// Starting, if set, is called before the first child of the first
@@ -97,6 +99,7 @@ type Parent struct {
 
 	started    time.Time
 	lastReload *ReloadStatus
+	statistics
 
 	newLogs  *newLogs // a reopening of the log files
 	winding  *windUp  // a graceful stop
@@ -149,6 +152,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		ev.tell(p)
 	case inspected:
 		ev.reply <- p.snapshot(now)
+	case wished:
+		p.wished = true
 	}
 }
 
@@ -166,6 +171,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 	p.proceed(now, &next)
 	p.wind(now, &next)
 	p.awaitNewLogs(now, &next)
+	p.publish(now, &next)
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
@@ -280,6 +286,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 		return
 	}
 	g := ch.generation
+	p.account(ch, now)
 	p.slots[ch.slot] = nil
 	delete(p.byPID, ch.proc.pid())
 	ch.proc.release()

@@ -111,9 +111,6 @@ func childMain() int {
 		return ExitFatal
 	}
 	greeting, _ := c.Image.Section("greeting")
-	if string(greeting) == "hostile" {
-		go scribble(c)
-	}
 	if short, ok := shortages[string(greeting)]; ok {
 		short()
 	}
@@ -129,10 +126,18 @@ func childMain() int {
 		return c.Fail(errors.New("it would outlive its master"))
 	}
 	var h mpm.ConnHandler = greeter(greeting)
-	if string(greeting) == "logs" {
+	switch string(greeting) {
+	case "logs":
 		h = clerk{c}
+	case "status":
+		h = teller{c}
 	}
-	ready := runtime.UnlockOSThread
+	ready := func() {
+		runtime.UnlockOSThread()
+		if string(greeting) == "hostile" { // not before: its own rubbish would keep it from saying that it is ready
+			go scribble(c)
+		}
+	}
 	switch {
 	case string(greeting) == "no descriptor for epoll":
 		starve(c)
@@ -186,6 +191,10 @@ func scribble(c *Child) {
 		_, _ = c.report.Write(page)
 		_, _ = c.newLogs.TrySend(page[:16])
 		_, _ = c.Image.FD().Write(page)
+		if c.bulletin != nil {
+			_, _ = c.wish.Write(page)
+			_, _ = c.bulletin.FD().Write(page)
+		}
 	}
 }
 
@@ -254,7 +263,7 @@ func plainConfig() testConfig {
 	}}
 }
 
-func startServer(t *testing.T, change func(*testConfig)) *server {
+func startServer(t *testing.T, change func(*testConfig), publish ...func(Snapshot) []byte) *server {
 	t.Helper()
 	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
 	s.cfg = plainConfig()
@@ -264,7 +273,7 @@ func startServer(t *testing.T, change func(*testConfig)) *server {
 	s.write()
 	serving := make(chan Status, 16)
 	s.master = NewMaster(Config{
-		ConfigPath: s.path, Environment: os.Environ(),
+		ConfigPath: s.path, Environment: os.Environ(), Publish: append(publish, nil)[0],
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Serving: func(st Status) {
 			select {

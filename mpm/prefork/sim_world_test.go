@@ -10,6 +10,7 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // simWorld is a system whose processes act by themselves: at random, but the
@@ -311,6 +312,18 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 
 // slotConns: nobody has served a connection when he dies.
 func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
+
+// These are for reports only; the parent decides nothing by them.
+func (w *simWorld) slotReport(int) []threadReport     { return make([]threadReport, 1) }
+func (w *simWorld) load() (none [3]float64)           { return none }
+func (w *simWorld) cpu() (own, ended sys.CPUTime)     { return own, ended }
+func (w *simWorld) processCPU(int) (none sys.CPUTime) { return none }
+
+// publish is for reports only, too.
+func (w *simWorld) publish(take func() Snapshot) time.Duration {
+	take()
+	return 0
+}
 
 func (w *simWorld) slotThreads(slot int) (ready, busy int) {
 	if !w.threaded {

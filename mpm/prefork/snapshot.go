@@ -49,6 +49,8 @@ type Snapshot struct {
 	Limits LimitStatus `json:"limits"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
+
+	ServerStatus
 }
 
 // GenerationStatus describes a generation.
@@ -86,6 +88,8 @@ type SlotStatus struct {
 	ChildConnections uint64  `json:"child_connections"`
 	SlotConnections  uint64  `json:"slot_connections"`
 	AgeSeconds       float64 `json:"age_seconds"`
+
+	ChildStatus
 }
 
 // SpawnStatus tells whether children live.
@@ -158,6 +162,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 	// A stop and a failed proof retire without an order among them.
 	slices.SortFunc(s.Generations, func(a, b GenerationStatus) int { return int(int64(a.Number - b.Number)) })
 	p.snapshotSlots(&s, shown, now)
+	p.summarize(&s)
 	return s
 }
 
@@ -176,12 +181,14 @@ func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
 		}
 		state := p.stateOf(ch)
 		letters[slot] = lettersOf(state, p.sys.slotLetters(slot))
-		ofChild, ofSlot := p.sys.slotConns(slot)
-		s.Slots = append(s.Slots, SlotStatus{
+		status := SlotStatus{
 			Slot: slot, Bucket: ch.bucket, PID: ch.proc.pid(), Generation: ch.generation.number,
 			State: state.String(), Letter: string(state.Letter()), Threads: letters[slot],
-			ChildConnections: ofChild, SlotConnections: ofSlot, AgeSeconds: now.Sub(ch.spawned).Seconds(),
-		})
+			AgeSeconds: now.Sub(ch.spawned).Seconds(),
+		}
+		p.describe(ch, &status, now)
+		s.Slots = append(s.Slots, status)
+		s.Graceful += strings.Count(letters[slot], string(mpm.StateGraceful.Letter()))
 		if ch.generation == p.serving && state != mpm.StateStarting {
 			ready, busy := p.sys.slotThreads(slot)
 			s.Idle += ready

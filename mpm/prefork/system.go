@@ -7,6 +7,8 @@ import (
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // system is what a Parent needs of the operating system.
@@ -39,6 +41,27 @@ type system interface {
 	// oldLogs are the pids of the children that may still write to files of
 	// before.
 	oldLogs() []int
+	// slotReport is what the child in a slot says on the scoreboard that its
+	// threads do and have done.
+	slotReport(slot int) []threadReport
+	// load is how busy the machine is, as in ServerStatus.
+	load() [3]float64
+	// cpu is the processor time of the master, of all processes of its that
+	// have ended, and of one that lives.
+	cpu() (own, ended sys.CPUTime)
+	processCPU(pid int) sys.CPUTime
+	// publish shows what take returns to the children that have wished for it,
+	// and returns how long that took.
+	publish(take func() Snapshot) (cost time.Duration)
+}
+
+// threadReport is what a thread of a child says of itself.
+type threadReport struct {
+	scoreboard.ThreadStatus
+	// Since is how long ago the last request, or connection without one, began;
+	// it is zero before the first. Took is how long the last one that is
+	// finished took, if none began after it.
+	Since, Took time.Duration
 }
 
 // process is one that the master started.
@@ -129,6 +152,9 @@ type (
 	}
 	// inspected is a wish to see how things are.
 	inspected struct{ reply chan<- Snapshot }
+	// wished: a child wants to know how things are. The next one comes after
+	// the next publication.
+	wished struct{}
 )
 
 func (childrenEnded) isEvent()   {}
@@ -138,6 +164,7 @@ func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}
 func (requested) isEvent()       {}
 func (inspected) isEvent()       {}
+func (wished) isEvent()          {}
 
 func (upgradeRequested) isEvent() {}
 func (upgradeAwaited) isEvent()   {}

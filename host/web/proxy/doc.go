@@ -32,5 +32,7 @@
 // A request that could not be sent because the upstream had closed a kept
 // connection is sent once more on a new one, if nothing of a response came, the
 // method is idempotent, and no body was read. A redirect of the upstream is the
-// client's to follow, and no proxy of the environment is used.
+// client's to follow, and no proxy of the environment is used. Responses with
+// status 1xx are not passed on; the client is asked for its body when the
+// upstream asks.
 package proxy

@@ -157,6 +157,7 @@ func (r *relay) sendBody() {
 	for left := r.length; ; {
 		r.onClient.Store(true)
 		n, err := r.source.Read(buf[chunkHeadBytes : chunkHeadBytes+copyBytes])
+		r.noteSent() // it is about to be: from now on the upstream's time counts
 		r.onClient.Store(false)
 		piece := buf[chunkHeadBytes : chunkHeadBytes+n]
 		switch {

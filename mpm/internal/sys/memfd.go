@@ -9,10 +9,13 @@ import (
 
 // SizeSeals fix the size of a memfd, so that no holder can shrink it under a
 // mapping of another, which would end that process with SIGBUS.
-// AllSeals freeze its content as well. See fcntl(2), "File Sealing".
+// AllSeals freeze its content as well. ReadOnlySeals leave a mapping that is
+// writable already as it is, and allow no other way to write. See fcntl(2),
+// "File Sealing".
 const (
-	SizeSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
-	AllSeals  = SizeSeals | unix.F_SEAL_WRITE
+	SizeSeals     = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	AllSeals      = SizeSeals | unix.F_SEAL_WRITE
+	ReadOnlySeals = SizeSeals | unix.F_SEAL_FUTURE_WRITE
 )
 
 // Memfd makes an anonymous file of size bytes. The name is only for

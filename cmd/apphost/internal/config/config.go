@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/apphost/apphost/host"
@@ -17,7 +18,8 @@ type Config struct {
 	// Host has its plugins with their bytes, listeners, routes and the cache
 	// folder. Slot, Generation, Logger and Progress are left zero: they
 	// belong to the process that serves.
-	Host host.Config
+	Host   host.Config
+	Status Status
 	// Warnings are one line each, in the order of the file: old key names,
 	// settings without effect.
 	Warnings []string
@@ -29,6 +31,16 @@ type Log struct {
 	Level slog.Level
 	// Format is "text", "json", or "auto": text on a terminal, else JSON.
 	Format string
+}
+
+// Status says where the status page is and who sees it.
+type Status struct {
+	// Path is that of the page on every http listener; "" is no page.
+	Path string
+	// Allow are the addresses that see it, AllowUnix says that clients of Unix
+	// sockets do.
+	Allow     []netip.Prefix
+	AllowUnix bool
 }
 
 // The limits and defaults that belong to the file rather than to mpm.
@@ -70,7 +82,8 @@ const (
 // comes from the environment.
 func Default() *Config {
 	return &Config{
-		Log: Log{Level: slog.LevelInfo, Format: "auto"},
+		Log:    Log{Level: slog.LevelInfo, Format: "auto"},
+		Status: Status{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, AllowUnix: true},
 		MPM: mpm.Options{
 			Model:                  mpm.Prefork,
 			StartServers:           5,

@@ -166,6 +166,7 @@ type view struct {
 	Listeners []host.Listener
 	Routes    []host.Route
 	CacheDir  string
+	Status    Status
 	Plugins   []pluginView
 	Warnings  []string
 }
@@ -181,7 +182,7 @@ type pluginView struct {
 func viewOf(c *Config) view {
 	v := view{
 		Level: c.Log.Level.String(), Format: c.Log.Format, MPM: c.MPM,
-		Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir,
+		Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir, Status: c.Status,
 		Warnings: c.Warnings,
 	}
 	for _, p := range c.Host.Plugins {

@@ -47,6 +47,9 @@ func TestReferenceIsDefault(t *testing.T) {
 	if !reflect.DeepEqual(got.MPM, want.MPM) {
 		t.Errorf("mpm: got %+v, the default is %+v", got.MPM, want.MPM)
 	}
+	if !reflect.DeepEqual(got.Status, want.Status) {
+		t.Errorf("status: got %+v, the default is %+v", got.Status, want.Status)
+	}
 	if len(got.Host.Routes) != 0 {
 		t.Errorf("routes: got %v, none is the default", got.Host.Routes)
 	}
