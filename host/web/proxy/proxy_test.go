@@ -53,7 +53,7 @@ func TestTheFramingIsOurs(t *testing.T) {
 			}
 		}
 		got <- h + "|" + body
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	}), nil)
 	for name, test := range map[string]struct{ request, framing, body string }{
 		"chunks":    {"Transfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2;ext=1\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: v\r\n\r\n", "Transfer-Encoding: chunked", ""},
