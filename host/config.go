@@ -142,8 +142,18 @@ type Route struct {
 	// The end is at most one of these. Without one it is the last plugin,
 	// and what that passes on is answered with 404.
 	Root     string    `json:",omitempty"` // a folder of files, absolute
+	Proxy    *Proxy    `json:",omitempty"`
 	Redirect *Redirect `json:",omitempty"`
 	Respond  *Respond  `json:",omitempty"`
+}
+
+// Proxy has another server answer.
+type Proxy struct {
+	// To is http://HOST:PORT, with a path that takes the place of the route's or
+	// without, or unix: and the absolute path of a socket.
+	To string
+	// ConnectTimeout and Timeout are those of proxy.Config.
+	ConnectTimeout, Timeout time.Duration
 }
 
 // Redirect sends clients to Location.

@@ -12,6 +12,7 @@ import (
 	"github.com/apphost/apphost/host/abi/httpwasm"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/web/proxy"
 	"github.com/apphost/apphost/host/web/static"
 	"github.com/apphost/apphost/mpm"
 )
@@ -23,6 +24,7 @@ type Host struct {
 	runtime    *guest.Runtime
 	plugins    []*plugin       // in the order of Config.Plugins
 	files      []*static.Files // of routes
+	proxies    []*proxy.Proxy  // of routes
 	listeners  map[string]listener
 	slot       int
 	generation uint64
@@ -122,6 +124,10 @@ func (h *Host) Close() error {
 		errs = append(errs, f.Close())
 	}
 	h.files = nil
+	for _, p := range h.proxies {
+		p.Close()
+	}
+	h.proxies = nil
 	return errors.Join(append(errs, h.runtime.Close(context.Background()))...)
 }
 

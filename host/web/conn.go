@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -38,6 +39,7 @@ const (
 	inHeader phase = iota // a request's header
 	inBody                // a request's body
 	inIdle                // the next request
+	inTunnel              // what comes after an upgrade
 )
 
 // conn is the connection the library sees: it tells the model the state,
@@ -62,6 +64,11 @@ type conn struct {
 	muted bool  // drop what the library writes: it was answered, or nobody listens
 	err   error // of the first write that failed; sticky
 
+	duplex      bool        // another goroutine reads: see duplex.go
+	interrupted atomic.Bool // it is to end
+	early       []byte      // what it read of the next request
+	upgrade     *upgrade    // nil: none
+
 	written int64 // bytes, in the life of the connection
 	record  record
 
@@ -80,13 +87,13 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.phase, c.headerStart, c.heard = inHeader, time.Time{}, false
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
 	c.muted, c.err, c.readErr, c.refused = false, nil, nil, false
-	c.remote = ""
+	c.remote, c.early, c.upgrade = "", nil, nil
 	c.written, c.record.open = 0, false
 	c.record.to, _ = m.(mpm.RequestRecorder)
 }
 
 func (c *conn) release() {
-	c.Conn, c.ctx, c.record.to = nil, nil, nil
+	c.Conn, c.ctx, c.early, c.upgrade, c.record.to = nil, nil, nil, nil, nil
 	c.out = reuse(c.out)
 	c.x.release()
 }
@@ -106,10 +113,16 @@ func (c *conn) onState(state fasthttp.ConnState) {
 }
 
 // Read reads for the phase the connection is in. Before it can block, all
-// output goes out: pipelined requests are thereby answered in one write.
+// output goes out: pipelined requests are thereby answered in one write. (While
+// another goroutine than the writer's reads, that is up to the writer.)
 func (c *conn) Read(p []byte) (int, error) {
-	if err := c.flush(); err != nil {
-		return 0, err
+	if c.phase == inTunnel {
+		return c.receive(p)
+	}
+	if !c.duplex {
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
 	}
 	now := time.Now()
 	var deadline time.Time
@@ -140,7 +153,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		c.readArmed = deadline
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.receive(p)
 	if n > 0 {
 		c.heard = true
 	} else if err != nil && !c.heard {

@@ -108,6 +108,7 @@ func (x *exchangeState) Body() io.Reader {
 type emptyBody struct{}
 
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Remaining() int64         { return 0 }
 
 func (x *exchangeState) Protocol() string {
 	if x.http.Request.Header.IsHTTP11() {
@@ -147,6 +148,9 @@ func (x *exchangeState) Header(kind exchange.Kind) exchange.Header {
 
 // Write holds the first piece, and streams from the second on.
 func (x *exchangeState) Write(p []byte) (int, error) {
+	if x.c.upgrade != nil {
+		return 0, exchange.ErrSent
+	}
 	if !x.isHeld {
 		x.hold(p)
 		return len(p), nil

@@ -71,6 +71,7 @@ func (s *Server) answer(x *exchangeState) {
 	for {
 		x.rerouted = false
 		err := s.dispatch(x)
+		x.c.endDuplex()
 		if err != nil || !x.rerouted {
 			x.finish(err)
 			return

@@ -192,6 +192,9 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	wrapped := s.conns.Get().(*conn)
 	wrapped.open(ctx, c)
 	err := s.http.ServeConn(wrapped)
+	if wrapped.upgrade != nil {
+		wrapped.upgrade.run(wrapped, err)
+	}
 	if flushErr := wrapped.flush(); err == nil {
 		err = flushErr
 	}
