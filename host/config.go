@@ -1,6 +1,7 @@
 package host
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -27,6 +28,14 @@ type Config struct {
 	Slot       int
 	Generation uint64
 
+	// HTTP are the limits of the http listeners.
+	HTTP HTTPSettings
+
+	// AccessLog gets each line of the access log in one Write; nil is no access
+	// log. AccessFormat passes accesslog.CheckFormat.
+	AccessLog    io.Writer
+	AccessFormat string
+
 	// Logger receives what guests and the host have to say.
 	Logger *slog.Logger
 
@@ -51,6 +60,23 @@ type Plugin struct {
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
 	Config     map[string]string
 	ConfigJSON []byte
+}
+
+// HTTPSettings are those of web.Config by the same names, which says what they
+// mean. 0 is the default there, and where there is none, no limit.
+type HTTPSettings struct {
+	HeaderBytesMax        int
+	BodyBytesMax          int64
+	FirstByteTimeout      time.Duration
+	HeaderTimeout         time.Duration
+	BodyTimeout           time.Duration
+	BodyGrace             time.Duration
+	BodyRateMin           int64
+	IdleTimeout           time.Duration
+	WriteTimeout          time.Duration
+	RequestsPerConnection int
+	RequestIDHeader       string
+	TrustRequestID        bool
 }
 
 // Listener binds a listener's name to what is served there.

@@ -49,6 +49,10 @@ func (t *Trace) Next(timed bool) {
 	t.timed, t.since, t.depth, t.paused = timed, time.Time{}, 0, 0
 }
 
+// Time says whether somebody wants to know how long plugins take. It is for a
+// connection that has no requests.
+func (t *Trace) Time(wanted bool) { t.timed = wanted }
+
 // Requests is how many there were, with the one under way.
 func (t *Trace) Requests() uint64 { return t.request }
 

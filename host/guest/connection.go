@@ -10,15 +10,20 @@ import (
 type connectionKey struct{}
 
 // WithConnection adds the connection's id to a context, for the logs of what
-// is served with it.
+// is served with it. One that has a method Request, too, says what request the
+// connection is at.
 func WithConnection(ctx context.Context, id fmt.Stringer) context.Context {
 	return context.WithValue(ctx, connectionKey{}, id)
 }
 
 // ConnectionLogger is log with the connection of ctx, if there is one.
 func ConnectionLogger(ctx context.Context, log *slog.Logger) *slog.Logger {
-	if id, ok := ctx.Value(connectionKey{}).(fmt.Stringer); ok {
-		return log.With("connection", id.String())
+	id, ok := ctx.Value(connectionKey{}).(fmt.Stringer)
+	if !ok {
+		return log
 	}
-	return log
+	if r, ok := id.(interface{ Request() string }); ok {
+		return log.With("connection", id.String(), "request", r.Request())
+	}
+	return log.With("connection", id.String())
 }

@@ -239,4 +239,3 @@ func TestRequestsPerConnection(t *testing.T) {
 		t.Errorf("then %q", got)
 	}
 }
-
