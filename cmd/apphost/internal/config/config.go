@@ -79,6 +79,7 @@ const (
 // comes from the environment.
 func Default() *Config {
 	return &Config{
+		Host:   host.Config{HTTP: defaultHTTP()},
 		Log:    Log{Level: slog.LevelInfo, Format: "auto"},
 		Status: Status{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, AllowUnix: true},
 		MPM: mpm.Options{

@@ -132,6 +132,7 @@ type view struct {
 	MPM       mpm.Options
 	Listeners []host.Listener
 	Routes    []host.Route
+	HTTP      host.HTTPSettings
 	CacheDir  string
 	Status    Status
 	Plugins   []pluginView
@@ -149,7 +150,7 @@ type pluginView struct {
 func viewOf(c *Config) view {
 	v := view{
 		Level: c.Log.Level.String(), Format: c.Log.Format, MPM: c.MPM,
-		Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir, Status: c.Status,
+		Listeners: c.Host.Listeners, Routes: c.Host.Routes, HTTP: c.Host.HTTP, CacheDir: c.Host.CacheDir, Status: c.Status,
 		Warnings: c.Warnings,
 	}
 	for _, p := range c.Host.Plugins {

@@ -39,6 +39,7 @@ func (d *decoder) file(doc *document) {
 	d.pluginSections(root.table("plugin"))
 	d.listen(root.tables("listen"))
 	d.routes(root.tables("route"))
+	d.http(root.table("http"))
 	d.status(root.table("status"))
 	d.validateMPM(root)
 	root.done()
@@ -175,7 +176,7 @@ func (d *decoder) reportUnknown() {
 
 // sectionOf is the section whose key this is, or "".
 func (d *decoder) sectionOf(key string) string {
-	for _, section := range []string{"log", "mpm", "status", "plugins"} {
+	for _, section := range []string{"log", "mpm", "http", "status", "plugins"} {
 		if slices.Contains(d.known, join(section, key)) {
 			return section
 		}
