@@ -26,16 +26,20 @@ type recorded struct {
 }
 
 func (r *recorded) Read(p []byte) (int, error) {
-	r.trace.Pause()
+	paused := r.trace.Pause()
 	n, err := r.Conn.Read(p)
-	r.trace.Resume()
+	if paused {
+		r.trace.Resume()
+	}
 	return n, err
 }
 
 func (r *recorded) Write(p []byte) (int, error) {
-	r.trace.Pause()
+	paused := r.trace.Pause()
 	n, err := r.Conn.Write(p)
-	r.trace.Resume()
+	if paused {
+		r.trace.Resume()
+	}
 	r.sent += int64(n)
 	return n, err
 }
@@ -130,8 +134,10 @@ type unmetered struct{ exchange.Handler }
 
 func (u unmetered) Serve(ctx context.Context, x exchange.Exchange) error {
 	t := accesslog.TraceOf(ctx)
-	t.Pause()
+	paused := t.Pause()
 	err := u.Handler.Serve(ctx, x)
-	t.Resume()
+	if paused {
+		t.Resume()
+	}
 	return err
 }

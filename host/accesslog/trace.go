@@ -19,7 +19,6 @@ type Trace struct {
 	guest  time.Duration // in plugins, without the time that they waited for the client
 	since  time.Time     // guest code runs since then; zero: it does not
 	depth  int           // how many plugins of a chain are in each other
-	paused int
 }
 
 // traceKey finds the trace in a context.
@@ -46,7 +45,7 @@ func TraceOf(ctx context.Context) *Trace {
 func (t *Trace) Next(timed bool) {
 	t.request++
 	t.given, t.plugin, t.guest = t.given[:0], "", 0
-	t.timed, t.since, t.depth, t.paused = timed, time.Time{}, 0, 0
+	t.timed, t.since, t.depth = timed, time.Time{}, 0
 }
 
 // Time says whether somebody wants to know how long plugins take. It is for a
@@ -110,19 +109,19 @@ func (t *Trace) Leave() {
 	}
 }
 
-// Pause stops the clock of the plugins: for what is behind them, and for waits
-// for the client. Each Pause needs a Resume.
-func (t *Trace) Pause() {
-	t.paused++
+// Pause stops the clock of the plugins if it runs, for what is behind them and
+// for waits for the client. It reports whether it has, and then a Resume is due.
+// While the clock stands, many goroutines may call it.
+func (t *Trace) Pause() bool {
+	if t.since.IsZero() {
+		return false
+	}
 	t.stop()
+	return true
 }
 
-// Resume goes on after a Pause.
-func (t *Trace) Resume() {
-	if t.paused--; t.paused == 0 && t.depth > 0 && t.timed {
-		t.since = time.Now()
-	}
-}
+// Resume goes on after a Pause that has stopped the clock.
+func (t *Trace) Resume() { t.since = time.Now() }
 
 func (t *Trace) stop() {
 	if !t.since.IsZero() {

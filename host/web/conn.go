@@ -144,9 +144,11 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		c.readArmed = deadline
 	}
-	c.record.trace.Pause()
+	paused := c.record.trace.Pause()
 	n, err := c.Conn.Read(p)
-	c.record.trace.Resume()
+	if paused {
+		c.record.trace.Resume()
+	}
 	if n > 0 {
 		c.noteArrival()
 	} else if err != nil && !c.heard {
@@ -268,9 +270,11 @@ func (c *conn) writePiece(p []byte) error {
 		}
 		c.writeArmed = deadline
 	}
-	c.record.trace.Pause()
+	paused := c.record.trace.Pause()
 	n, err := c.Conn.Write(p)
-	c.record.trace.Resume()
+	if paused {
+		c.record.trace.Resume()
+	}
 	c.written += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
