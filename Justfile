@@ -41,6 +41,10 @@ sim seeds='500' steps='20000':
 e2e:
     go test -count=1 ./cmd/...
 
+# The tests on real processes with their trials at full size, for some minutes; -v tells the numbers.
+soak *ARGS:
+    go test -count=1 -v -p 1 -timeout 60m ./mpm/prefork ./cmd/apphost {{ ARGS }} -soak
+
 # Rebuild the committed guests that are not written in Go, by the command in their README (needs clang and wasm-ld).
 guests:
     awk '/^clang/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' examples/{echo,hello}/README.md | bash -eux

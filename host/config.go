@@ -56,6 +56,10 @@ type Plugin struct {
 	// pages of 64 KiB. 0 means guest.DefaultMemoryLimitBytes.
 	MemoryLimitBytes uint64
 
+	// Isolation says what a run finds of those before it; empty is the default
+	// of the plugin's ABI.
+	Isolation Isolation `json:",omitempty"`
+
 	// Config is the plugin's own configuration, the values rendered as text
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
 	Config     map[string]string
@@ -78,6 +82,21 @@ type HTTPSettings struct {
 	RequestIDHeader       string
 	TrustRequestID        bool
 }
+
+// Isolation is the part of a plugin's life after which nothing is left of it.
+type Isolation string
+
+// The isolations.
+const (
+	// IsolateConnections is the default of TCP: each connection has a fresh
+	// instance.
+	IsolateConnections Isolation = "connection"
+	// IsolateRequests is the default of HTTP: each request has a fresh one.
+	IsolateRequests Isolation = "request"
+	// IsolateChildren lets what a run leaves be there for later ones in the same
+	// child process.
+	IsolateChildren Isolation = "child"
+)
 
 // Listener binds a listener's name to what is served there.
 type Listener struct {

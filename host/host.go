@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/apphost/apphost/host/abi/command"
 	"github.com/apphost/apphost/host/abi/conn"
@@ -71,6 +72,13 @@ func abis() []guest.ABI {
 // being a plugin is in the result's Problems.
 func Inspect(ctx context.Context, name string, wasm []byte) *guest.Inspection {
 	return guest.Inspect(ctx, name, wasm, abis())
+}
+
+// MakeUserCache makes the code cache of a user in dir, for root to call before
+// it becomes that user, and returns the path for Config.CacheDir. With a jail,
+// the folder that will be the process's root, both are paths inside of it.
+func MakeUserCache(jail, dir string, uid, gid int) (string, error) {
+	return guest.MakeUserCache(jail, dir, uid, gid)
 }
 
 // New loads every plugin and tries it out: it prepares one instance as for a
@@ -216,12 +224,16 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	}
 	loaded := &plugin{module: m}
 	log := h.log.With("plugin", p.Name)
+	isolation, err := isolate(p.Isolation, m.ABI())
+	if err != nil {
+		return fmt.Errorf("plugin %q: %w", p.Name, err)
+	}
 	switch m.ABI() {
 	case conn.Name:
-		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Logger: log})
+		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
 		loaded.serves = loaded.conn
 	case httpwasm.Name:
-		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Logger: log})
+		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
 		loaded.http, loaded.serves = handler, handler
 	case command.Name:
 		loaded.command = command.New(m, command.Settings{Logger: log})
@@ -234,4 +246,21 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 		return fmt.Errorf("plugin %q: %w", p.Name, err)
 	}
 	return nil
+}
+
+// isolate says how runs of a plugin that speaks abi are kept apart.
+func isolate(want Isolation, abi string) (guest.Isolation, error) {
+	may := map[string][]Isolation{
+		conn.Name:     {IsolateConnections, IsolateChildren},
+		httpwasm.Name: {IsolateRequests, IsolateChildren},
+		// Of a program nothing can be left: it has ended.
+		command.Name: {IsolateConnections, IsolateRequests},
+	}[abi]
+	switch {
+	case want != "" && !slices.Contains(may, want):
+		return 0, fmt.Errorf("isolation is %q, but of the %s ABI it can be one of %q", want, abi, may)
+	case want == IsolateChildren:
+		return guest.Kept, nil
+	}
+	return guest.Fresh, nil
 }

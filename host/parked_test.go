@@ -90,7 +90,8 @@ func TestAParkedConnectionHoldsNoGuest(t *testing.T) {
 		_, client := serve("raw")
 		clients = append(clients, client)
 	}
-	eventually(t, "each TCP connection has its guest", func() bool { return guests(t, limit)-before > conns-0.5 })
+	// The first one has the guest that the plugin was tried out with.
+	eventually(t, "each TCP connection has its guest", func() bool { return guests(t, limit)-before > conns-1.5 })
 	for _, client := range clients {
 		_ = client.Close()
 	}

@@ -47,8 +47,8 @@ func (o *Options) Threads() int {
 // MaxRequestWorkers connections in all.
 func (o *Options) ChildrenMax() int { return o.MaxRequestWorkers / o.Threads() }
 
-// SpareMin and SpareMax are the bounds of idle threads in all children; with
-// prefork, of idle children.
+// SpareMin is the fewest idle threads that all children together should have;
+// with prefork, the fewest idle children.
 func (o *Options) SpareMin() int {
 	if o.Model.Threaded() {
 		return o.MinSpareThreads
@@ -56,7 +56,7 @@ func (o *Options) SpareMin() int {
 	return o.MinSpareServers
 }
 
-// SpareMax: see SpareMin.
+// SpareMax is the most of them; see SpareMin.
 func (o *Options) SpareMax() int {
 	if o.Model.Threaded() {
 		return o.MaxSpareThreads

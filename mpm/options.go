@@ -16,6 +16,10 @@ import (
 type Options struct {
 	// Listeners are the sockets to accept from, at least one.
 	Listeners []Listener
+	// Buckets is how many sockets each TCP address has, each with children of
+	// its own, as far as the sockets are made here; 0 counts as 1. It is fixed
+	// by the candidate, from the cores it may run on: see Buckets.
+	Buckets int `json:",omitempty"`
 
 	// Model is how children serve. It is fixed for the master's life.
 	Model Model
@@ -52,15 +56,41 @@ type Options struct {
 	StartTimeout time.Duration
 	// CandidateTimeout bounds each step of trying out a new generation.
 	CandidateTimeout time.Duration
-	// GracefulTimeout bounds how long a child that a reload retired may go on
+	// GracefulRestartTimeout bounds how long a child that a reload retired may go on
 	// with what it serves; 0 means without bound.
-	GracefulTimeout time.Duration
+	GracefulRestartTimeout time.Duration
+	// MaxOldGenerations bounds the retired generations that still serve: when
+	// a reload leaves more, the oldest are ended. 0 means without bound.
+	MaxOldGenerations int
+	// ProveTime is how long a generation that a reload brought into service is
+	// on probation. When ProveDeaths of its children have died badly in that
+	// time, what served before it serves again. 0 of either means never.
+	ProveTime   time.Duration
+	ProveDeaths int
 	// GracefulShutdownTimeout bounds a graceful stop, after which it goes on as
 	// a stop at once; 0 means without bound.
 	GracefulShutdownTimeout time.Duration
 	// KillTimeout is the time from asking a child to end at once to killing
 	// it.
 	KillTimeout time.Duration
+
+	// PIDFile is the absolute path of a file for the master's pid; "" is none.
+	// It is fixed for the master's life.
+	PIDFile string
+	// ErrorLog is the absolute path of the error log; "" is standard error.
+	ErrorLog string
+	// Logs are further log files.
+	Logs []Log
+	// Privileges are those of the children and candidates.
+	Privileges Privileges `json:",omitzero"`
+}
+
+// Log is a log file, which the master opens for its children.
+type Log struct {
+	// Name is what a child knows it by.
+	Name string
+	// Path is absolute.
+	Path string
 }
 
 // Listener is one socket to accept from.
@@ -77,6 +107,8 @@ type Listener struct {
 	// Mode are the permissions of a Unix socket's file; who may write to it
 	// may connect.
 	Mode fs.FileMode
+	// GID is the group of a Unix socket's file; 0 leaves the master's.
+	GID int `json:",omitempty"`
 	// Socket are the options of the socket.
 	Socket SocketOptions
 }
@@ -140,6 +172,7 @@ func (o *Options) Validate() error {
 	if len(o.Listeners) == 0 {
 		fault("listen", "there is no listener; add a [[listen]] section")
 	}
+	atLeast("listen_cores_buckets_ratio", o.Buckets, 0)
 	atLeast("start_servers", o.StartServers, 1)
 	switch {
 	case !o.Model.Known():
@@ -150,15 +183,35 @@ func (o *Options) Validate() error {
 		o.validatePrefork(fault)
 	}
 	atLeast("max_connections_per_child", o.MaxConnectionsPerChild, 0)
+	atLeast("max_old_generations", o.MaxOldGenerations, 0)
+	atLeast("prove_deaths", o.ProveDeaths, 0)
+	if o.ProveTime < 0 {
+		fault("prove_time", "must not be negative, got %s", o.ProveTime)
+	}
 	positive("start_timeout", o.StartTimeout)
 	positive("candidate_timeout", o.CandidateTimeout)
 	positive("kill_timeout", o.KillTimeout)
-	if o.GracefulTimeout < 0 {
-		fault("graceful_timeout", "must not be negative, got %s", o.GracefulTimeout)
+	if o.GracefulRestartTimeout < 0 {
+		fault("graceful_restart_timeout", "must not be negative, got %s", o.GracefulRestartTimeout)
 	}
 	if o.GracefulShutdownTimeout < 0 {
 		fault("graceful_shutdown_timeout", "must not be negative, got %s", o.GracefulShutdownTimeout)
 	}
+	absolute := func(key, path string) {
+		if !strings.HasPrefix(path, "/") {
+			fault(key, "must be an absolute path, got %q", path)
+		}
+	}
+	if o.PIDFile != "" {
+		absolute("pid_file", o.PIDFile)
+	}
+	if o.ErrorLog != "" {
+		absolute("error_log", o.ErrorLog)
+	}
+	for _, l := range o.Logs {
+		absolute("logs", l.Path)
+	}
+	o.Privileges.validate(fault)
 	return errors.Join(errs...)
 }
 
@@ -180,6 +233,9 @@ func (o *Options) validatePrefork(fault func(key, format string, args ...any)) {
 	}
 	if o.MaxRequestWorkers < 1 {
 		fault("max_request_workers", "must be at least 1, got %d", o.MaxRequestWorkers)
+	}
+	if o.Buckets > o.MaxRequestWorkers {
+		fault("max_request_workers", "must be at least 1 for each of the %d buckets (listen_cores_buckets_ratio), got %d", o.Buckets, o.MaxRequestWorkers)
 	}
 	if o.StartServers > o.MaxRequestWorkers {
 		fault("start_servers", "must not be more than max_request_workers (%d), got %d", o.MaxRequestWorkers, o.StartServers)
@@ -215,6 +271,10 @@ func (o *Options) validateWorker(fault func(key, format string, args ...any)) {
 		return
 	}
 	children := o.ChildrenMax()
+	if o.Buckets > children {
+		fault("max_request_workers", "must be at least threads_per_child (%d) for each of the %d buckets (listen_cores_buckets_ratio), got %d",
+			threads, o.Buckets, o.MaxRequestWorkers)
+	}
 	if o.StartServers > children {
 		fault("start_servers", "must not be more than max_request_workers by threads_per_child (%d), got %d", children, o.StartServers)
 	}

@@ -21,11 +21,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/apphost/apphost/bench/internal/probe"
 )
 
 // patience bounds each wait.
@@ -61,12 +61,12 @@ func run(rounds, children int, w io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
 	binary := filepath.Join(scratch, "apphost")
-	if err := command(nil, "go", "build", "-o", binary, "./cmd/apphost"); err != nil {
+	if err := probe.Command(nil, "go", "build", "-o", binary, "./cmd/apphost"); err != nil {
 		return err
 	}
 	goGuest := filepath.Join(scratch, "forms.wasm")
 	env := []string{"GOOS=wasip1", "GOARCH=wasm"}
-	if err := command(env, "go", "build", "-buildmode=c-shared", "-o", goGuest, "./examples/forms"); err != nil {
+	if err := probe.Command(env, "go", "build", "-buildmode=c-shared", "-o", goGuest, "./examples/forms"); err != nil {
 		return err
 	}
 	guests := []*guest{{name: "hello", wasm: "plugins/hello.wasm"}, {name: "forms", wasm: goGuest}}
@@ -88,15 +88,6 @@ func run(rounds, children int, w io.Writer) error {
 		}
 	}
 	return report(w, guests, children)
-}
-
-func command(env []string, name string, args ...string) error {
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(cmd.Environ(), env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
-	}
-	return nil
 }
 
 func (g *guest) prepare(children int) error {
@@ -155,7 +146,7 @@ func (g *guest) round(binary string) (r round, err error) {
 		return r, err
 	}
 	r.answer, r.ready = time.Since(begun), ready
-	if r.masterPSS, err = pss(cmd.Process.Pid); err != nil {
+	if r.masterPSS, err = probe.PSS(cmd.Process.Pid); err != nil {
 		return r, err
 	}
 	r.childPSS, err = childPSS(cmd.Process.Pid)
@@ -185,7 +176,7 @@ func readLog(log io.Reader) (url string, ready time.Duration, err error) {
 		case "listening":
 			url = e.URL
 		case "serving":
-			return url, median(took), nil
+			return url, probe.Median(took), nil
 		}
 	}
 	return "", 0, errors.New("the server ended before it served")
@@ -208,52 +199,19 @@ func answers(url string) error {
 
 // childPSS is the median over the children of a master.
 func childPSS(master int) (int, error) {
-	// Each thread lists the children that it has started.
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", master))
+	children, err := probe.Children(master)
 	if err != nil {
 		return 0, err
 	}
 	var all []int
-	for _, thread := range threads {
-		raw, err := os.ReadFile(thread)
+	for _, pid := range children {
+		kib, err := probe.PSS(pid)
 		if err != nil {
 			return 0, err
 		}
-		for _, word := range strings.Fields(string(raw)) {
-			pid, err := strconv.Atoi(word)
-			if err != nil {
-				return 0, err
-			}
-			kib, err := pss(pid)
-			if err != nil {
-				return 0, err
-			}
-			all = append(all, kib)
-		}
+		all = append(all, kib)
 	}
-	return median(all), nil
-}
-
-// pss is a process's proportional set size in KiB; see proc(5), smaps_rollup.
-func pss(pid int) (int, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-			return strconv.Atoi(strings.Fields(rest)[0])
-		}
-	}
-	return 0, fmt.Errorf("process %d has no Pss line", pid)
-}
-
-func median[T int | time.Duration](values []T) T {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
+	return probe.Median(all), nil
 }
 
 // report prints medians, and the range behind them.

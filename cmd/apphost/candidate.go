@@ -45,14 +45,17 @@ func tryOut(c *prefork.Candidate) error {
 	}
 	c.Timeout(settings.MPM.CandidateTimeout)
 
+	c.Step("resolve the listeners' addresses")
+	unresolved := resolve(settings.MPM.Listeners)
+	if err := sealAndConfine(c, settings, unresolved == nil); err != nil {
+		return errors.Join(unresolved, err)
+	}
 	hostConfig := settings.Host
 	hostConfig.Slot = candidateSlot
 	said := &reporter{warn: c.Warn}
 	hostConfig.Logger = slog.New(reportHandler{to: said})
 	hostConfig.Progress = c.Step
 	mountStatus(&hostConfig, settings.Status, nil, hostConfig.Logger) // nobody asks a candidate
-	c.Step("resolve the listeners' addresses")
-	unresolved := resolve(settings.MPM.Listeners)
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
 		return errors.Join(unresolved, said.explain(err))
@@ -60,20 +63,42 @@ func tryOut(c *prefork.Candidate) error {
 	if unresolved != nil {
 		return errors.Join(unresolved, h.Close())
 	}
-	for _, p := range h.Plugins() {
-		c.Note(note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
-	}
-	for _, l := range settings.Host.Listeners {
-		c.Note(note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())
+	for _, line := range notesOf(h, settings.Host.Listeners) {
+		c.Note(line)
 	}
 	if err := h.Close(); err != nil {
 		return err
 	}
-	sections, err := encodeGeneration(settings)
-	if err != nil {
-		return err
+	c.Done()
+	return nil
+}
+
+// sealAndConfine settles what the generation is, if it is whole, and then gives
+// up what this process has of root. Plugins come after that: what one of them
+// could make of this process has no say in what the master and the children do.
+func sealAndConfine(c *prefork.Candidate, settings *config.Config, whole bool) error {
+	p := &settings.MPM.Privileges
+	if p.Identity == nil && os.Geteuid() == 0 {
+		c.Warn("mpm.user: is not set: plugins run as root; name a user that owns nothing, such as one made for this server")
 	}
-	return c.Done(&settings.MPM, sections)
+	if id := p.Identity; id != nil {
+		c.Step("make the code cache")
+		dir, err := host.MakeUserCache(p.Chroot, settings.Host.CacheDir, id.UID, id.GID)
+		if err != nil {
+			return err
+		}
+		settings.Host.CacheDir = dir
+	}
+	if whole {
+		sections, err := encodeGeneration(settings)
+		if err != nil {
+			return err
+		}
+		if err := c.Seal(&settings.MPM, sections); err != nil {
+			return err
+		}
+	}
+	return c.Confine(p)
 }
 
 // inspectAll looks at the plugins of a configuration with faults, so that

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -17,7 +18,9 @@ func runChild(args []string) int {
 	prefork.Prepare("apphost-child")
 	c, err := prefork.OpenChild(args, os.Getenv)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "apphost:", err)
+		if !errors.Is(err, prefork.ErrTold) {
+			fmt.Fprintln(os.Stderr, "apphost:", err)
+		}
 		return prefork.ExitFatal
 	}
 	// Loading makes much garbage once. Collecting it meanwhile takes longer
@@ -43,7 +46,7 @@ func openHost(c *prefork.Child) (*host.Host, error) {
 		return nil, err
 	}
 	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
-	hostConfig.Logger = newLogger(os.Stderr, log)
+	hostConfig.Logger = newLogger(c.ErrorLog(), log)
 	status, err := decodeStatus(c.Image)
 	if err != nil {
 		return nil, err

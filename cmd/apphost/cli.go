@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/apphost/apphost/cmd/apphost/internal/control"
 )
 
 // version is the program's, as apphost -V prints it.
@@ -52,17 +54,13 @@ func printLines(w io.Writer, err error) {
 	}
 }
 
-func rootCommand(stdout, stderr io.Writer) *cobra.Command {
-	var configPath string
-	var check, showVersion bool
-	root := &cobra.Command{
-		Use:   "apphost -c FILE",
-		Short: "An application server for handlers compiled to WebAssembly",
-		Long: `apphost serves TCP and HTTP connections with WebAssembly plugins.
+const usageText = `apphost serves TCP and HTTP connections with WebAssembly plugins.
 
 Put NAME.wasm into the plugin folder and start the server:
 
   apphost -c config.toml      serve in the foreground until SIGTERM or Ctrl-C
+  apphost -k start -c config.toml
+                              serve in the background; returns when it serves
   apphost -t -c config.toml   check the configuration and every plugin
   apphost reload -c config.toml
                               let a running server take up what changed
@@ -71,14 +69,32 @@ Put NAME.wasm into the plugin folder and start the server:
   apphost stop -c config.toml
                               stop the running server; --graceful lets it serve
                               to its end what it serves
+  apphost logs reopen -c config.toml
+                              reopen the log files, after they were renamed
+
+-k start, stop, graceful, graceful-stop and restart are there for who is used
+to them. They are the start in the background, stop, reload, stop --graceful
+and restart, but where no server runs the stops are done, and the other two
+start one.
 
 Signals to the server: TERM and INT stop it; QUIT, and WINCH unless it was
 started on a terminal, stop it gracefully; USR1 reloads; HUP reloads and
-ends the old children at once.`,
+ends the old children at once; USR2 reopens the log files.`
+
+func rootCommand(stdout, stderr io.Writer) *cobra.Command {
+	var configPath, order string
+	var check, showVersion, alone bool
+	root := &cobra.Command{
+		Use:           "apphost -c FILE",
+		Short:         "An application server for handlers compiled to WebAssembly",
+		Long:          usageText,
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onlyOne(cmd); err != nil {
+				return err
+			}
 			if showVersion {
 				_, err := fmt.Fprintln(stdout, versionText())
 				return err
@@ -87,10 +103,15 @@ ends the old children at once.`,
 			if err != nil {
 				return err
 			}
-			if check {
+			switch {
+			case check:
 				return checkConfig(path, configPath, stdout)
+			case order != "":
+				return steer(order, path, stdout, stderr)
+			case alone:
+				return runAlone(path)
 			}
-			return runMaster(path, stderr)
+			return runMaster(masterRun{configPath: path})
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -99,9 +120,26 @@ ends the old children at once.`,
 	root.PersistentFlags().StringVarP(&configPath, "config", "c", "", "the configuration `FILE`")
 	root.Flags().BoolVarP(&check, "test", "t", false, "check configuration and plugins, print every error, and exit")
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version and exit")
-	root.AddCommand(reloadCommand(&configPath, stdout), stopCommand(&configPath, stdout),
-		statusCommand(&configPath, stdout), routesCommand(&configPath, stdout), inspectCommand(stdout))
+	root.Flags().StringVarP(&order, "order", "k", "", "one of "+strings.Join(orders[:], ", ")+" as `ORDER`")
+	root.Flags().BoolVarP(&alone, "debug", "X", false, "serve in this one process, one connection after the other, for a debugger")
+	root.AddCommand(reloadCommand(&configPath, stdout), restartCommand(&configPath, stdout),
+		stopCommand(&configPath, stdout), statusCommand(&configPath, stdout), logsCommand(&configPath, stdout),
+		routesCommand(&configPath, stdout), inspectCommand(stdout))
 	return root
+}
+
+// onlyOne refuses flags that each say what to do.
+func onlyOne(cmd *cobra.Command) error {
+	given := 0
+	for _, name := range []string{"test", "version", "order", "debug"} {
+		if cmd.Flags().Changed(name) {
+			given++
+		}
+	}
+	if given > 1 {
+		return usageError{errors.New("-t, -V, -k and -X do not go together")}
+	}
+	return nil
 }
 
 func reloadCommand(configPath *string, stdout io.Writer) *cobra.Command {
@@ -111,14 +149,35 @@ func reloadCommand(configPath *string, stdout io.Writer) *cobra.Command {
 		Long: `reload asks the server that was started with the same configuration file to
 try out the configuration and plugins as they are now. It returns when the
 new generation serves every new connection (exit status 0), or prints why
-it cannot (exit status 1); then the server goes on as before.`,
+it cannot (exit status 1); then the server goes on as before.
+
+If children of the new generation die soon after that (mpm.prove_deaths), what
+served before serves again, which the log and 'apphost status' tell.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path, err := namedConfig(*configPath)
 			if err != nil {
 				return err
 			}
-			return reload(path, stdout)
+			return reload(path, control.Reload, stdout)
+		},
+	}
+}
+
+func restartCommand(configPath *string, stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restart -c FILE",
+		Short: "As reload, and end at once what older children still serve",
+		Long: `restart is reload, but as soon as the new generation serves, the children of
+before are ended, whatever they serve. If the new generation cannot serve,
+nothing is ended and nothing changes (exit status 1).`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			path, err := namedConfig(*configPath)
+			if err != nil {
+				return err
+			}
+			return reload(path, control.Restart, stdout)
 		},
 	}
 }

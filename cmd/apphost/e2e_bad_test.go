@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/apphost/apphost/cmd/apphosttest"
@@ -173,6 +175,61 @@ func TestE2EBadInputOnReloadChangesNothing(t *testing.T) {
 			l.wantNone(100)
 		})
 	}
+}
+
+// The same with both signals, one kind after the other: the log says why, no
+// connection is lost, and the generation is the first one still.
+func TestE2EBadInputBeforeASignalChangesNothing(t *testing.T) {
+	s := startPlain(t)
+	good, err := os.ReadFile(s.Dir + "/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := startLoad(t, s, 100)
+	failures := 0
+	for _, bad := range badInputs(t) {
+		for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP} {
+			t.Run(bad.name+", "+sig.String(), func(t *testing.T) {
+				bad.spoil(t, s)
+				s.Signal(sig)
+				failures++
+				var reason string
+				apphosttest.Eventually(t, apphosttest.Patience, "the reload fails", func() bool {
+					reasons := failedReloads(s)
+					if len(reasons) < failures {
+						return false
+					}
+					reason = reasons[failures-1]
+					return true
+				})
+				for _, want := range bad.want {
+					if !strings.Contains(reason, want) {
+						t.Errorf("the log does not name %q: %s", want, reason)
+					}
+				}
+				s.Write("config.toml", good)
+				_ = os.Remove(s.Dir + "/plugins/bad.wasm")
+			})
+		}
+	}
+	l.wantNone(100)
+	s.Reload()
+	if _, ok := s.WaitLog("serving", func(e map[string]any) bool { return e["generation"] == 2.0 }); !ok {
+		t.Error("the first good reload does not make generation 2")
+	}
+}
+
+// failedReloads are the reasons in the log, in order, of reloads that failed
+// for one reason each.
+func failedReloads(s *apphosttest.Server) []string {
+	var reasons []string
+	for line := range strings.Lines(s.Log()) {
+		var e struct{ Msg, Reason string }
+		if json.Unmarshal([]byte(line), &e) == nil && e.Msg == "reload failed" {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	return reasons
 }
 
 // A port below 1024 needs a right. Root has it, so the server is then run as

@@ -78,3 +78,25 @@ func TestE2EASecondStopChangesNothing(t *testing.T) {
 		t.Errorf("it says %d times that it has stopped", n)
 	}
 }
+
+// A log that nobody reads any longer, or that may not grow, ends no process.
+func TestE2EAFailedWriteEndsNobody(t *testing.T) {
+	s := startPlain(t)
+	before := s.Processes()
+	for _, sig := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGXFSZ} {
+		for _, pid := range before {
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range before {
+		if err := echo(s.Addr("echo"), "ping"); err != nil {
+			t.Error(err)
+		}
+	}
+	s.Reload() // by the master, after it has had both
+	if strings.Contains(s.Log(), "child died") {
+		t.Errorf("a child died:\n%s", s.Log())
+	}
+}

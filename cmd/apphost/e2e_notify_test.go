@@ -32,9 +32,8 @@ func listenForNotes(t *testing.T, s *apphosttest.Server, name string) notified {
 	return notified{t, c}
 }
 
-// next is the next message, which must begin with the first of want and hold
-// the others.
-func (n notified) next(want ...string) string {
+// read is the next message, which is to be about want.
+func (n notified) read(want any) string {
 	n.Helper()
 	_ = n.conn.SetReadDeadline(time.Now().Add(apphosttest.Patience))
 	buf := make([]byte, 4096)
@@ -42,7 +41,14 @@ func (n notified) next(want ...string) string {
 	if err != nil {
 		n.Fatalf("waiting for %q: %v", want, err)
 	}
-	message := string(buf[:got])
+	return string(buf[:got])
+}
+
+// next is the next message, which must begin with the first of want and hold
+// the others.
+func (n notified) next(want ...string) string {
+	n.Helper()
+	message := n.read(want)
 	if !strings.HasPrefix(message, want[0]+"\n") {
 		n.Errorf("got %q, want %q first", message, want[0])
 	}

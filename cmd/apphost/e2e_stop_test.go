@@ -30,6 +30,32 @@ func TestE2EStopSignals(t *testing.T) {
 	}
 }
 
+// No signal disturbs a stop that is under way, and what none asks for, nothing
+// comes of.
+func TestE2ESignalsDuringAStopChangeNothing(t *testing.T) {
+	s := apphosttest.New(t, plain, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	s.Detached = true
+	s.Start()
+	s.Signal(syscall.SIGPIPE)
+	s.Reload()
+	roundTrip, hangUp := hold(t, s.Addr("echo"))
+	s.Signal(syscall.SIGQUIT)
+	if _, ok := s.WaitLog("stopping gracefully", nil); !ok {
+		t.Fatal("it does not stop")
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGWINCH, syscall.SIGPIPE} {
+		s.Signal(sig)
+		if err := roundTrip(); err != nil {
+			t.Fatalf("an open connection after %v: %v", sig, err)
+		}
+	}
+	hangUp()
+	wantGone(t, s)
+	if n := strings.Count(s.Log(), `"stopping gracefully"`); n != 1 {
+		t.Errorf("it says %d times that it stops", n)
+	}
+}
+
 // A stop while a candidate spins, and a stop by Ctrl-C of a check, leave
 // nobody behind.
 func TestE2EAStopDuringTheTrial(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,57 +107,81 @@ type load struct {
 	finished chan struct{}
 	sent     atomic.Int64
 	failed   atomic.Int64
+	slowest  atomic.Int64 // connection, in nanoseconds
 	failures chan error
 }
 
-// startLoad opens perSecond connections a second until stop.
+// startLoad opens perSecond connections a second until stop, or as many as the
+// machine bears.
 func startLoad(t *testing.T, s *apphosttest.Server, perSecond int) *load {
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{t: t, cancel: cancel, finished: make(chan struct{}), failures: make(chan error, 100)}
-	url, addr := "http://"+s.Addr("web")+"/hello/", s.Addr("echo")
+	web, addr := s.Addr("web"), s.Addr("echo")
 	go func() {
 		defer close(l.finished)
+		var running sync.WaitGroup
+		defer running.Wait()
 		tick := time.NewTicker(time.Second / time.Duration(perSecond))
 		defer tick.Stop()
-		var running int
-		done := make(chan struct{}, 1024)
-		for n := 0; ; n++ {
+		atOnce := make(chan struct{}, 512)
+		begun := time.Now()
+		for n := 0; ; {
 			select {
 			case <-ctx.Done():
-				for ; running > 0; running-- {
-					<-done
-				}
 				return
 			case <-tick.C:
 			}
-			running++
-			go func() {
-				defer func() { done <- struct{}{} }()
-				var err error
-				if n%2 == 0 {
-					var body string
-					if body, err = get(url); err == nil && body == "" {
-						err = errors.New("the answer is empty")
+			// A tick that came late stands for more than one.
+			for due := int(time.Since(begun).Seconds() * float64(perSecond)); n < due; n++ {
+				atOnce <- struct{}{}
+				toWeb := n%2 == 0
+				running.Go(func() {
+					defer func() { <-atOnce }()
+					begun := time.Now()
+					if toWeb {
+						l.note(hello(web), time.Since(begun))
+					} else {
+						l.note(echo(addr, "ping"), time.Since(begun))
 					}
-				} else {
-					err = echo(addr, "ping")
-				}
-				l.sent.Add(1)
-				if err != nil {
-					l.failed.Add(1)
-					select {
-					case l.failures <- err:
-					default:
-					}
-				}
-			}()
-			for len(done) > 0 {
-				<-done
-				running--
+				})
 			}
 		}
 	}()
 	return l
+}
+
+// hello makes one HTTP request, which costs a client much less than get does.
+func hello(addr string) error {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+	if _, err := io.WriteString(conn, "GET /hello/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		return err
+	}
+	got, err := io.ReadAll(conn)
+	head, body, complete := strings.Cut(string(got), "\r\n\r\n")
+	if err == nil && (!strings.HasPrefix(head, "HTTP/1.1 200 ") || !complete || body == "") {
+		err = fmt.Errorf("the answer is %q", got)
+	}
+	return err
+}
+
+// note counts a connection.
+func (l *load) note(err error, took time.Duration) {
+	for slowest := l.slowest.Load(); int64(took) > slowest && !l.slowest.CompareAndSwap(slowest, int64(took)); {
+		slowest = l.slowest.Load()
+	}
+	l.sent.Add(1)
+	if err != nil {
+		l.failed.Add(1)
+		select {
+		case l.failures <- err:
+		default:
+		}
+	}
 }
 
 // stop ends the load and reports how many connections failed.

@@ -43,8 +43,7 @@ plugin = "echo"
 func TestE2EAChildOfManyThreads(t *testing.T) {
 	s := apphosttest.Start(t, crew, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	for range 3 {
-		roundTrip, hangUp := hold(t, s.Addr("echo"))
-		defer hangUp()
+		roundTrip, _ := hold(t, s.Addr("echo"))
 		if err := roundTrip(); err != nil {
 			t.Fatal(err)
 		}
@@ -125,4 +124,19 @@ func TestE2EAReloadEndsKeepAliveOfWorkers(t *testing.T) {
 	apphosttest.Eventually(t, apphosttest.Patience, "the old child has left", func() bool {
 		return !slices.Contains(s.Children(), before[0])
 	})
+}
+
+// When the master is killed, a child of many threads finishes what it serves,
+// and then leaves.
+func TestE2EAWorkerFinishesWithoutItsMaster(t *testing.T) {
+	s := apphosttest.Start(t, crew, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	_, hangUpFirst := hold(t, s.Addr("echo"))
+	second, hangUpSecond := hold(t, s.Addr("echo"))
+	s.Kill()
+	hangUpFirst()
+	if err := second(); err != nil {
+		t.Errorf("a busy child did not finish what it serves: %v", err)
+	}
+	hangUpSecond()
+	apphosttest.Eventually(t, 5*time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
 }

@@ -114,6 +114,18 @@ func (n note) encode() string {
 	return string(raw)
 }
 
+// notesOf is what there is to tell about a generation.
+func notesOf(h *host.Host, listeners []host.Listener) []string {
+	var lines []string
+	for _, p := range h.Plugins() {
+		lines = append(lines, note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
+	}
+	for _, l := range listeners {
+		lines = append(lines, note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())
+	}
+	return lines
+}
+
 // decodeNotes drops what it does not understand: notes are for reading only.
 func decodeNotes(lines []string) (plugins []pluginNote, listeners map[string]listenerNote) {
 	listeners = make(map[string]listenerNote)

@@ -2,7 +2,8 @@
 // WebAssembly.
 //
 // One binary plays three roles, told apart by its first argument: the master
-// (what a person starts, with the flags of cli.go), the candidate that tries
+// (what a person starts, with the flags of cli.go, or what detached itself from
+// that), the candidate that tries
 // out a configuration, and the child that serves connections. This package
 // wires them: it is the only one that knows flags, the environment, the
 // configuration file and exit codes, and the only one that imports both mpm
@@ -38,6 +39,8 @@ func main() {
 		os.Exit(runChild(os.Args))
 	case prefork.RoleCandidate:
 		os.Exit(runCandidate(os.Args))
+	case prefork.RoleMaster:
+		os.Exit(runDetached(os.Args))
 	}
 	os.Exit(runCLI(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -16,46 +18,65 @@ import (
 	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/prefork"
 )
 
-// runMaster serves in the foreground until it is stopped.
-func runMaster(configPath string, stderr io.Writer) error {
-	server, err := control.Listen(configPath)
+// masterRun is how a master is started.
+type masterRun struct {
+	configPath string
+	detached   bool
+	serves     func() // told to whoever waits for the start; may be nil
+}
+
+// logPatience is how long the master waits for whoever reads its log and has
+// stopped to, such as a pager. Clients do not notice so much.
+const logPatience = 100 * time.Millisecond
+
+// runMaster serves until it is stopped.
+func runMaster(run masterRun) error {
+	server, err := control.Listen(run.configPath)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
 
-	log := &masterLog{w: stderr}
+	log := &masterLog{w: logs.NewStream(stderrFD, logPatience)}
 	log.use(config.Default().Log)
 	ready := make(chan struct{})
 	first := true
 	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
-	operator := &requests{configPath: configPath, ready: ready}
+	operator := &requests{configPath: run.configPath, ready: ready}
 	operator.master = prefork.NewMaster(prefork.Config{
-		PID: os.Getpid(), ConfigPath: configPath, Environment: os.Environ(),
-		Logger:     slog.New(log),
+		PID: os.Getpid(), ConfigPath: run.configPath, Environment: os.Environ(),
+		Logger: slog.New(log), ErrorLog: log.w, Detached: run.detached,
 		Hangup:     hangup(term.IsTerminal(stdinFD)),
 		OnTerminal: onTerminal(),
 		Starting:   log.useImage,
 		Serving: func(s prefork.Status) {
 			log.useImage(s.Image)
+			if first {
+				logBuild(slog.New(log))
+			}
 			announce(slog.New(log), s)
 			manager.serving(s)
 			if first {
 				first = false
 				close(ready)
+				if run.serves != nil {
+					run.serves()
+				}
 			}
 		},
 		Publish:   operator.publish,
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
+		Spawning: manager.spawning,
 	})
 	go server.Serve(operator.do)
 	err = operator.master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
-		printWarnings(stderr, start.Warnings)
+		printWarnings(os.Stderr, start.Warnings)
 		return start
 	}
 	if err != nil {
@@ -68,7 +89,7 @@ func runMaster(configPath string, stderr io.Writer) error {
 // masterLog is a handler whose settings follow the serving generation. Only
 // the master's one goroutine changes or uses it.
 type masterLog struct {
-	w io.Writer
+	w *logs.Stream
 	slog.Handler
 }
 
@@ -83,8 +104,12 @@ func (l *masterLog) useImage(img *image.Image) {
 	}
 }
 
-// stdinFD is the descriptor that tells whether a person started the server.
-const stdinFD = 0
+// Of the standard descriptors the first tells whether a person started the
+// server.
+const (
+	stdinFD  = 0
+	stderrFD = 2
+)
 
 // hangup tells a closed terminal, which sends SIGHUP to what ran in it, from an
 // operator who sends SIGHUP: the first takes the terminal away.
@@ -106,6 +131,11 @@ func onTerminal() bool {
 	}
 	_ = tty.Close()
 	return true
+}
+
+// logBuild says at a start what it is that starts.
+func logBuild(log *slog.Logger) {
+	log.Info("started", "build", versionText(), "command_line", strings.Join(os.Args, " "))
 }
 
 // announce says what serves where.
@@ -133,6 +163,12 @@ func announce(log *slog.Logger, s prefork.Status) {
 		}
 	}
 	args := []any{"generation", s.Generation, "children", s.Children, "pid", os.Getpid()}
+	if s.RollBack != nil {
+		args = append(args, "as_generation", s.RollBack.To)
+	}
+	if s.Buckets > 1 {
+		args = append(args, "buckets", s.Buckets)
+	}
 	if s.Older > 0 {
 		args = append(args, "children_of_older_generations", s.Older)
 	}
@@ -157,10 +193,10 @@ func checkConfig(configPath, shown string, stdout io.Writer) error {
 	return err
 }
 
-// reload asks the running server to reload and says how it went.
-func reload(configPath string, stdout io.Writer) error {
+// reload asks the running server to reload, or to restart, and says how it went.
+func reload(configPath string, verb control.Verb, stdout io.Writer) error {
 	var r prefork.Result
-	if err := control.Ask(context.Background(), configPath, control.Reload, &r); err != nil {
+	if err := control.Ask(context.Background(), configPath, verb, &r); err != nil {
 		return err
 	}
 	printWarnings(stdout, r.Warnings)

@@ -17,7 +17,22 @@ type serviceManager struct {
 }
 
 func (m serviceManager) serving(s prefork.Status) {
-	m.say(m.notifier.Ready(fmt.Sprintf("generation %d serves", s.Generation)))
+	text := servesText(s.Generation)
+	if s.RollBack != nil {
+		text = fmt.Sprintf("%s, as generation %d did: %s", text, s.RollBack.To, s.RollBack)
+	}
+	m.say(m.notifier.Ready(text))
+}
+
+func servesText(generation uint64) string { return fmt.Sprintf("generation %d serves", generation) }
+
+// spawning says that children keep dying, or live again.
+func (m serviceManager) spawning(generation uint64, s prefork.SpawnStatus) {
+	text := servesText(generation)
+	if s.Slowed {
+		text += "; its children die young or cannot be started, and new ones are started more and more slowly"
+	}
+	m.say(m.notifier.Status(text))
 }
 
 func (m serviceManager) reloading() {

@@ -26,15 +26,24 @@ func (q *requests) do(ctx context.Context, verb control.Verb) any {
 			return ended
 		}
 		return q.report(s)
+	case control.ReopenLogs:
+		return q.ask(ctx, prefork.ReopenLogs)
 	case control.Reload:
-		select {
-		case <-q.ready:
-		case <-ctx.Done():
-			return ended
-		}
-		return q.ask(ctx, prefork.Reload)
+		return q.askReady(ctx, prefork.Reload)
+	case control.Restart:
+		return q.askReady(ctx, prefork.Restart)
 	}
 	panic("BUG: the control socket passed on the request " + string(verb))
+}
+
+// askReady waits for a server that starts.
+func (q *requests) askReady(ctx context.Context, what prefork.Request) prefork.Result {
+	select {
+	case <-q.ready:
+	case <-ctx.Done():
+		return ended
+	}
+	return q.ask(ctx, what)
 }
 
 func (q *requests) ask(ctx context.Context, what prefork.Request) prefork.Result {

@@ -37,17 +37,20 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   version, config, pid, state, started, uptime_seconds
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
+  buckets        how many the serving generation has
   idle, busy     threads of the serving generation
   scoreboard     a letter for each thread of each slot
-  slots          slot, pid, generation, state, letter, child_connections,
+  slots          slot, bucket, pid, generation, state, letter, child_connections,
                  slot_connections, age_seconds, child_requests, slot_requests,
                  child_bytes_sent, slot_bytes_sent, cpu_seconds, threads (a
                  letter for each)
     workers      threads that have served: thread, state, letter, connections,
                  requests, bytes_sent, since_seconds (the last request began),
                  took_seconds, client, listener, request, protocol
-  spawning       failures (in a row), paused_seconds, full
-  last_reload    time, generation, errors; null before the first
+  spawning       failures (in a row), paused_seconds, full, slowed
+  limits         near, reached, slots_full: how often children were short
+  last_reload    time, generation, errors, rolled_back_from, rolled_back_to;
+                 null before the first
   model          prefork or worker
   graceful       threads that finish what they serve, and leave
   totals         connections, requests, bytes_sent, duration_seconds, of all
@@ -118,15 +121,21 @@ func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 	row("processor time", "%s, load %.2f %.2f %.2f", cpuText(s.CPU.UserSeconds+s.CPU.SystemSeconds+s.CPU.EndedUserSeconds+s.CPU.EndedSystemSeconds), s.Load[0], s.Load[1], s.Load[2])
 	switch p := s.Spawning; {
 	case p.PausedSeconds > 0:
-		row("new children", "none for %s: %d in a row died young", seconds(p.PausedSeconds), p.Failures)
+		row("new children", "none for %s: %d in a row died young or could not be started", seconds(p.PausedSeconds), p.Failures)
 	case p.Failures > 0:
-		row("new children", "%d in a row died young", p.Failures)
+		row("new children", "%d in a row died young or could not be started", p.Failures)
 	case p.Full:
 		row("new children", "none: mpm.max_request_workers or mpm.server_limit is reached")
 	}
+	if l := s.Limits; l != (prefork.LimitStatus{}) {
+		row("children short", "near mpm.max_request_workers %d times, at it %d times, without a slot %d times", l.Near, l.Reached, l.SlotsFull)
+	}
 	if r := s.LastReload; r != nil {
 		outcome := fmt.Sprintf("done, generation %d", r.Generation)
-		if len(r.Errors) > 0 {
+		switch {
+		case r.RolledBackFrom > 0:
+			outcome = fmt.Sprintf("rolled back, generation %d runs what %d ran", r.Generation, r.RolledBackTo)
+		case len(r.Errors) > 0:
 			outcome = fmt.Sprintf("failed, generation %d served on", r.Generation)
 		}
 		row("last reload", "%s, %s", r.Time.Format(time.DateTime), outcome)

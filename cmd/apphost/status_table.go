@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
+	"github.com/apphost/apphost/mpm/prefork"
 )
 
 // The widest that columns of the tables may be: a line has at most 100 columns.
@@ -20,12 +22,16 @@ const (
 // writeChildren writes a line for each child.
 func writeChildren(w *bytes.Buffer, s *statuspage.Report) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	head, bucket := "SLOT", func(*prefork.SlotStatus) string { return "" }
+	if slices.ContainsFunc(s.Slots, func(c prefork.SlotStatus) bool { return c.Bucket > 0 }) || s.Buckets > 1 {
+		head, bucket = "SLOT\tBUCKET", func(c *prefork.SlotStatus) string { return fmt.Sprintf("\t%d", c.Bucket) }
+	}
 	fmt.Fprintln(table, strings.Join([]string{
-		"SLOT", "PID", "GENERATION", "STATE", "SERVED", "BY SLOT", "REQUESTS", "SENT", "CPU", "AGE",
+		head, "PID", "GENERATION", "STATE", "SERVED", "BY SLOT", "REQUESTS", "SENT", "CPU", "AGE",
 	}, "\t"))
 	for i := range s.Slots {
 		c := &s.Slots[i]
-		fmt.Fprintf(table, "%d\t%d\t%d\t%s %s\t%d\t%d\t%d\t%s\t%s\t%s\n", c.Slot, c.PID, c.Generation, c.Letter, c.State,
+		fmt.Fprintf(table, "%d%s\t%d\t%d\t%s %s\t%d\t%d\t%d\t%s\t%s\t%s\n", c.Slot, bucket(c), c.PID, c.Generation, c.Letter, c.State,
 			c.ChildConnections, c.SlotConnections, c.ChildRequests, statuspage.Bytes(c.ChildBytesSent), cpuText(c.CPUSeconds), seconds(c.AgeSeconds))
 	}
 	_ = table.Flush()

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,10 +35,14 @@ type Server struct {
 	// files, and Env is added to its environment.
 	ExtraFiles []*os.File
 	Env        []string
+	// Flags are further ones to start the master with.
+	Flags []string
 	// Terminal, if set, is the terminal to start the master on. Detached
 	// starts it on none, whatever the test runs on.
 	Terminal *os.File
 	Detached bool
+	// Attr, if set, changes how the master is started.
+	Attr func(*syscall.SysProcAttr)
 	// Shell, if set, is a script for sh that executes each command, which is
 	// "$0" "$@".
 	Shell string
@@ -103,7 +108,7 @@ func (s *Server) Unprivileged() {
 			if err != nil {
 				return err
 			}
-			return os.Chown(path, nobodyID, nobodyID)
+			return os.Chown(path, NobodyID, NobodyID)
 		})
 		if err != nil {
 			s.t.Fatal(err)
@@ -111,8 +116,8 @@ func (s *Server) Unprivileged() {
 	}
 }
 
-// nobodyID is the user and group that own nothing.
-const nobodyID = 65534
+// NobodyID is the user and group that own nothing; see Unprivileged.
+const NobodyID = 65534
 
 // Plugin puts a .wasm file into the plugin folder under a name.
 func (s *Server) Plugin(name, path string) {
@@ -142,7 +147,7 @@ func (s *Server) Write(name string, data []byte) {
 		s.t.Fatal(err)
 	}
 	if s.nobody {
-		if err := os.Chown(path, nobodyID, nobodyID); err != nil {
+		if err := os.Chown(path, NobodyID, NobodyID); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -159,7 +164,7 @@ func Start(t testing.TB, toml string, plugins map[string]string) *Server {
 // Start starts the server and waits until it serves.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.cmd = s.Command("-c", "config.toml")
+	s.cmd = s.Command(append(slices.Clone(s.Flags), "-c", "config.toml")...)
 	s.log = newLogReader()
 	// A pipe of our own: with one of package exec's, Wait would wait for the
 	// children too, who write to the same log and may outlive the master.
@@ -171,10 +176,13 @@ func (s *Server) Start() {
 	if s.Terminal != nil {
 		s.cmd.Stdin = s.Terminal
 	}
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	if s.Attr != nil {
+		s.Attr(s.cmd.SysProcAttr)
+	}
 	if s.Terminal != nil || s.Detached {
-		if s.cmd.SysProcAttr == nil {
-			s.cmd.SysProcAttr = new(syscall.SysProcAttr)
-		}
 		s.cmd.SysProcAttr.Setsid, s.cmd.SysProcAttr.Setctty = true, s.Terminal != nil
 	}
 	err = s.cmd.Start()
@@ -278,7 +286,7 @@ func (s *Server) Command(args ...string) *exec.Cmd {
 	cmd.Dir, cmd.ExtraFiles = s.Dir, s.ExtraFiles
 	cmd.Env = append(append(os.Environ(), "XDG_RUNTIME_DIR="+s.runtime, "GORACE=atexit_sleep_ms=0"), s.Env...)
 	if s.nobody {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: NobodyID, Gid: NobodyID}}
 	}
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,28 @@ func (s *Server) Children() []int {
 	for _, pid := range s.Processes() {
 		if strings.HasPrefix(CommandLine(pid), "apphost: child") {
 			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// ChildrenOf are the pids of a process's live children, wherever they run.
+func ChildrenOf(t testing.TB, pid int) []int {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil || len(lists) == 0 {
+		t.Skipf("there is no /proc to find processes in: %v", err)
+	}
+	var pids []int
+	for _, list := range lists {
+		raw, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(raw)) {
+			if child, err := strconv.Atoi(field); err == nil && State(child) != "Z" {
+				pids = append(pids, child)
+			}
 		}
 	}
 	return pids

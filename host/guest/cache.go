@@ -21,6 +21,7 @@ import (
 // named by what the code is made from:
 //
 //	KEY/wazero-…/…   the engine's own file
+//	KEY/keeps-tables is there if wasmbin.KeepsTables says so of the module
 //	KEY/seal         the checksum of all of that
 //	compile-….tmp/   code under way, of one process
 //
@@ -40,6 +41,7 @@ type cache struct {
 
 const (
 	sealName   = "seal"
+	keepsName  = "keeps-tables"
 	tempPrefix = "compile-"
 	tempSuffix = ".tmp"
 )
@@ -47,7 +49,11 @@ const (
 // openCache opens the directory. The keeper makes it if it is missing.
 func openCache(dir string, keeper bool) (*cache, error) {
 	if keeper {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		err := os.MkdirAll(dir, 0o700)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("make code cache: %w; user %d has to be able to get there", err, os.Geteuid())
+		}
+		if err != nil {
 			return nil, fmt.Errorf("make code cache: %w", err)
 		}
 	}
@@ -69,6 +75,17 @@ func checkOwned(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOwner(info, path); err != nil {
+		return err
+	}
+	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// checkOwner is the part of checkOwned that needs no access.
+func checkOwner(info fs.FileInfo, path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", path)
 	}
@@ -78,9 +95,6 @@ func checkOwned(path string) error {
 	}
 	if uid, ok := ownerOf(info); ok && uid != 0 && uid != os.Geteuid() {
 		return fmt.Errorf("%s belongs to user %d; it must belong to user %d, which runs this, or to root", path, uid, os.Geteuid())
-	}
-	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
-		return err
 	}
 	return nil
 }
@@ -138,9 +152,20 @@ func (c *cache) temp() (string, error) {
 	return os.MkdirTemp(c.dir, tempPrefix+"*"+tempSuffix)
 }
 
+// keepsTables reports what is noted of the module in a folder that was found.
+func (c *cache) keepsTables(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, keepsName))
+	return err == nil
+}
+
 // publish seals the folder that temp made and gives it its name. If another
 // process was faster, its folder stays.
-func (c *cache) publish(temp, key string) error {
+func (c *cache) publish(temp, key string, keepsTables bool) error {
+	if keepsTables {
+		if err := os.WriteFile(filepath.Join(temp, keepsName), nil, 0o600); err != nil {
+			return err
+		}
+	}
 	sum, err := checksum(temp)
 	if err != nil {
 		return err
@@ -179,7 +204,7 @@ func checksum(folder string) ([]byte, error) {
 		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(b))
 		_, _ = sum.Write(b) // a hash never fails
-		files++
+		files += min(len(b), 1)
 		return nil
 	})
 	if err == nil && files == 0 { // as when the engine could not write

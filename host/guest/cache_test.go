@@ -31,7 +31,7 @@ func cached(t *testing.T, dir string, keeper bool) string {
 		t.Error(err)
 		return ""
 	}
-	pool, s := guest.NewPool(m, initialize), newSession(t)
+	pool, s := guest.NewPool(m, initialize, guest.Fresh), newSession(t)
 	i, err := pool.Get(s)
 	if err != nil {
 		t.Error(err)

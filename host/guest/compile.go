@@ -8,67 +8,85 @@ import (
 	"os"
 
 	"github.com/tetratelabs/wazero"
+
+	"github.com/apphost/apphost/host/internal/wasmbin"
 )
 
-// compile makes machine code of a module, or takes it from the cache, and
-// returns the engine that has it. A fault of the cache is logged, and costs
-// the time to compile in each process.
-func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, abi *ABI) (wazero.Runtime, wazero.CompiledModule, error) {
+// compiled is a module's machine code and the engine that has it.
+type compiled struct {
+	engine wazero.Runtime
+	code   wazero.CompiledModule
+	// keepsTables is what wasmbin.KeepsTables says, which takes as long as
+	// loading the code.
+	keepsTables bool
+}
+
+// compile makes machine code of a module, or takes it from the cache. A fault of
+// the cache is logged, and costs the time to compile in each process.
+func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, abi *ABI) (*compiled, error) {
 	if r.cache != nil {
-		engine, code, err := r.compileCached(ctx, wasm, abi)
+		c, err := r.compileCached(ctx, wasm, abi)
 		var invalid *invalidError
 		switch {
 		case err == nil:
-			return engine, code, nil
+			return c, nil
 		case errors.As(err, &invalid):
-			return nil, nil, invalid.error
+			return nil, invalid.error
 		}
 		r.log.WarnContext(ctx, "compiled without the code cache", "plugin", name, "cache", r.cache.dir, "error", err)
 	}
 	code, err := compileModule(ctx, r.engine, wasm)
-	return r.engine, code, err
+	if err != nil {
+		return nil, err
+	}
+	return &compiled{r.engine, code, wasmbin.KeepsTables(wasm)}, nil
 }
 
 // invalidError is a fault of the module, not of the cache.
 type invalidError struct{ error }
 
 // compileCached compiles with the module's folder in the cache, or makes that.
-func (r *Runtime) compileCached(ctx context.Context, wasm []byte, abi *ABI) (wazero.Runtime, wazero.CompiledModule, error) {
+func (r *Runtime) compileCached(ctx context.Context, wasm []byte, abi *ABI) (*compiled, error) {
 	key := keyOf(wasm)
 	folder, err := r.cache.find(key)
 	if err == nil {
 		r.cache.used(folder)
-		return r.compileIn(ctx, folder, wasm, abi)
+		c, err := r.compileIn(ctx, folder, wasm, abi)
+		if err == nil {
+			c.keepsTables = r.cache.keepsTables(folder)
+		}
+		return c, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		if !r.cache.keeper {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := r.cache.discard(key); err != nil {
-			return nil, nil, fmt.Errorf("remove a damaged entry: %w", err)
+			return nil, fmt.Errorf("remove a damaged entry: %w", err)
 		}
 	}
 	temp, err := r.cache.temp()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // published, it is not there; else the keeper removes it one day
-	engine, code, err := r.compileIn(ctx, temp, wasm, abi)
+	c, err := r.compileIn(ctx, temp, wasm, abi)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := r.cache.publish(temp, key); err != nil { // the code is here, the next process misses it
+	c.keepsTables = wasmbin.KeepsTables(wasm)
+	if err := r.cache.publish(temp, key, c.keepsTables); err != nil { // the code is here, the next process misses it
 		r.log.WarnContext(ctx, "compiled code is not kept", "cache", r.cache.dir, "error", err)
 	}
-	return engine, code, nil
+	return c, nil
 }
 
 // compileIn compiles with an engine whose cache is folder: an engine has one
 // cache for as long as it lives, so each module gets an engine of its own.
-func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, abi *ABI) (wazero.Runtime, wazero.CompiledModule, error) {
+func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, abi *ABI) (*compiled, error) {
 	cache, err := wazero.NewCompilationCacheWithDir(folder)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))
 	r.mu.Lock()
@@ -81,12 +99,12 @@ func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, abi
 		code, err = compileModule(ctx, engine, wasm)
 	}
 	if err != nil {
-		return nil, nil, &invalidError{err}
+		return nil, &invalidError{err}
 	}
 	if err := provide(ctx, engine, *abi); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return engine, code, nil
+	return &compiled{engine: engine, code: code}, nil
 }
 
 // compileModule is the engine's CompileModule, a panic of the compiler made

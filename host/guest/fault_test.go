@@ -42,7 +42,7 @@ func TestAFaultInAHostFunctionEndsTheGuestOnly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pool, s := guest.NewPool(m, initialize), newSession(t)
+			pool, s := guest.NewPool(m, initialize, guest.Fresh), newSession(t)
 			i := get(t, pool, s)
 			err = i.Call(s, abi.ProcessConnection, []uint64{0})
 			pool.Put(i, guest.EndOf(err))

@@ -64,7 +64,7 @@ func newPool(t testing.TB, name string) guest.Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return guest.NewPool(m, initialize)
+	return guest.NewPool(m, initialize, guest.Fresh)
 }
 
 func initialize(s guest.Session, i *guest.Instance) (any, error) {

@@ -22,6 +22,10 @@ type Instance struct {
 	funcs  []cachedFunc
 	output *output
 
+	// Of a pool that resets its instances.
+	image   *image
+	globals []api.MutableGlobal
+
 	// Prepared is what the pool's Prepare returned for this instance.
 	Prepared any
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/apphost/apphost/host/internal/mem"
 	"github.com/apphost/apphost/host/internal/wasmbin"
 	"github.com/tetratelabs/wazero"
 )
@@ -37,7 +38,12 @@ type Module struct {
 	// config is what every instance gets from WASI, but for its output.
 	config wazero.ModuleConfig
 	memory wasmbin.Limits // Max never exceeds the plugin's limit
-	funcs  map[string]bool
+	// resettable means that memory and globals are all that a run can change:
+	// an instance in which they are put back is as good as a new one.
+	resettable bool
+	globals    []string     // exports of the mutable globals
+	tracker    *mem.Tracker // nil if there is none here
+	funcs      map[string]bool
 }
 
 // Load compiles a plugin, or takes its code from the cache.
@@ -64,13 +70,15 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := checkTables(declared); err != nil {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	engine, code, err := r.compile(ctx, src.Name, wasmbin.LimitTables(src.Wasm, declared, tableElementsMax), speaks)
+	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(src.Wasm, declared, tableElementsMax), declared)
+	made, err := r.compile(ctx, src.Name, binary, speaks)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
-		engine: engine, code: code, memory: memory,
+		engine: made.engine, code: made.code, memory: memory, tracker: r.tracker,
+		globals: globals, resettable: made.keepsTables && canReset(declared),
 		config: wasiConfig(), funcs: map[string]bool{},
 	}
 	for _, exp := range declared.Exports {
@@ -79,6 +87,22 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 		}
 	}
 	return m, nil
+}
+
+// canReset reports whether what m declares can be put back: all it has is its own,
+// and its globals are numbers that the engine can set.
+func canReset(m *wasmbin.Module) bool {
+	for _, imp := range m.Imports {
+		if imp.Kind != wasmbin.KindFunc {
+			return false
+		}
+	}
+	for _, g := range m.Globals {
+		if g.Mutable && !g.Number() {
+			return false
+		}
+	}
+	return true
 }
 
 // checkTables says why a module has more of tables than it may.

@@ -5,9 +5,8 @@ import (
 	"errors"
 )
 
-// Pool gives out prepared instances of one module, each in the state that
-// preparation left it in: nothing a run did is seen by a later one. Its
-// methods may be called concurrently.
+// Pool gives out prepared instances of one module. Its methods may be called
+// concurrently.
 type Pool interface {
 	// Get returns an instance for one run, which the caller gives back with
 	// Put. s is the session of its preparation, should that be needed.
@@ -33,17 +32,23 @@ type End int
 
 // The ends of a run.
 const (
-	// Failed means that the guest trapped, exited or was aborted somewhere in
-	// the middle: its state is not to be trusted, and the instance is lost.
+	// Failed means that the guest trapped or was aborted somewhere in the
+	// middle: the instance is lost.
 	Failed End = iota
 	// Returned means that it ran to the end.
 	Returned
+	// Ended means that it called proc_exit: it is done, and will not run again
+	// as it is.
+	Ended
 )
 
 // EndOf says how a run ended that returned err.
 func EndOf(err error) End {
 	if err == nil {
 		return Returned
+	}
+	if f, ok := errors.AsType[*Failure](err); ok && f.Kind == Exited {
+		return Ended
 	}
 	return Failed
 }
@@ -52,8 +57,28 @@ func EndOf(err error) End {
 // Instance.Prepared.
 type Prepare func(s Session, i *Instance) (any, error)
 
-// NewPool returns a pool that makes an instance for each Get and prepares it.
-func NewPool(m *Module, prepare Prepare) Pool {
+// Isolation says what a run may see of those before it.
+type Isolation int
+
+// The isolations.
+const (
+	// Fresh is nothing: each run has an instance as preparation left it.
+	Fresh Isolation = iota
+	// Kept is all that earlier runs of the same instance have left, for guests
+	// that keep something between runs and are trusted with all their clients.
+	Kept
+)
+
+// NewPool returns a pool of m's instances. For Fresh, where a run can change
+// nothing but memory and globals, these are put back after it, and the instance
+// is used again; else each Get makes and prepares one.
+func NewPool(m *Module, prepare Prepare, isolation Isolation) Pool {
+	switch {
+	case isolation == Kept:
+		return &keptPool{module: m, prepare: prepare}
+	case m.resettable:
+		return &imagePool{module: m, prepare: prepare}
+	}
 	return &freshPool{m, prepare}
 }
 

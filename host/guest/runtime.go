@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/apphost/apphost/host/internal/mem"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -18,6 +19,8 @@ type Runtime struct {
 	cache  *cache         // nil without a directory
 	abis   []ABI
 	log    *slog.Logger
+
+	tracker *mem.Tracker // nil where the kernel has or allows none
 
 	mu     sync.Mutex
 	cached []api.Closer // the engines of modules in the cache, each before its cache
@@ -59,6 +62,10 @@ func NewRuntime(ctx context.Context, o Options) (*Runtime, error) {
 			r.log.WarnContext(ctx, "compiling without the code cache", "error", err)
 		}
 	}
+	var err error
+	if r.tracker, err = mem.OpenTracker(); err != nil {
+		r.log.DebugContext(ctx, "resetting guests without a tracker of written memory", "error", err)
+	}
 	r.engine = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
 	if err := provide(ctx, r.engine, r.abis...); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
@@ -74,6 +81,10 @@ func (r *Runtime) Close(ctx context.Context) error {
 		errs = append(errs, c.Close(ctx))
 	}
 	r.cached = nil
+	if r.tracker != nil {
+		r.tracker.Close()
+		r.tracker = nil
+	}
 	if r.cache != nil && r.cache.keeper { // now that what is in use is noted
 		r.cache.prune()
 	}

@@ -14,10 +14,10 @@ import (
 
 const wasiModule = wasi.ModuleName
 
-// provideWASI takes the engine's WASI with two changes. Its proc_exit closes
-// the module, and so frees the memory, while the instance is still in use; and
-// its arguments and environment are fixed when an instance is made, while ours
-// belong to the run.
+// provideWASI takes the engine's WASI with three changes. Its proc_exit closes
+// the module, and so frees the memory, while the instance is still in use; its
+// arguments and environment are fixed when an instance is made, while ours
+// belong to the run; and so is its table of descriptors (see provideStreams).
 func provideWASI(ctx context.Context, engine wazero.Runtime) error {
 	builder := engine.NewHostModuleBuilder(wasiModule)
 	wasi.NewFunctionExporter().ExportFunctions(builder)
@@ -27,6 +27,7 @@ func provideWASI(ctx context.Context, engine wazero.Runtime) error {
 	builder.NewFunctionBuilder().
 		WithGoModuleFunction(exit, []api.ValueType{api.ValueTypeI32}, nil).
 		WithName("proc_exit").Export("proc_exit")
+	provideStreams(builder)
 	texts := []struct {
 		name string
 		list func(Session) []string
@@ -69,9 +70,6 @@ func wasiProblems(engine wazero.Runtime, m *wasmbin.Module) []string {
 	}
 	return out
 }
-
-// errnoFault is what WASI says of a pointer outside the memory.
-const errnoFault = 21
 
 // sessionIn is the session of the run that a host function belongs to.
 func sessionIn(ctx context.Context) Session {

@@ -1,5 +1,7 @@
 package listen
 
+import "errors"
+
 // A server that stops gracefully lets nobody new into the queue of a socket,
 // and serves who is there. A socket that a service manager handed over stays
 // the manager's, who goes on to listen on it, and so does its queue.
@@ -15,7 +17,11 @@ func (s *Socket) RefuseNew() error {
 		s.unlink()
 		return nil
 	}
-	return s.fd.RefuseNew()
+	var errs []error
+	for _, fd := range s.all() {
+		errs = append(errs, fd.RefuseNew())
+	}
+	return errors.Join(errs...)
 }
 
 // Waiting reports whether somebody is in the queue whom only this server can
@@ -24,5 +30,10 @@ func (s *Socket) Waiting() (bool, error) {
 	if s.passed {
 		return false, nil
 	}
-	return s.fd.Waiting()
+	for _, fd := range s.all() {
+		if waiting, err := fd.Waiting(); waiting || err != nil {
+			return waiting, err
+		}
+	}
+	return false, nil
 }

@@ -23,7 +23,12 @@ type Socket struct {
 	Bound net.Addr
 
 	fd      sys.FD
+	more    []*bucket // further sockets on the same address
+	live    int       // how many sockets get new clients; 0 is 1
+	want    int       // how many should; 0 is live
+	spread  int       // for how many a generation to come was prepared
 	key     string
+	zone    string            // of an IPv6 address that is only good on one link
 	options mpm.SocketOptions // of a TCP socket, as they are
 	file    sys.FileID        // of a Unix socket that was bound here
 	users   int
@@ -31,9 +36,6 @@ type Socket struct {
 	passed     bool   // by a service manager, whose it stays
 	passedName string // what the manager calls it; not unique
 }
-
-// FD is the socket's descriptor, to hand to a child.
-func (s *Socket) FD() sys.FD { return s.fd }
 
 // Table holds all sockets of a master. It is not safe for concurrent use.
 type Table struct {
@@ -84,7 +86,7 @@ func (t *Table) acquire(l mpm.Listener, passed *Socket) (*Socket, error) {
 		}
 		return stays, nil
 	}
-	s := &Socket{Name: l.Name, key: key, options: l.Socket}
+	s := &Socket{Name: l.Name, key: key, zone: addr.Addr().Zone(), options: l.Socket}
 	if path, ok := l.UnixPath(); ok {
 		s.fd, s.file, err = bindUnix(path, &l)
 	} else {
@@ -144,14 +146,21 @@ func (t *Table) Apply(sockets []*Socket, listeners []mpm.Listener) error {
 
 func (s *Socket) apply(l *mpm.Listener) error {
 	s.Name = l.Name
-	if err := s.fd.SetBacklog(l.Backlog); err != nil {
-		return err
+	for _, fd := range s.all() {
+		if err := fd.SetBacklog(l.Backlog); err != nil {
+			return err
+		}
 	}
 	if s.isUnix() {
 		return s.chmod(l.Mode) // which does nothing to a passed one: its file is not ours
 	}
 	s.options = l.Socket
-	return s.fd.Tune(l.Socket)
+	for _, fd := range s.all() {
+		if err := fd.Tune(l.Socket); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayChange refuses options that a socket cannot take over. FreeBind is none of
@@ -191,8 +200,10 @@ func (t *Table) Release(sockets []*Socket) {
 			continue
 		}
 		s.unlink()
-		_ = s.fd.Shutdown()
-		_ = s.fd.Close()
+		for _, fd := range s.all() {
+			_ = fd.Shutdown()
+			_ = fd.Close()
+		}
 	}
 	clear(t.sockets[len(kept):])
 	t.sockets = kept

@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestAReloadKeepsTheSocketAndItsQueue(t *testing.T) {
 	if second[1] == second[0] {
 		t.Error("two listeners with port 0 share a socket")
 	}
-	fd, peer, err := second[0].FD().Accept()
+	fd, peer, err := second[0].FD(0).Accept()
 	if err != nil {
 		t.Fatalf("the queued client is gone: %v", err)
 	}
@@ -122,4 +123,37 @@ func TestResolve(t *testing.T) {
 			t.Errorf("resolve(%q) = %v, want an error", address, got)
 		}
 	}
+}
+
+// Every IPv6 address is every IPv4 address, too, unless told otherwise.
+func TestEveryIPv4AddressBesideEveryIPv6Address(t *testing.T) {
+	var table Table
+	both, err := table.Acquire([]mpm.Listener{listener("six", "[::]:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := both[0].Bound.(*net.TCPAddr)
+	if bound.IP.To4() != nil {
+		t.Skip("there is no IPv6 here")
+	}
+	port := strconv.Itoa(bound.Port)
+	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Errorf("an IPv4 client at [::]: %v", err)
+	} else {
+		conn.Close()
+	}
+	_, err = table.Acquire([]mpm.Listener{listener("four", "0.0.0.0:"+port)})
+	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "0.0.0.0:"+port) {
+		t.Errorf("0.0.0.0 beside [::]: %v, want that the address is in use", err)
+	}
+	table.Release(both)
+
+	six := listener("six", "[::]:"+port)
+	six.Socket.V6Only = true
+	apart, err := table.Acquire([]mpm.Listener{six, listener("four", "0.0.0.0:"+port)})
+	if err != nil {
+		t.Fatalf("0.0.0.0 beside [::] with v6only: %v", err)
+	}
+	table.Release(apart)
 }

@@ -36,10 +36,10 @@ func accepted(t *testing.T, s *Socket) sys.FD {
 	if _, err := c.Write([]byte("x")); err != nil { // for a deferred accept
 		t.Fatal(err)
 	}
-	if wake, err := sys.WaitSocket(s.FD(), sys.Readable, time.Now().Add(20*time.Second)); err != nil || wake != sys.WakeSocket {
+	if wake, err := sys.WaitSocket(s.FD(0), sys.Readable, time.Now().Add(20*time.Second)); err != nil || wake != sys.WakeSocket {
 		t.Fatalf("wait for a connection: %v, %v", wake, err)
 	}
-	fd, _, err := s.FD().Accept()
+	fd, _, err := s.FD(0).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func wantOptions(t *testing.T, s *Socket, want mpm.SocketOptions) {
 	if got := getOption(t, fd, unix.IPPROTO_TCP, unix.TCP_NODELAY) == 1; got != want.NoDelay {
 		t.Errorf("nodelay of a connection is %t", got)
 	}
-	if got := getOption(t, s.FD(), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT) > 0; got != (want.DeferAccept > 0) {
+	if got := getOption(t, s.FD(0), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT) > 0; got != (want.DeferAccept > 0) {
 		t.Errorf("defer_accept of the listener is on: %t", got)
 	}
 	if want.SendBuffer > 0 { // the kernel keeps as much again for itself

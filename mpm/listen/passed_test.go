@@ -45,7 +45,7 @@ func TestPassedSocketsAreFoundByAddressThenName(t *testing.T) {
 	for range 2 { // as a reload
 		sockets := acquire(t, &table, listeners...)
 		for i, want := range []sys.FD{three, two, one} {
-			if got := sockets[i].FD(); got != want {
+			if got := sockets[i].FD(0); got != want {
 				t.Errorf("listener %d has descriptor %d, want %d", i, got, want)
 			}
 		}

@@ -15,12 +15,12 @@ import (
 // longer, such as one of a server that was killed, is replaced; anything else
 // there is not ours to remove.
 func bindUnix(path string, l *mpm.Listener) (sys.FD, sys.FileID, error) {
-	fd, err := sys.ListenUnix(path, l.Mode, l.Backlog)
+	fd, err := sys.ListenUnix(path, l.Mode, l.GID, l.Backlog)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err := removeStale(path); err != nil {
 			return sys.None, sys.FileID{}, err
 		}
-		fd, err = sys.ListenUnix(path, l.Mode, l.Backlog)
+		fd, err = sys.ListenUnix(path, l.Mode, l.GID, l.Backlog)
 	}
 	if err != nil {
 		return sys.None, sys.FileID{}, explainUnix(err)

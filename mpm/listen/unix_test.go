@@ -77,7 +77,7 @@ func TestAUnixSocketIsMadeKeptChangedAndRemoved(t *testing.T) {
 	if second[0] != first[0] {
 		t.Error("the kept path got a new socket")
 	}
-	fd, peer, err := second[0].FD().Accept()
+	fd, peer, err := second[0].FD(0).Accept()
 	if err != nil {
 		t.Fatalf("the queued client is gone: %v", err)
 	}

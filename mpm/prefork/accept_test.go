@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // A client that still sends when its connection is closed must get all of the
@@ -83,6 +84,36 @@ func TestIdleChildrenAreRetiredByThePod(t *testing.T) {
 	}
 	close(stop)
 	clients.Wait()
+}
+
+// The child that the kernel had woken for a connection has died, so that none
+// hears of it. Another one is made to look by a byte in the pod.
+func TestAChildLooksWhenItIsTold(t *testing.T) {
+	r, w, err := sys.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = r.Close(), w.Close() }()
+	epoll, err := sys.NewEpoll(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = epoll.Close() }()
+	if err := epoll.Add(r, true); err != nil {
+		t.Fatal(err)
+	}
+	c := &Child{
+		epoll: epoll, pod: r, open: true, generation: sys.None, lifeline: sys.None, gate: sys.None,
+		listeners: []childListener{{name: "web"}},
+	}
+	for said, want := range map[byte]bool{podLook: true, podLeave: false} {
+		if _, err := w.Write([]byte{said}); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := c.await(); err != nil || (l != nil) != want {
+			t.Errorf("%q: it looks: %v, %v; want %v", said, l != nil, err, want)
+		}
+	}
 }
 
 // ownChildren are the pids of this process's children. Each of its threads

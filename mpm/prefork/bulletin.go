@@ -76,16 +76,28 @@ func (b *bulletin) listen(events chan<- event) {
 	}
 }
 
+// close ends it; nil is none.
 func (b *bulletin) close() {
+	if b == nil {
+		return
+	}
 	close(b.closed)
 	_ = b.wishes.Close()
 	_ = b.wish.Close()
 	_ = b.board.Close()
 }
 
-// needBulletin makes it if there is none.
+// bulletinFDs are those of a child.
+func (l *linux) bulletinFDs(o *mpm.Options) []sys.FD {
+	if !o.Status {
+		return nil
+	}
+	return []sys.FD{l.bulletin.wish, l.bulletin.board.FD()}
+}
+
+// needBulletin makes it if it is wanted and there is none.
 func (l *linux) needBulletin(o *mpm.Options) error {
-	if l.bulletin != nil {
+	if !o.Status || l.bulletin != nil {
 		return nil
 	}
 	if l.encode == nil {

@@ -24,7 +24,7 @@ const (
 	sayError   = "error"   // a reason why the generation cannot serve
 	sayWarning = "warning" // something the operator should know
 	sayNote    = "note"    // something to print when the generation serves
-	sayDone    = "done"    // the image is complete and sealed
+	sayDone    = "done"    // what is in the sealed image can serve
 )
 
 const (
@@ -111,11 +111,12 @@ func (c *Candidate) Fail(err error) {
 	}
 }
 
-// Done completes the generation image: sections for the children, options for
-// the master.
+// Seal makes the generation image: sections for the children, options for the
+// master. It must come before other people's code runs: from then on nobody,
+// this process included, can change what the master and the children do.
 //
 // The check-config hook has the last word.
-func (c *Candidate) Done(o *mpm.Options, sections []image.Section) error {
+func (c *Candidate) Seal(o *mpm.Options, sections []image.Section) error {
 	if err := run(c.hooks.CheckConfig, o); err != nil {
 		return err
 	}
@@ -124,12 +125,11 @@ func (c *Candidate) Done(o *mpm.Options, sections []image.Section) error {
 		return fmt.Errorf("encode options: %w", err)
 	}
 	sections = append([]image.Section{{Name: sectionOptions, Data: encoded}}, sections...)
-	if err := image.Fill(c.image, sections); err != nil {
-		return err
-	}
-	c.say(sayDone, "")
-	return nil
+	return image.Fill(c.image, sections)
 }
+
+// Done says that the generation can serve.
+func (c *Candidate) Done() { c.say(sayDone, "") }
 
 // openImage opens an image a candidate has made and validates the options in
 // it once more: a candidate has run guest code. It owns fd from then on, even
@@ -173,7 +173,7 @@ type trial struct {
 	errors, warnings, notes []string
 	steps                   int  // and changes of the timeout
 	late                    bool // it was found overdue once
-	killed                  bool // for being overdue
+	killed, lateKill        bool // for being overdue; and its end was found overdue once
 
 	done, closed, exited bool
 	status               string // how it ended, when not with done
@@ -231,6 +231,9 @@ func (t *trial) overdue(now time.Time) bool {
 		return false
 	case t.exited:
 		t.closed = true // whoever holds its report pipe, it is not the candidate
+		return false
+	case t.killed && !t.lateKill:
+		t.lateKill, t.deadline = true, now.Add(lateness) // as below: that it has ended is on its way
 		return false
 	case t.killed:
 		t.exited, t.closed = true, true // and is left to itself

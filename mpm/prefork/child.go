@@ -14,11 +14,12 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // Child is the process's own view when it runs in a child's role. It belongs
-// to one goroutine.
+// to one goroutine, but for the methods of mpm.Process.
 type Child struct {
 	Slot       int
 	Generation uint64
@@ -33,17 +34,25 @@ type Child struct {
 	gate       sys.FD
 	hurryPipe  sys.FD
 	report     sys.FD
+	newLogs    sys.FD
 	listeners  []childListener
 	wish       sys.FD               // of a generation with mpm.Options.Status
 	bulletin   *scoreboard.Bulletin // likewise; else nil
+	logs       []*logs.Stream       // the error log, then those of the options
 
 	epoll  *sys.Epoll // nil before Serve
 	events []sys.Event
 	linger lingering
-	served uint64
-	turn   int  // where the search for a ready listener starts
-	open   bool // the gate is: listeners are watched
-	over   bool // the generation or the master is gone: leave after this
+	// reserve is given up for a connection that there is no descriptor for:
+	// this child was woken for it, and nobody else is. nil is given up.
+	reserve *sys.Epoll
+	tally   tally
+	woken   bool // what await returned last had ended a wait
+	turn    int  // where the search for a ready listener starts
+	open    bool // the gate is: listeners are watched
+	over    bool // the generation or the master is gone: leave after this
+	// starved is since when it could not accept for want of something.
+	starved time.Time
 
 	hooks   mpm.Hooks
 	crashed sync.Once
@@ -56,14 +65,23 @@ type childListener struct {
 	fd    sys.FD
 	name  string
 	ready bool
+	// surplus: a bucket's socket that gets no new clients; the master closes it
+	// when it is empty.
+	surplus bool
+	gone    bool // it was shut down, and is not watched any longer
 }
 
 // ErrSick is wrapped by errors that may go away by themselves, such as a lack
 // of descriptors; the child exits with ExitSick.
 var ErrSick = errors.New("short of a resource")
 
+// ErrTold is wrapped by errors that the master knows already.
+var ErrTold = errors.New("the master was told")
+
 // OpenChild takes over what the master handed to this process and checks each
-// descriptor for what it should be. args and getenv are the process's own.
+// descriptor for what it should be. It gives up what is left of the master's
+// privileges before it reads anything. args and getenv are the process's own.
+// It must be called on the thread that the process began with.
 func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	if err := checkHandshake(getenv); err != nil {
 		return nil, err
@@ -81,11 +99,16 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		gate:       inherit(fdGate),
 		hurryPipe:  inherit(fdHurry),
 		report:     inherit(fdReport),
+		newLogs:    inherit(fdNewLogs),
 	}
 	for _, p := range []sys.FD{c.pod, c.generation, c.lifeline, c.gate, c.hurryPipe, c.report} {
 		if !p.IsPipe() {
 			return nil, fmt.Errorf("start child: descriptor %d is not a pipe", p)
 		}
+	}
+	if err := confineChild(getenv); err != nil {
+		c.Fail(err)
+		return nil, fmt.Errorf("start child: %w: %w", ErrTold, err)
 	}
 	if c.Image, c.Options, err = openImage(inherit(fdImage)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
@@ -94,15 +117,14 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
 	c.clock = sys.NewClock()
-	for i, l := range c.Options.Listeners {
-		fd := inherit(fdListeners + i)
-		if !fd.IsListener() {
-			return nil, fmt.Errorf("start child: descriptor %d is not a listening socket", fd)
-		}
-		c.listeners = append(c.listeners, childListener{fd: fd, name: l.Name})
+	if err := c.openListeners(args); err != nil {
+		return nil, err
+	}
+	if err := c.openLogs(); err != nil {
+		return nil, err
 	}
 	if c.Options.Status {
-		if err := c.inheritBulletin(fdListeners + len(c.listeners)); err != nil {
+		if err := c.inheritBulletin(fdListeners + len(c.listeners) + len(c.Options.Logs)); err != nil {
 			return nil, fmt.Errorf("start child: %w", err)
 		}
 	}
@@ -136,18 +158,11 @@ func (c *Child) Serve(ctx context.Context, h mpm.ConnHandler, ready func()) erro
 	if err := c.watch(); err != nil {
 		return fmt.Errorf("%w: %w", ErrSick, err)
 	}
-	h = c.guard(h)
-	var m model = &single{c, ctx, h}
-	if c.Options.Model.Threaded() {
-		crew, err := newCrew(ctx, c, h)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrSick, err)
-		}
-		c.crew.Store(crew)
-		m = crew
+	m, err := c.model(ctx, h)
+	if err != nil {
+		return err
 	}
-	err := c.begin(ready)
-	if err == nil {
+	if err = c.begin(ready); err == nil {
 		err = m.serve(c.share())
 	}
 	c.leave(m, err)
@@ -162,12 +177,31 @@ type model interface {
 	finish()
 }
 
-// begin tells the master that the child is ready.
-func (c *Child) begin(ready func()) error {
+// model is how this child serves.
+func (c *Child) model(ctx context.Context, h mpm.ConnHandler) (model, error) {
+	h = c.guard(h)
+	if !c.Options.Model.Threaded() {
+		return &single{c, ctx, h}, nil
+	}
+	crew, err := newCrew(ctx, c, h)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSick, err)
+	}
+	c.crew.Store(crew)
+	return crew, nil
+}
+
+// showReady shows on the scoreboard that the child can serve.
+func (c *Child) showReady() {
 	for i := range c.board.Threads() {
 		c.board.Thread(i).SetState(mpm.StateReady)
 	}
 	c.board.SetState(mpm.StateReady)
+}
+
+// begin tells the master that the child is ready.
+func (c *Child) begin(ready func()) error {
+	c.showReady()
 	if _, err := c.report.Write([]byte{reportReady}); err != nil {
 		return fmt.Errorf("report ready: %w", err)
 	}
@@ -191,7 +225,7 @@ type single struct {
 
 func (s *single) serve(share uint64) error {
 	own := s.board.Thread(0)
-	for !s.over && (share == 0 || s.served < share) {
+	for !s.over && (share == 0 || s.tally.served < share) {
 		l, err := s.await()
 		if err != nil {
 			return err
@@ -203,16 +237,17 @@ func (s *single) serve(share uint64) error {
 		if err != nil {
 			return err
 		}
+		s.note(l != nil)
 		if l == nil {
 			continue
 		}
-		s.served++
 		conn := &conn{child: s.Child}
-		conn.endpoint.init(fd, s.served, l.name, peer, own, s.clock)
+		conn.init(fd, s.tally.served, l.name, peer, own, s.clock)
 		s.handler.ServeConn(s.ctx, conn)
 		own.SetState(mpm.StateClosing)
 		s.Child.finish(conn)
 		conn.count()
+		s.restock()
 		own.SetState(mpm.StateReady)
 	}
 	return nil
@@ -265,8 +300,9 @@ func (c *Child) patience() time.Duration {
 
 // Prepare sets up this process for a child's or candidate's role: its name in
 // process lists, and no signals of a terminal, which are the master's to act
-// on.
+// on, or of a log that cannot be written to.
 func Prepare(name string) {
 	_ = sys.SetName(name) // without /proc the name stays "exe"
-	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE,
+		syscall.SIGXFSZ)
 }

@@ -14,6 +14,8 @@
 //     takes over a sealed image and validated options, or a list of errors.
 //   - A generation serves only after all the children it starts with are
 //     ready. Until then, and on any failure, the one before it serves on.
+//   - A generation whose children die soon after a reload gives way to the last
+//     one that has proved itself.
 //   - Once a reload is reported done, no child of an older generation accepts
 //     another connection. (An idle one that does not leave within two seconds,
 //     because something has stopped it, is not waited for.)
@@ -25,6 +27,9 @@
 //   - A graceful stop costs no connection, not even one that waits to be
 //     accepted: the queues are emptied before the generation is retired. (A
 //     handshake that takes longer than settleTime may be lost.)
+//   - Children may be divided into buckets with a socket each for every
+//     listener, and a reload to another number of them costs no connection;
+//     see bucket.go here and in listen.
 //   - Decisions come from the master's private table. The scoreboard only
 //     says which children are starting, idle or busy.
 //

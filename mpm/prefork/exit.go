@@ -32,6 +32,8 @@ func (s exitStatus) String() string {
 	switch {
 	case s.signal() == syscall.SIGKILL:
 		return "killed by SIGKILL (by an operator, or for want of memory)"
+	case syscall.WaitStatus(s).CoreDump():
+		return "ended by " + sys.SignalName(s.signal()) + " (core dumped)"
 	case s.signal() != 0:
 		return "ended by " + sys.SignalName(s.signal())
 	case s.code() == 2:

@@ -1,8 +1,11 @@
 package prefork
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -24,22 +27,29 @@ type world struct {
 	dead       []int // to be reaped
 	states     map[int]mpm.State
 	threads    map[int][2]int // ready and busy ones of a slot that has several
+	conns      map[int]uint64 // by the slot of the child
 	options    mpm.Options    // what the next candidate leaves behind
 	candidates []*fakeProcess
 	files      []*fakeFiles
 
-	spawnErr, openErr error
+	spawnErr, openErr, reopenErr error
 
 	reports     map[int]threadReport
 	published   []Snapshot
 	publishCost time.Duration
-	served      []Status
+
+	behind   []int // children that still write to the old log files
+	served   []Status
+	failures []Result
+	spawning []SpawnStatus
+	log      bytes.Buffer
 }
 
 type fakeProcess struct {
 	w       *world
 	number  int
 	slot    int
+	bucket  int
 	gen     uint64
 	status  syscall.WaitStatus
 	dead    bool
@@ -67,17 +77,27 @@ func (p *fakeProcess) result() (*image.Image, *mpm.Options, error) {
 }
 
 type fakeFiles struct {
+	image      *image.Image
 	opened     bool
 	retiredOne int
+	looks      int
+	retiredIn  []int // buckets
+	swept      int
 	drained    bool
 	inQueue    int // waits to be accepted
 	retired    bool
 	released   bool
 }
 
-func (f *fakeFiles) sockets() []Socket      { return nil }
-func (f *fakeFiles) open()                  { f.opened = true }
-func (f *fakeFiles) retireOne() error       { f.retiredOne++; return nil }
+func (f *fakeFiles) sockets() []Socket { return nil }
+func (f *fakeFiles) open()             { f.opened = true }
+func (f *fakeFiles) retireOne(b int) error {
+	f.retiredOne++
+	f.retiredIn = append(f.retiredIn, b)
+	return nil
+}
+func (f *fakeFiles) lookAgain(int)          { f.looks++ }
+func (f *fakeFiles) sweep(time.Time) error  { f.swept++; return nil }
 func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
 func (f *fakeFiles) retire()                { f.retired = true }
@@ -86,16 +106,19 @@ func (f *fakeFiles) release()               { f.released = true }
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
-		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State), threads: make(map[int][2]int),
-		reports: make(map[int]threadReport),
+		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
+		threads: make(map[int][2]int), conns: make(map[int]uint64), reports: make(map[int]threadReport),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
 		},
 	}
 	w.parent = newParent(Config{
-		Logger:  slog.New(slog.DiscardHandler),
-		Serving: func(s Status) { w.served = append(w.served, s) },
+		Logger:   slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Failed:   func(r Result) { w.failures = append(w.failures, r) },
+		Spawning: func(_ uint64, s SpawnStatus) { w.spawning = append(w.spawning, s) },
+		Serving:  func(s Status) { w.served = append(w.served, s) },
+		Jitter:   func() float64 { return 0 },
 	}, w)
 	return w
 }
@@ -106,22 +129,22 @@ func (w *world) startCandidate() (candidate, error) {
 	return p, nil
 }
 
-func (w *world) openGeneration(*image.Image, *mpm.Options) (generationFiles, error) {
+func (w *world) openGeneration(img *image.Image, _ *mpm.Options) (generationFiles, error) {
 	if w.openErr != nil {
 		return nil, w.openErr
 	}
-	f := new(fakeFiles)
+	f := &fakeFiles{image: img}
 	w.files = append(w.files, f)
 	return f, nil
 }
 
-func (w *world) spawn(slot int, number uint64, _ generationFiles) (process, error) {
+func (w *world) spawn(slot, bucket int, number uint64, _ generationFiles) (process, error) {
 	if w.spawnErr != nil {
 		return nil, w.spawnErr
 	}
 	p := w.newProcess()
-	p.slot, p.gen = slot, number
-	w.states[slot] = mpm.StateStarting
+	p.slot, p.bucket, p.gen = slot, bucket, number
+	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	return p, nil
 }
 
@@ -179,6 +202,13 @@ func (w *world) publish(take func() Snapshot) time.Duration {
 	w.published = append(w.published, take())
 	return w.publishCost
 }
+
+func (w *world) slotConns(slot int) (child, total uint64) {
+	return w.conns[slot], w.conns[slot] + 10
+}
+
+func (w *world) reopenLogs() error { return w.reopenErr }
+func (w *world) oldLogs() []int    { return w.behind }
 
 // exit ends a process; the parent learns it at the next settle.
 func (w *world) exit(p *fakeProcess, status syscall.WaitStatus) {
@@ -267,6 +297,17 @@ func (w *world) drainIdle(gen uint64) {
 		}
 	}
 	w.settle()
+}
+
+// said counts the lines of the log with all of these words.
+func (w *world) said(words ...string) int {
+	n := 0
+	for line := range strings.Lines(w.log.String()) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			n++
+		}
+	}
+	return n
 }
 
 func answered(reply <-chan Result) (Result, bool) {

@@ -7,36 +7,64 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 )
 
-// generation is one configuration with the children that run it.
-type generation struct {
-	number  uint64
+// blueprint is what a generation is made from. The generations that run it and
+// the probation that may go back to it share it.
+type blueprint struct {
 	image   *image.Image
 	options *mpm.Options
-	files   generationFiles
 	notes   []string
+	users   int
+}
+
+func (b *blueprint) hold() *blueprint {
+	b.users++
+	return b
+}
+
+// letGo closes the image after its last user.
+func (b *blueprint) letGo() {
+	b.users--
+	switch {
+	case b.users < 0:
+		panic("BUG: an image was released twice")
+	case b.users == 0:
+		_ = b.image.Close()
+	}
+}
+
+// generation is one configuration with the children that run it.
+type generation struct {
+	*blueprint
+	number uint64
+	files  generationFiles
 
 	children int // live ones
+	served   bool
 	retired  bool
 
 	// Of the serving generation.
-	rate        int       // of the last maintenance cycle
+	pools       []pool    // by bucket
 	maintenance time.Time // when the next one is due
 	failures    int       // children that died young, with no long pause between
 	failed      time.Time // the last of them
 	notBefore   time.Time // no spawn until then, after failures
-	leaving     time.Time // an idle child was asked to leave; until then no other is
-	full        bool      // the limit was reported and still stands
+	full        bool      // children are short, and no more may be started
+	slowed      bool      // it was told that children die young
+	spawnFault  string    // why no child could be started, as it was told
 
 	// Of a retired generation.
-	deadline time.Time // its children are ended then; zero means never
+	retiredAt time.Time
+	deadline  time.Time // its children are ended then; zero means never
+	ended     bool      // they are
 }
 
 // podPatience is how long to wait for the child that was asked to leave
 // before another one is asked.
 const podPatience = 5 * time.Second
 
-// Children that die within youth of their spawn, or say themselves that they
-// cannot serve, count as failures; calm without one forgets them.
+// Children that die within youth of their spawn and before they have served
+// anyone, or say themselves that they cannot serve, count as failures; calm
+// without one forgets them, and so does a child that proves itself.
 const (
 	youth = time.Second
 	calm  = 10 * time.Second
@@ -52,7 +80,7 @@ func (p *Parent) endGeneration(g *generation) {
 		panic("BUG: a generation with children was released")
 	}
 	g.files.release()
-	_ = g.image.Close()
+	g.letGo()
 	if hook := p.cfg.Hooks.EndGeneration; hook != nil {
 		hook(g.number)
 	}
@@ -61,6 +89,7 @@ func (p *Parent) endGeneration(g *generation) {
 // child is the master's record of one process.
 type child struct {
 	slot       int
+	bucket     int
 	proc       process
 	generation *generation
 
@@ -79,24 +108,37 @@ type child struct {
 	status         exitStatus
 }
 
-// census counts the children of g.
-func (p *Parent) census(g *generation, now time.Time) census {
-	c := census{rate: max(g.rate, 1), leaving: now.Before(g.leaving)}
+// totals are for the log: how many children g has, and how many there are.
+func (p *Parent) totals(g *generation) []any {
+	return []any{"generation", g.number, "children", g.children, "children_of_all", len(p.byPID)}
+}
+
+// census counts the children of g, by bucket.
+func (p *Parent) census(g *generation, now time.Time) []census {
+	cs := make([]census, len(g.pools))
+	free, left := p.freeSlots(), 0
+	for b, pool := range g.pools {
+		cs[b] = census{rate: max(pool.rate, 1), leaving: now.Before(pool.leaving), total: g.children, freeSlots: free}
+	}
 	for slot, ch := range p.slots {
-		switch {
-		case ch == nil:
-			c.freeSlots++
-		case ch.generation != g:
-		default:
-			if !p.leaving(slot, ch) {
-				c.total++
-			}
-			if !ch.reaped {
-				c.idle += p.idle(slot, ch)
-			}
+		if ch == nil || ch.generation != g {
+			continue
+		}
+		c := &cs[ch.bucket]
+		if p.leaving(slot, ch) {
+			c.left++
+			left++
+		} else {
+			c.own++
+		}
+		if !ch.reaped {
+			c.idle += p.idle(slot, ch)
 		}
 	}
-	return c
+	for b := range cs {
+		cs[b].total -= left
+	}
+	return cs
 }
 
 // leaving reports whether a child finishes what it serves and takes no further
@@ -116,16 +158,47 @@ func (p *Parent) idle(slot int, ch *child) int {
 	return ready
 }
 
-// lives reports whether a child of g that was spawned after the last failure
-// has outlived its youth.
+// lives reports whether a child of g has proved itself since the last failure,
+// or is so young that it must have been about then.
 func (p *Parent) lives(g *generation, now time.Time) bool {
 	for _, ch := range p.slots {
-		if ch != nil && ch.generation == g && ch.ready && !ch.reaped &&
-			ch.spawned.After(g.failed) && now.Sub(ch.spawned) >= youth {
+		if ch != nil && ch.generation == g && !ch.reaped && p.proved(ch, now) && (young(ch, now) || ch.spawned.After(g.failed)) {
 			return true
 		}
 	}
 	return false
+}
+
+// proved reports whether a child has shown that its like can live: it has
+// outlived its youth, or served a connection to the end. The latter is its own
+// word; a lie makes it replaced sooner, nothing else.
+func (p *Parent) proved(ch *child, now time.Time) bool {
+	if !ch.ready {
+		return false
+	}
+	served, _ := p.sys.slotConns(ch.slot)
+	return served > 0 || !young(ch, now)
+}
+
+func young(ch *child, now time.Time) bool { return now.Sub(ch.spawned) < youth }
+
+func (p *Parent) freeSlot() int {
+	for i, ch := range p.slots {
+		if ch == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *Parent) freeSlots() int {
+	n := 0
+	for _, ch := range p.slots {
+		if ch == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // busy counts the connections that children of g serve.

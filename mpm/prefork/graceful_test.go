@@ -80,7 +80,7 @@ func TestAGracefulStopLetsHandshakesEnd(t *testing.T) {
 
 func TestAGracefulStopWaitsForOldGenerations(t *testing.T) {
 	w := newWorld(t)
-	w.options.GracefulTimeout = 0
+	w.options.GracefulRestartTimeout = 0
 	w.start()
 	old := w.children(1)[0]
 	w.serve(old)
@@ -107,7 +107,7 @@ func TestAGracefulStopHasABound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.options.GracefulShutdownTimeout = 10 * time.Second
-			w.options.GracefulTimeout = time.Second // is for reloads
+			w.options.GracefulRestartTimeout = time.Second // is for reloads
 			w.start()
 			for _, c := range w.children(1) {
 				w.serve(c)
@@ -198,4 +198,26 @@ func TestAGracefulStopCancelsReloads(t *testing.T) {
 			t.Error("the candidate was not killed")
 		}
 	})
+}
+
+// The children are ended at the bound by a look at the clock, so their deadline
+// has to be looked at then, too.
+func TestAGracefulStopWakesUpForItsKills(t *testing.T) {
+	w := newWorld(t)
+	w.options.GracefulShutdownTimeout = 10 * time.Second
+	w.start()
+	busy := w.children(1)[0]
+	w.serve(busy)
+	busy.deaf = true
+	w.ask(GracefulStop)
+	w.pass(time.Second)
+	w.drainIdle(1)
+	w.now = w.now.Add(10 * time.Second)
+	wake := w.parent.advance(w.now)
+	if len(busy.signals) != 1 {
+		t.Fatalf("signals %v at the bound, want SIGTERM", busy.signals)
+	}
+	if want := w.now.Add(w.options.KillTimeout); wake.IsZero() || wake.After(want) {
+		t.Errorf("the master wants to wake up at %s, %s after the kill is due", wake, wake.Sub(want))
+	}
 }

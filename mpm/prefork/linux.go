@@ -17,6 +17,7 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/logs"
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
@@ -42,12 +43,17 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+	pid       pidFile
+	logFiles  logFiles
 
 	bulletin *bulletin // nil until a generation needs it
 	encode   func(Snapshot) []byte
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
+	if err := sys.CheckSelf(); err != nil {
+		return nil, err
+	}
 	if err := sys.KeepFromChildren(); err != nil {
 		return nil, err
 	}
@@ -59,15 +65,21 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open null device: %w", err)
 	}
+	files, err := newLogFiles(cfg)
+	if err != nil {
+		_ = null.Close()
+		return nil, err
+	}
 	r, w, err := sys.Pipe()
 	if err != nil {
 		_ = null.Close()
+		files.release()
 		return nil, err
 	}
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w, encode: cfg.Publish,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, encode: cfg.Publish,
 	}, nil
 }
 
@@ -76,9 +88,9 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
-	if l.bulletin != nil {
-		l.bulletin.close()
-	}
+	l.bulletin.close()
+	l.logFiles.release()
+	l.pid.release()
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -93,7 +105,7 @@ func environment(own []string) []string {
 	for _, kv := range own {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv:
+		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, privilegesEnv:
 		default:
 			env = append(env, kv)
 		}
@@ -123,17 +135,17 @@ func crewEnvironment(env []string) []string {
 	return withProcessors(env, 2)
 }
 
-// start runs this program in another role. The given files become
-// descriptors 3 and up; sys.None among them stands for the process's end of a
+// start runs this program in another role. log becomes its standard error, the
+// given files descriptors 3 and up; sys.None among them stands for the process's end of a
 // report pipe, whose other end is returned.
-func (l *linux) start(c sys.Command, files ...sys.FD) (sys.Process, *os.File, error) {
+func (l *linux) start(c sys.Command, log sys.FD, files ...sys.FD) (sys.Process, *os.File, error) {
 	r, w, err := sys.Pipe()
 	if err != nil {
 		return sys.Process{}, nil, err
 	}
 	defer func() { _ = w.Close() }()
 	null := sys.FD(l.null.Fd())
-	c.Files = append([]sys.FD{null, null, sys.FD(fdLog)}, files...)
+	c.Files = append([]sys.FD{null, null, log}, files...)
 	c.Files[slices.Index(c.Files, sys.None)] = w
 	proc, err := sys.Start(c)
 	if err != nil {
@@ -143,7 +155,7 @@ func (l *linux) start(c sys.Command, files ...sys.FD) (sys.Process, *os.File, er
 	return proc, os.NewFile(uintptr(r), "report"), nil
 }
 
-func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, error) {
+func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (process, error) {
 	g := files.(*linuxGeneration)
 	if slot >= len(l.board) {
 		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
@@ -151,42 +163,33 @@ func (l *linux) spawn(slot int, number uint64, files generationFiles) (process, 
 	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
-	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pod.r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None}
-	for _, s := range g.socks {
-		fds = append(fds, s.FD())
-	}
-	if g.options.Status {
-		fds = append(fds, l.bulletin.wish, l.bulletin.board.FD())
-	}
-	c := sys.Command{Args: childArgs(slot, number), Env: l.childEnv, TimerSlack: childTimerSlack, DieWithParent: true}
-	if g.options.Model.Threaded() {
-		c.Env, c.TimerSlack = l.crewEnv, 0
-	}
-	proc, report, err := l.start(c, fds...)
+	newLogs, theirs, err := sys.SocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
-	go l.listenToChild(proc.PID, report)
-	return linuxProcess{proc, report}, nil
-}
-
-// prepareSlot makes a slot ready for a child with so many threads.
-func (l *linux) prepareSlot(slot, threads int) error {
-	old := l.board[slot]
-	if old == nil || old.Threads() != threads {
-		s, err := scoreboard.New(slot, threads)
-		if err != nil {
-			return err
-		}
-		if old != nil {
-			s.Inherit(old)
-			_ = old.Close()
-		}
-		l.board[slot] = s
+	defer func() { _ = theirs.Close() }()
+	// In the order of the const block in handshake.go.
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs}
+	sockets, surplus := g.socketsOf(bucket)
+	fds = append(fds, sockets...)
+	for _, f := range g.logs[1:] {
+		fds = append(fds, f.FD())
 	}
-	l.board[slot].Reset()
-	return nil
+	fds = append(fds, l.bulletinFDs(g.options)...)
+	c := sys.Command{
+		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
+		DieWithParent: true, Identity: g.bornAs,
+	}
+	if !g.options.Model.Threaded() {
+		c.TimerSlack = childTimerSlack
+	}
+	proc, report, err := l.start(c, g.logs[0].FD(), fds...)
+	if err != nil {
+		_ = newLogs.Close()
+		return nil, fmt.Errorf("spawn child: %w", err)
+	}
+	go l.listenToChild(proc.PID, report)
+	return l.logFiles.follow(linuxProcess{proc, report}, g.logs, newLogs), nil
 }
 
 // listenToChild turns a child's report into events. A child says R or F and a
@@ -219,7 +222,7 @@ func (l *linux) startCandidate() (candidate, error) {
 	}
 	// A guest that spins in a candidate keeps it from noticing anything.
 	c := sys.Command{Args: candidateArgs(l.configPath), Env: l.env, DieWithParent: true}
-	proc, report, err := l.start(c, img, sys.None)
+	proc, report, err := l.start(c, sys.FD(fdLog), img, sys.None)
 	if err != nil {
 		_ = img.Close()
 		return nil, fmt.Errorf("start candidate: %w", err)
@@ -241,16 +244,33 @@ func (l *linux) listenToCandidate(pid int, report *os.File) {
 }
 
 func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
-	if o.Status {
-		if err := l.needBulletin(o); err != nil {
-			return nil, err
-		}
+	if err := l.pid.hold(o.PIDFile); err != nil {
+		return nil, err
 	}
-	socks, err := l.table.Acquire(o.Listeners)
+	if err := l.needBulletin(o); err != nil {
+		return nil, err
+	}
+	files, err := l.logFiles.acquire(o)
 	if err != nil {
 		return nil, err
 	}
-	g := &linuxGeneration{system: l, image: img, options: o, socks: socks, listeners: o.Listeners}
+	socks, err := l.table.Acquire(o.Listeners)
+	if err != nil {
+		l.logFiles.table.Release(files)
+		return nil, err
+	}
+	env := l.childEnv
+	if o.Model.Threaded() {
+		env = l.crewEnv
+	}
+	g := &linuxGeneration{
+		system: l, image: img, options: o, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
+		env: confinedEnv(env, &o.Privileges), bornAs: bornAs(&o.Privileges),
+	}
+	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
+		g.release()
+		return nil, err
+	}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -262,18 +282,6 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 
 func (l *linux) reap() (int, syscall.WaitStatus) { return sys.Reap() }
 
-func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
-
-func (l *linux) slotThreads(slot int) (ready, busy int) { return l.board[slot].Count() }
-
-func (l *linux) slotLetters(slot int) []mpm.State {
-	states := make([]mpm.State, l.board[slot].Threads())
-	for i := range states {
-		states[i] = l.board[slot].Thread(i).State()
-	}
-	return states
-}
-
 // linuxGeneration are a generation's descriptors. The children have the read
 // end of each pipe, the master the write end.
 type linuxGeneration struct {
@@ -283,12 +291,23 @@ type linuxGeneration struct {
 	socks   []*listen.Socket
 	// listeners are what socks are for, in the same order.
 	listeners []mpm.Listener
+	logs      []*logs.File // the error log, then those of the options
+	// env and bornAs are its children's.
+	env    []string
+	bornAs *mpm.Identity
 
-	pod, generation, gate, hurry pipe
+	pods                    []pipe // by bucket
+	generation, gate, hurry pipe
+
+	opened bool // it serves, or has served
 }
 
 func (g *linuxGeneration) pipes() []*pipe {
-	return []*pipe{&g.pod, &g.generation, &g.gate, &g.hurry}
+	list := []*pipe{&g.generation, &g.gate, &g.hurry}
+	for b := range g.pods {
+		list = append(list, &g.pods[b])
+	}
+	return list
 }
 
 // pipe is a pair of descriptors; the zero value has none.
@@ -310,9 +329,11 @@ func (p *pipe) close() {
 	}
 }
 
-func (g *linuxGeneration) sockets() []Socket {
+func (g *linuxGeneration) sockets() []Socket { return sockets(g.socks) }
+
+func sockets(socks []*listen.Socket) []Socket {
 	var list []Socket
-	for _, s := range g.socks {
+	for _, s := range socks {
 		list = append(list, Socket{Name: s.Name, Address: s.Bound})
 	}
 	return list
@@ -322,14 +343,26 @@ func (g *linuxGeneration) open() {
 	if err := g.system.table.Apply(g.socks, g.listeners); err != nil {
 		g.system.log.Error("cannot change a socket that stays", "err", err)
 	}
+	g.steer()
+	g.opened = true
+	if err := g.system.pid.renew(); err != nil {
+		g.system.log.Error("the pid file is gone", "err", err)
+	}
+	if err := g.system.logFiles.serve(g.logs[0]); err != nil {
+		g.system.log.Error("cannot change over to the log files", "err", err)
+	}
 	g.gate.closeWriter()
 }
 
-func (g *linuxGeneration) retireOne() error {
-	if _, err := g.pod.w.Write([]byte{'!'}); err != nil {
+func (g *linuxGeneration) retireOne(bucket int) error {
+	if _, err := g.pods[bucket].w.Write([]byte{podLeave}); err != nil {
 		return fmt.Errorf("write to pod: %w", err)
 	}
 	return nil
+}
+
+func (g *linuxGeneration) lookAgain(bucket int) {
+	_, _ = g.pods[bucket].w.Write([]byte{podLook}) // if it is full, there is enough to wake everybody
 }
 
 func (g *linuxGeneration) drain() error {
@@ -353,46 +386,14 @@ func (g *linuxGeneration) waiting() (bool, error) {
 func (g *linuxGeneration) retire() {
 	g.hurry.closeWriter()
 	g.generation.closeWriter()
-	g.system.table.Release(g.socks)
-	g.socks = nil
+	g.letGo()
 }
 
 func (g *linuxGeneration) release() {
 	for _, p := range g.pipes() {
 		p.close()
 	}
-	g.system.table.Release(g.socks)
-	g.socks = nil
-}
-
-// linuxProcess is a process known by its pidfd.
-type linuxProcess struct {
-	sys.Process
-	report *os.File // our end of its report pipe
-}
-
-func (p linuxProcess) pid() int                        { return p.PID }
-func (p linuxProcess) signal(sig syscall.Signal) error { return p.Signal(sig) }
-
-func (p linuxProcess) release() {
-	_ = p.Close()
-	// Should anyone else hold the other end, nobody listens any longer.
-	_ = p.report.Close()
-}
-
-// linuxCandidate is a candidate and the memfd it fills.
-type linuxCandidate struct {
-	linuxProcess
-	image sys.FD
-}
-
-func (c *linuxCandidate) result() (*image.Image, *mpm.Options, error) {
-	fd := c.image
-	c.image = sys.None
-	return openImage(fd)
-}
-
-func (c *linuxCandidate) release() {
-	_ = c.image.Close()
-	c.linuxProcess.release()
+	g.letGo()
+	g.system.logFiles.table.Release(g.logs)
+	g.logs = nil
 }

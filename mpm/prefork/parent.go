@@ -3,11 +3,13 @@ package prefork
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"syscall"
 	"time"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/logs"
 )
 
 // Config is what a Parent is made with.
@@ -21,6 +23,11 @@ type Config struct {
 	Environment []string
 	// Logger receives what the master has to say.
 	Logger *slog.Logger
+	// ErrorLog, if set, is where Logger writes to. It follows the error log of
+	// the generation that serves.
+	ErrorLog *logs.Stream
+	// Detached says that standard error is nothing to log to.
+	Detached bool
 	// Hangup, if set, says what SIGHUP asks for: Restart, which is the
 	// default, or Stop when a terminal was closed.
 	Hangup func() Request
@@ -41,6 +48,13 @@ type Config struct {
 	// Failed, if set, is called when a reload has failed, and the generation of
 	// before serves on.
 	Failed func(Result)
+	// Spawning, if set, is called when children of a serving generation begin
+	// to die young, so that new ones are spawned slowly, and when they live
+	// again.
+	Spawning func(generation uint64, s SpawnStatus)
+	// Jitter gives a number from 0 to below 1, at random unless set otherwise,
+	// by which pauses differ.
+	Jitter func() float64
 	// Stopping, if set, is called when a server that serves begins to stop,
 	// with how long that may take; 0 is without bound.
 	Stopping func(within time.Duration)
@@ -53,9 +67,14 @@ type Status struct {
 	Sockets    []Socket
 	Notes      []string
 	Warnings   []string
+	// RollBack is set when an earlier generation serves again, under this
+	// number, because the one between did not prove itself.
+	RollBack *RollBack
 	// Children is how many it has, Older how many of older generations still
 	// serve a connection each.
 	Children, Older int
+	// Buckets is how many its children are divided into.
+	Buckets int
 }
 
 // Parent is the master's state. It belongs to one goroutine.
@@ -70,14 +89,17 @@ type Parent struct {
 	retired []*generation  // oldest first
 	number  uint64         // of the youngest generation, serving or not
 
-	reload *reload // the one under way
-	queued *reload // the one that follows it
+	reload    *reload    // the one under way
+	queued    *reload    // the one that follows it
+	probation *probation // of the serving generation, until it has proved itself
+	limits    limits
 
 	started    time.Time
 	lastReload *ReloadStatus
 	statistics
 
-	winding  *windUp // a graceful stop
+	newLogs  *newLogs // a reopening of the log files
+	winding  *windUp  // a graceful stop
 	stopping bool
 	giveUpAt time.Time // then a stop ends without those that cannot be killed
 	stopped  []chan<- Result
@@ -86,6 +108,9 @@ type Parent struct {
 }
 
 func newParent(cfg Config, sys system) *Parent {
+	if cfg.Jitter == nil {
+		cfg.Jitter = rand.Float64
+	}
 	return &Parent{cfg: cfg, sys: sys, log: cfg.Logger, byPID: make(map[int]*child)}
 }
 
@@ -134,19 +159,25 @@ func (p *Parent) advance(now time.Time) time.Time {
 	for _, ch := range p.slots {
 		if ch != nil {
 			p.enforce(ch, now)
-			next.at(ch.startBy)
-			next.at(ch.killAt)
-			next.at(ch.closeBy)
 		}
 	}
 	p.bound(now, &next)
+	p.probate(now, &next)
 	p.proceed(now, &next)
 	p.wind(now, &next)
 	p.publish(now, &next)
+	p.awaitNewLogs(now, &next)
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)
 		p.runMonitor(now, &next)
+	}
+	for _, ch := range p.slots { // at last: all of the above may end children
+		if ch != nil {
+			next.at(ch.startBy)
+			next.at(ch.killAt)
+			next.at(ch.closeBy)
+		}
 	}
 	next.at(p.giveUpAt)
 	return next.time
@@ -159,15 +190,6 @@ func (p *Parent) done(now time.Time) bool {
 		return false
 	}
 	return len(p.byPID) == 0 && (p.reload == nil || p.reload.trial == nil) || due(p.giveUpAt, now)
-}
-
-// wakeUp is the earliest of some times.
-type wakeUp struct{ time time.Time }
-
-func (w *wakeUp) at(t time.Time) {
-	if !t.IsZero() && (w.time.IsZero() || t.Before(w.time)) {
-		w.time = t
-	}
 }
 
 // enforce ends a child that is past one of its deadlines.
@@ -196,8 +218,6 @@ func (p *Parent) enforce(ch *child, now time.Time) {
 		p.end(ch, syscall.SIGKILL, now)
 	}
 }
-
-func due(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // end signals a child to end, and sees to it that it does.
 func (p *Parent) end(ch *child, sig syscall.Signal, now time.Time) {
@@ -252,7 +272,7 @@ func (p *Parent) childSaid(ch *child, ev childSaid) {
 		return
 	}
 	ch.ready, ch.startBy = true, time.Time{}
-	p.log.Debug("child is ready", "slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number)
+	p.log.Debug("child is ready", append([]any{"slot", ch.slot, "pid", ch.proc.pid()}, p.totals(ch.generation)...)...)
 }
 
 // bury removes a child that is reaped and silent.
@@ -272,12 +292,13 @@ func (p *Parent) bury(ch *child, now time.Time) {
 		p.failedProof(ch)
 	} else if g == p.serving && !p.stopping {
 		p.replace(ch, now)
+		p.blame(ch, now)
 	}
 }
 
 // lament logs a death, as loud as it deserves.
 func (p *Parent) lament(ch *child) {
-	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number, "status", ch.status.String()}
+	args := append([]any{"slot", ch.slot, "pid", ch.proc.pid(), "status", ch.status.String()}, p.totals(ch.generation)...)
 	switch {
 	case ch.reason != "":
 		p.log.Error("child cannot serve", append(args, "reason", ch.reason)...)
@@ -286,36 +307,6 @@ func (p *Parent) lament(ch *child) {
 	default:
 		p.log.Error("child died", args...)
 	}
-}
-
-// replace sees to it that a dead child of the serving generation is made up
-// for: at once, unless children keep dying young.
-func (p *Parent) replace(ch *child, now time.Time) {
-	g := ch.generation
-	g.maintenance = now
-	if ch.status.clean() && ch.ready {
-		g.leaving = time.Time{}
-		return
-	}
-	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
-	if ch.ready && !gaveUp && now.Sub(ch.spawned) >= youth {
-		return
-	}
-	p.slowDown(g, now)
-	if g.failures == 3 {
-		p.log.Warn("children die young; spawning more and more slowly until they live", "generation", g.number)
-	}
-}
-
-// slowDown notes a failure of g, and puts off its next spawn.
-func (p *Parent) slowDown(g *generation, now time.Time) {
-	if now.Sub(g.failed) > calm+backoff(g.failures) {
-		g.failures = 0
-	}
-	g.failures++
-	g.failed = now
-	g.rate = 1
-	g.notBefore = now.Add(backoff(g.failures))
 }
 
 // maintain keeps the number of idle children in bounds.
@@ -327,69 +318,57 @@ func (p *Parent) maintain(g *generation, now time.Time) {
 		g.maintenance = g.notBefore
 		return
 	}
-	d := plan(p.census(g, now), g.options)
-	g.rate, g.maintenance = d.rate, now.Add(d.next)
-	if g.failures > 2 && now.Sub(g.failed) <= calm+backoff(g.failures) {
-		g.rate = 1
-		if d.spawn > 0 && !p.lives(g, now) {
+	if err := g.files.sweep(now); err != nil {
+		p.log.Error("cannot close what no bucket needs", "err", err)
+	}
+	p.recovered(g, now)
+	failing := g.failures > 2 && g.troubled(now)
+	most := len(p.slots)
+	if failing {
+		most = 1
+	}
+	cs := p.census(g, now)
+	d, pools := planAll(cs, most, g.options)
+	g.maintenance = now.Add(d.next)
+	for b := range g.pools {
+		g.pools[b].rate = pools[b].rate
+	}
+	if failing {
+		g.singly()
+		if len(d.spawn) > 0 && !p.lives(g, now) {
 			g.notBefore = now.Add(youth) // this one has to show first that it can live
 		}
 	}
-	if d.full && !g.full {
-		p.log.Warn("every child is busy and no more may be started; raise mpm.max_request_workers (and mpm.server_limit) if the machine can bear it",
-			"max_request_workers", g.options.MaxRequestWorkers, "server_limit", g.options.ServerLimit)
-	}
-	g.full = d.full
-	if d.retire {
-		if err := g.files.retireOne(); err != nil {
+	p.noteLimit(g, limitOf(cs, d.full, g.options), now)
+	if d.retire >= 0 {
+		if err := g.files.retireOne(d.retire); err != nil {
 			p.log.Error("cannot retire an idle child", "err", err)
 		}
-		g.leaving = now.Add(podPatience)
+		g.pools[d.retire].leaving = now.Add(podPatience)
 	}
-	for range d.spawn {
-		if err := p.spawn(g, now); err != nil {
-			p.log.Error("cannot spawn child", "generation", g.number, "err", err)
-			p.slowDown(g, now)
-			g.notBefore = now.Add(max(backoff(g.failures), time.Second))
+	for _, bucket := range d.spawn {
+		if err := p.spawn(g, bucket, now); err != nil {
+			p.spawnFailed(g, err, now)
 			return
 		}
 	}
 }
 
 // spawn starts a child of g in the lowest free slot.
-func (p *Parent) spawn(g *generation, now time.Time) error {
+func (p *Parent) spawn(g *generation, bucket int, now time.Time) error {
 	slot := p.freeSlot()
 	if slot < 0 {
 		return errors.New("no slot is free")
 	}
-	proc, err := p.sys.spawn(slot, g.number, g.files)
+	proc, err := p.sys.spawn(slot, bucket, g.number, g.files)
 	if err != nil {
 		return err
 	}
-	ch := &child{slot: slot, proc: proc, generation: g, spawned: now, startBy: now.Add(g.options.StartTimeout)}
+	ch := &child{slot: slot, bucket: bucket, proc: proc, generation: g, spawned: now, startBy: now.Add(g.options.StartTimeout)}
 	p.slots[slot] = ch
 	p.byPID[proc.pid()] = ch
 	g.children++
-	p.log.Debug("child spawned", "slot", slot, "pid", proc.pid(), "generation", g.number)
+	p.log.Debug("child spawned", append(append([]any{"slot", slot, "pid", proc.pid()}, p.totals(g)...), "bucket", bucket)...)
 	p.tell(ch, mpm.ChildStarted)
 	return nil
-}
-
-func (p *Parent) freeSlot() int {
-	for i, ch := range p.slots {
-		if ch == nil {
-			return i
-		}
-	}
-	return -1
-}
-
-func (p *Parent) freeSlots() int {
-	n := 0
-	for _, ch := range p.slots {
-		if ch == nil {
-			n++
-		}
-	}
-	return n
 }

@@ -148,6 +148,51 @@ func TestChildrenThatLeaveBeforeTheyAreReadyAreSpawnedMoreAndMoreSlowly(t *testi
 	}
 }
 
+// Children that serve connections and are killed all the same, again and
+// again, show that their like can live.
+func TestChildrenThatServeBeforeTheyDieAreReplacedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers = 3
+	w.start()
+	before := w.nextPID
+	for range 100 { // ten seconds
+		w.now = w.now.Add(100 * time.Millisecond)
+		first := w.children(1)[0]
+		for _, c := range w.children(1) {
+			w.conns[c.slot]++
+		}
+		w.exit(first, syscall.WaitStatus(syscall.SIGKILL))
+		w.settle()
+		w.ready(w.children(1)...)
+	}
+	if spawned := w.nextPID - before; spawned < 100 || len(w.children(1)) < 3 {
+		t.Errorf("%d children were spawned for 100 that were killed; %d live", spawned, len(w.children(1)))
+	}
+	if n := w.parent.serving.failures; n > 0 {
+		t.Errorf("%d of those deaths count as failures", n)
+	}
+}
+
+// One that dies before it has served anybody is no sign of trouble while
+// others, as young, serve.
+func TestFailuresAreForgottenWhenAChildServes(t *testing.T) {
+	w := newWorld(t)
+	w.options.MinSpareServers = 3
+	w.start()
+	for range 100 {
+		w.now = w.now.Add(100 * time.Millisecond)
+		children := w.children(1)
+		w.conns[children[0].slot]++
+		w.exit(children[len(children)-1], syscall.WaitStatus(syscall.SIGKILL))
+		w.exit(children[0], syscall.WaitStatus(syscall.SIGKILL))
+		w.settle()
+		w.ready(w.children(1)...)
+		if n := w.parent.serving.failures; n > 2 {
+			t.Fatalf("%d failures in a row count, while children serve", n)
+		}
+	}
+}
+
 func TestTooManyIdleChildrenLeaveOneByOne(t *testing.T) {
 	w := newWorld(t)
 	w.options.StartServers = 8
@@ -240,5 +285,42 @@ func TestAStopGivesUpOnWhatCannotBeKilled(t *testing.T) {
 	}
 	if r, ok := answered(stop); !ok || len(r.Errors) != 1 {
 		t.Errorf("the stop's result is %+v, answered %v; want one error", r, ok)
+	}
+}
+
+// Whatever becomes of an old generation's children, the serving one is not
+// stopped or slowed down for it.
+func TestAFatalEndOfAnOldChildIsNoMatter(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	old := w.children(1)[0]
+	w.states[old.slot] = mpm.StateWriting
+	w.ask(Reload)
+	w.candidateDone()
+	w.ready(w.children(2)...)
+	w.drainIdle(1)
+	before := len(w.children(2))
+	w.exit(old, exited(ExitFatal))
+	w.pass(5 * time.Second)
+	if g := w.parent.serving; w.parent.stopping || g == nil || g.number != 2 || g.failures > 0 {
+		t.Errorf("generation 2 does not serve on as before: %+v", g)
+	}
+	if n := len(w.children(2)); n != before || len(w.parent.retired) > 0 {
+		t.Errorf("%d children of generation 2, want %d; %d generations are retired, want none", n, before, len(w.parent.retired))
+	}
+}
+
+// With children that take their time to become ready, a shortage is not
+// answered again and again: those that start count as idle.
+func TestSlowStartsMakeForNoMoreChildren(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	for _, c := range w.children(1) {
+		w.states[c.slot] = mpm.StateWriting
+	}
+	before := w.nextPID
+	w.pass(10 * time.Second) // none of the new ones becomes ready meanwhile
+	if n := w.nextPID - before; n < 2 || n > 3 {
+		t.Errorf("%d children were spawned for 2 that were missing, want 2 or 3", n)
 	}
 }

@@ -6,19 +6,21 @@ import (
 	"github.com/apphost/apphost/mpm"
 )
 
-// Maintenance runs each second, as in the classic model, and ten times as
-// often while children are short: a burst must not wait for seven cycles of a
-// second until the doubling has caught up with it.
+// Maintenance runs five times a second, and ten times while children are short:
+// with the classic second, a burst would wait for up to one until it is seen,
+// and for seven more until the doubling has caught up with it.
 const (
-	maintenanceInterval = time.Second
+	maintenanceInterval = 200 * time.Millisecond
 	shortageInterval    = 100 * time.Millisecond
 	spawnRateMax        = 32
 )
 
-// census is what the plan needs to know of the serving generation.
+// census is what the plan needs to know of a bucket of the serving generation.
 type census struct {
 	idle      int  // threads ready for a connection, or starting; one a child with prefork
-	total     int  // all of its children, but for those with threads that are leaving
+	own       int  // all of the bucket's children, less those in left
+	left      int  // its children with threads that only finish what they serve
+	total     int  // all of the generation's children, less those in left
 	freeSlots int  // slots without a process
 	rate      int  // how many were to be spawned in the last cycle; 1 at first
 	leaving   bool // an idle child was asked to leave and has not gone yet

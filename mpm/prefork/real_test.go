@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -104,12 +105,16 @@ func TestAKilledChildCostsOnlyItsOwnConnection(t *testing.T) {
 	}
 }
 
+// Five spare children, and many more clients at once, none of whom leaves.
 func TestABurstFindsChildrenInTime(t *testing.T) {
-	s := startServer(t, func(c *testConfig) { c.Options.MaxRequestWorkers = 40 })
-	const clients = 40
+	clients, within := sized(40, 100), sized(20*time.Second, 2*time.Second)
+	s := startServer(t, func(c *testConfig) {
+		c.Options.StartServers, c.Options.MinSpareServers, c.Options.MaxSpareServers = 5, 5, 10
+		c.Options.MaxRequestWorkers, c.Options.ServerLimit = 128, 128
+	})
 	var group sync.WaitGroup
-	start := time.Now()
-	conns := make([]net.Conn, clients)
+	conns, waits := make([]net.Conn, clients), make([]time.Duration, clients)
+	begun := time.Now()
 	for i := range clients {
 		group.Go(func() {
 			conn, _, _, err := s.dial()
@@ -117,11 +122,15 @@ func TestABurstFindsChildrenInTime(t *testing.T) {
 				t.Errorf("client %d: %v", i, err)
 				return
 			}
-			conns[i] = conn
+			conns[i], waits[i] = conn, time.Since(begun)
 		})
 	}
 	group.Wait()
-	t.Logf("%d connections held at once after %s", clients, time.Since(start))
+	last := slices.Max(waits)
+	t.Logf("%d connections held at once: the last was greeted after %s", clients, last)
+	if last > within {
+		t.Errorf("a client waited for %s, want %s at most", last, within)
+	}
 	for _, c := range conns {
 		if c != nil {
 			_ = c.Close()

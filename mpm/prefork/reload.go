@@ -1,12 +1,10 @@
 package prefork
 
 import (
-	"fmt"
 	"syscall"
 	"time"
 
 	"github.com/apphost/apphost/mpm"
-	"github.com/apphost/apphost/mpm/image"
 )
 
 const (
@@ -33,7 +31,8 @@ const (
 // the new generation become ready (next), the idle children of the old one
 // leave (old).
 type reload struct {
-	hard    bool // end the old generation at once
+	hard    bool      // end the old generation at once
+	back    *RollBack // it is none that was asked for
 	waiters []chan<- Result
 
 	trial    *trial
@@ -70,6 +69,10 @@ func (p *Parent) request(ev requested, now time.Time) {
 		p.gracefulStop(now)
 		return
 	}
+	if ev.what == ReopenLogs {
+		p.reopenLogs(ev.reply, now)
+		return
+	}
 	if p.stopping || p.winding != nil {
 		if ev.reply != nil {
 			ev.reply <- p.stoppingResult()
@@ -94,6 +97,9 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if p.stopping || p.winding != nil {
 		p.abandon(now, next)
 		return
+	}
+	if p.reload == nil && p.condemned() {
+		p.goBack(now)
 	}
 	if p.reload == nil && p.queued != nil && p.serving != nil {
 		p.reload, p.queued = p.queued, nil
@@ -122,7 +128,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		if r.old != nil {
 			next.at(now.Add(handoverPoll))
 		}
-	} else if p.queued != nil {
+	} else if p.queued != nil || p.condemned() {
 		next.at(now)
 	}
 }
@@ -171,31 +177,21 @@ func (p *Parent) judge(r *reload, now time.Time) {
 		p.fail([]string{err.Error()}, now)
 		return
 	}
-	if err := p.open(r, img, o, t.notes, now); err != nil {
-		_ = img.Close()
+	b := &blueprint{image: img, options: o, notes: t.notes, users: 1}
+	if err := p.open(r, b); err != nil {
+		b.letGo()
 		p.fail(splitLines(err), now)
 	}
 }
 
-// open makes the next generation and spawns its children.
-func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []string, now time.Time) error {
-	if p.slots == nil {
-		p.slots = make([]*child, o.ServerLimit)
+// open makes the next generation, which owns b if there is no error.
+func (p *Parent) open(r *reload, b *blueprint) error {
+	o := b.options
+	free, err := p.admit(o)
+	if err != nil {
+		return err
 	}
-	if o.ServerLimit != len(p.slots) {
-		return fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
-	}
-	if s := p.serving; s != nil && o.Model.Threaded() != s.options.Model.Threaded() {
-		return fmt.Errorf("mpm.model: it cannot change while the server runs (from %q to %q); stop and start the server", s.options.Model, o.Model)
-	}
-	free := p.freeSlots()
-	if free == 0 {
-		return fmt.Errorf("all %d slots (mpm.server_limit) are taken; a reload needs some for the new generation beside mpm.max_request_workers for the old, and for children of older ones until mpm.graceful_timeout", len(p.slots))
-	}
-	if err := run(p.cfg.Hooks.OpenLogs, o); err != nil {
-		return fmt.Errorf("open logs: %w", err)
-	}
-	files, err := p.sys.openGeneration(img, o)
+	files, err := p.sys.openGeneration(b.image, o)
 	if err != nil {
 		return err
 	}
@@ -204,16 +200,15 @@ func (p *Parent) open(r *reload, img *image.Image, o *mpm.Options, notes []strin
 		return err
 	}
 	if p.cfg.Starting != nil && p.serving == nil {
-		p.cfg.Starting(img)
+		p.cfg.Starting(b.image)
 	}
 	p.number++
-	g := &generation{number: p.number, image: img, options: o, files: files, notes: notes, rate: 1}
-	r.next = g
+	r.next = &generation{blueprint: b, number: p.number, files: files, pools: make([]pool, o.BucketCount())}
 	busy := 0
 	if p.serving != nil {
 		busy = p.busy(p.serving)
 	}
-	r.want = startCount(o, busy, free)
+	r.want = max(startCount(o, busy, free), o.BucketCount())
 	return nil
 }
 
@@ -238,7 +233,7 @@ func (p *Parent) prove(r *reload, now time.Time) {
 		if len(r.faults) > 0 {
 			break
 		}
-		if err := p.spawn(g, now); err != nil {
+		if err := p.spawn(g, p.smallest(g), now); err != nil {
 			r.faults = append(r.faults, err.Error())
 		}
 	}
@@ -255,7 +250,8 @@ func (p *Parent) prove(r *reload, now time.Time) {
 		}
 	}
 	r.next, r.old = nil, p.serving
-	p.serving = g
+	p.watch(r, r.old, g, now)
+	p.serving, g.served = g, true
 	g.maintenance = now
 	g.files.open() // before the old one stops: at no time does nobody accept
 	if r.old != nil {
@@ -300,13 +296,13 @@ func (p *Parent) finish(r *reload, now time.Time) {
 		older += p.busy(old)
 	}
 	if r.old != nil {
-		p.recordReload(nil, now)
+		p.recordReload(r, nil, now)
 	}
 	p.log.Debug("generation serves", "generation", g.number)
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
 			Generation: g.number, Image: g.image, Sockets: g.files.sockets(), Notes: g.notes,
-			Warnings: r.warnings, Children: g.children, Older: older,
+			Warnings: r.warnings, RollBack: r.back, Children: g.children, Older: older, Buckets: len(g.pools),
 		})
 	}
 	r.answer(Result{Generation: g.number})
@@ -331,66 +327,20 @@ func (p *Parent) fail(faults []string, now time.Time) {
 		r.answer(*p.failed)
 		return
 	}
-	p.recordReload(faults, now)
+	p.recordReload(r, faults, now)
+	what := "reload failed"
+	if r.back != nil {
+		what = "cannot go back to what served before"
+	}
 	for _, w := range r.warnings {
 		p.log.Warn("warning of a failed reload", "warning", w)
 	}
 	for _, f := range faults {
-		p.log.Error("reload failed", "reason", f, "generation", p.serving.number)
+		p.log.Error(what, "reason", f, "generation", p.serving.number)
 	}
-	res := Result{Generation: p.serving.number, Errors: faults, Warnings: r.warnings}
+	res := Result{Generation: p.serving.number, Errors: p.lastReload.Errors, Warnings: r.warnings}
 	if p.cfg.Failed != nil {
 		p.cfg.Failed(res)
 	}
 	r.answer(res)
-}
-
-// retire makes every child of g leave once it is idle.
-func (p *Parent) retire(g *generation, now time.Time) {
-	g.retired = true
-	g.files.retire()
-	if g.options.GracefulTimeout > 0 {
-		g.deadline = now.Add(g.options.GracefulTimeout)
-	}
-	for slot, ch := range p.slots {
-		// One that is still starting would leave before it accepts, now that
-		// the pipe is closed; it need not take the trouble. Its own word
-		// decides, not ours: one that is ready may serve before we hear so.
-		if ch != nil && ch.generation == g && !ch.ending && p.sys.slotState(slot) == mpm.StateStarting {
-			p.end(ch, syscall.SIGTERM, now)
-		}
-	}
-	p.retired = append(p.retired, g)
-}
-
-// bound releases the retired generations without children, and ends the
-// children of those whose time is up.
-func (p *Parent) bound(now time.Time, next *wakeUp) {
-	kept := p.retired[:0]
-	for _, g := range p.retired {
-		if g.children == 0 {
-			p.log.Info("generation ended", "generation", g.number)
-			p.endGeneration(g)
-			continue
-		}
-		if due(g.deadline, now) {
-			p.log.Warn("ending children that still serve", "generation", g.number,
-				"children", g.children, "graceful_timeout", g.options.GracefulTimeout)
-			g.deadline = time.Time{}
-			p.endAll(g, now)
-		}
-		next.at(g.deadline)
-		kept = append(kept, g)
-	}
-	clear(p.retired[len(kept):])
-	p.retired = kept
-}
-
-// endAll ends the children of g now, whatever they serve.
-func (p *Parent) endAll(g *generation, now time.Time) {
-	for _, ch := range p.slots {
-		if ch != nil && ch.generation == g {
-			p.end(ch, syscall.SIGTERM, now)
-		}
-	}
 }

@@ -84,6 +84,11 @@ func TestABadReloadChangesNothing(t *testing.T) {
 			w.options.ServerLimit = 99
 			w.candidateDone()
 		},
+		"user changed": func(w *world) {
+			w.options.Privileges.Identity = &mpm.Identity{UID: 1, GID: 1}
+			w.candidateDone()
+			w.options.Privileges.Identity = nil
+		},
 		"no child can be spawned": func(w *world) {
 			w.spawnErr = errFake
 			w.candidateDone()
@@ -299,7 +304,7 @@ func TestRestartEndsWhatOlderGenerationsServe(t *testing.T) {
 
 func TestARetiredChildIsEndedAtItsDeadline(t *testing.T) {
 	w := newWorld(t)
-	w.options.GracefulTimeout = time.Minute
+	w.options.GracefulRestartTimeout = time.Minute
 	w.start()
 	busy := w.children(1)[0]
 	w.states[busy.slot], busy.deaf = mpm.StateWriting, true

@@ -12,6 +12,10 @@ import (
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
+// spareThreads are more than the master needs at one time: it starts one process
+// at a time, and writes a log and a few answers beside.
+const spareThreads = 8
+
 // Master runs a Parent with the real system.
 type Master struct {
 	cfg    Config
@@ -71,7 +75,7 @@ func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 }
 
 // Run starts the server and serves until it is stopped. It owns the process's
-// children and the signals TERM, INT, QUIT, WINCH, HUP, USR1, CHLD and PIPE while it runs,
+// children and the signals TERM, INT, QUIT, WINCH, HUP, USR1, CHLD, PIPE and XFSZ while it runs,
 // so it is called once, and nothing else in the process may start or wait for
 // processes.
 //
@@ -79,12 +83,13 @@ func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 // first generation never served, and another error when the master itself
 // lacks what it needs, such as descriptors.
 func (m *Master) Run() error {
-	sys, err := newLinux(m.cfg, m.events)
+	sys.ReadyThreads(spareThreads)
+	system, err := newLinux(m.cfg, m.events)
 	if err != nil {
 		return err
 	}
-	defer sys.release()
-	p := newParent(m.cfg, sys)
+	defer system.release()
+	p := newParent(m.cfg, system)
 
 	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal)
 	defer signals.stop()

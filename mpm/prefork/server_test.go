@@ -53,6 +53,8 @@ const lectureBytes = 64 << 10
 type testConfig struct {
 	Options  mpm.Options
 	Greeting string
+	Pause    time.Duration // that each candidate makes
+	Tally    string        // the file where each child that leaves writes what it did
 }
 
 func candidateMain() int {
@@ -76,14 +78,29 @@ func candidateMain() int {
 			return 1
 		}
 	}
+	if cfg.Pause > 0 {
+		<-time.After(cfg.Pause)
+	}
 	if cfg.Greeting == "flood" {
 		c.Fail(errors.New(strings.Repeat(strings.Repeat("x", 200)+"\n", floodLines)))
 		return 1
 	}
-	if err := c.Done(&cfg.Options, []image.Section{{Name: "greeting", Data: []byte(cfg.Greeting)}}); err != nil {
+	if err := c.Seal(&cfg.Options, []image.Section{
+		{Name: "greeting", Data: []byte(cfg.Greeting)}, {Name: "tally", Data: []byte(cfg.Tally)},
+	}); err != nil {
 		c.Fail(err)
 		return 1
 	}
+	if cfg.Greeting != "unconfined" { // as if only children could not be confined
+		if err := c.Confine(&cfg.Options.Privileges); err != nil {
+			c.Fail(err)
+			return 1
+		}
+	}
+	if cfg.Greeting == "selfie" {
+		c.Warn(portrait())
+	}
+	c.Done()
 	return 0
 }
 
@@ -94,6 +111,9 @@ func childMain() int {
 		return ExitFatal
 	}
 	greeting, _ := c.Image.Section("greeting")
+	if short, ok := shortages[string(greeting)]; ok {
+		short()
+	}
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
@@ -106,16 +126,54 @@ func childMain() int {
 			return c.Fail(err)
 		}
 	}
-	ready := func() {
-		runtime.UnlockOSThread()
-		if string(greeting) == "hostile" { // not before: its own rubbish would keep it from saying that it is ready
+	if string(greeting) == "selfie" && !diesWithParent() {
+		return c.Fail(errors.New("it would outlive its master"))
+	}
+	if string(greeting) == "logs" {
+		handler = clerk{c}
+	}
+	ready := runtime.UnlockOSThread
+	switch {
+	case string(greeting) == "hostile":
+		ready = func() { // not before: its own rubbish would keep it from saying that it is ready
+			runtime.UnlockOSThread()
 			go scribble(c)
 		}
+	case string(greeting) == "no descriptor for epoll":
+		starve(c)
+	case string(greeting) == "starved-but-one" && c.Slot%5 != 4:
+		ready = func() { starve(c); runtime.UnlockOSThread() }
 	}
 	if err := c.Serve(context.Background(), handler, ready); err != nil {
 		return c.Fail(err)
 	}
+	if path, _ := c.Image.Section("tally"); len(path) > 0 {
+		return writeTally(string(path), c)
+	}
 	return ExitOK
+}
+
+// writeTally adds a line to a file: what a child served, took in passing, and woke for in vain.
+func writeTally(path string, c *Child) int {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return ExitFatal
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintln(f, c.tally.served, c.tally.inPassing, c.tally.inVain); err != nil {
+		return ExitFatal
+	}
+	return ExitOK
+}
+
+// starve keeps this process from opening anything more.
+func starve(c *Child) {
+	free, err := unix.Dup(int(c.report))
+	if err != nil {
+		return
+	}
+	_ = unix.Close(free)
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free), Max: uint64(free)})
 }
 
 // scribble is what a child can do that was taken over by its guest: it writes
@@ -131,6 +189,7 @@ func scribble(c *Child) {
 			page[i] = byte(noise.Uint32())
 		}
 		_, _ = c.report.Write(page)
+		_, _ = c.newLogs.TrySend(page[:16])
 		_, _ = c.Image.FD().Write(page)
 		if c.bulletin != nil {
 			_, _ = c.wish.Write(page)
@@ -144,6 +203,22 @@ func scribble(c *Child) {
 type greeter string
 
 func (g greeter) ServeConn(_ context.Context, c mpm.Conn) {
+	if g == "brief" { // leaves the client to itself
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		return
+	}
+	if g == "mayfly" {
+		os.Exit(2)
+	}
+	if g == "selfie" {
+		fmt.Fprintln(c, portrait())
+		return
+	}
+	if strings.HasPrefix(string(g), "hold") { // serves until the client goes, told to leave or not
+		fmt.Fprintf(c, "%s %d\n", string(g), os.Getpid())
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
 	if g == "lecture" { // says a lot, and does not listen
 		_, _ = c.Write(make([]byte, lectureBytes))
 		return
@@ -180,14 +255,18 @@ type server struct {
 	ended   chan error
 }
 
-func startServer(t *testing.T, change func(*testConfig), publish ...func(Snapshot) []byte) *server {
-	t.Helper()
-	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
-	s.cfg = testConfig{Greeting: "one", Options: mpm.Options{
+func plainConfig() testConfig {
+	return testConfig{Greeting: "one", Options: mpm.Options{
 		Listeners:    []mpm.Listener{{Name: "echo", Address: "127.0.0.1:0", Backlog: 128}},
 		StartServers: 3, MinSpareServers: 2, MaxSpareServers: 6, MaxRequestWorkers: 32, ServerLimit: 64,
 		StartTimeout: 30 * time.Second, CandidateTimeout: 30 * time.Second, KillTimeout: 5 * time.Second,
 	}}
+}
+
+func startServer(t *testing.T, change func(*testConfig), publish ...func(Snapshot) []byte) *server {
+	t.Helper()
+	s := &server{T: t, path: filepath.Join(t.TempDir(), "config.json"), ended: make(chan error, 1)}
+	s.cfg = plainConfig()
 	if change != nil {
 		change(&s.cfg)
 	}
@@ -233,28 +312,6 @@ func (s *server) ask(what Request) Result {
 		s.Fatal(err)
 	}
 	return r
-}
-
-// until looks at the server again and again until it is as it should be.
-func (s *server) until(what string, holds func(Snapshot) bool) {
-	s.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		now, err := s.master.Inspect(context.Background())
-		if err != nil {
-			s.Fatal(err)
-		}
-		if holds(now) {
-			return
-		}
-		select {
-		case <-deadline:
-			s.Fatalf("20 s and not yet: %s; it is %+v", what, now)
-		case <-tick.C:
-		}
-	}
 }
 
 func (s *server) stop() {

@@ -32,6 +32,7 @@ func notify(hangup func() Request, onTerminal bool) *signalEvents {
 		s.on(ask(GracefulStop), syscall.SIGWINCH)
 	}
 	s.on(ask(Reload), syscall.SIGUSR1)
+	s.on(ask(ReopenLogs), syscall.SIGUSR2)
 	if signal.Ignored(syscall.SIGHUP) {
 		return s.ignoring() // as nohup(1) has asked
 	}
@@ -45,9 +46,10 @@ func notify(hangup func() Request, onTerminal bool) *signalEvents {
 }
 
 // ignoring adds what must not end us: SIGPIPE, from a write to a standard error
-// that nobody reads.
+// that nobody reads, and SIGXFSZ, from one to a log that has become too large.
 func (s *signalEvents) ignoring() *signalEvents {
 	s.on(nil, syscall.SIGPIPE)
+	s.on(nil, syscall.SIGXFSZ)
 	return s
 }
 

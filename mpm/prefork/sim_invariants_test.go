@@ -11,9 +11,11 @@ import (
 const (
 	// simReloadMax: a candidate of 1000 steps too many, killed in vain; three
 	// children made up for, each at the last moment; the handover. Twice,
-	// since a request may wait for the reload before it.
-	simReloadMax = 2 * (100*time.Second + 4*11*time.Second + handoverTimeout)
-	simSlack     = time.Second
+	// since a request may wait for the reload before it, which may be undone.
+	simReloadMax = 2*(100*time.Second+simProofMax) + simProofMax
+	// simProofMax is how long it takes to get a generation to serve.
+	simProofMax = 4*11*time.Second + handoverTimeout
+	simSlack    = time.Second
 	// simCalm is how long after the last fault there are enough children.
 	simCalm = 45 * time.Second
 	// simStart is how long after a slot is free there is a child in it: a cycle
@@ -55,10 +57,102 @@ func (w *simWorld) checkSignal(p *simProc, sig syscall.Signal) {
 	case !p.ready || p.mute || p.closed:
 	default:
 		f := p.files
-		patience := f.options.GracefulTimeout
-		if !f.over || patience == 0 || w.at-f.overAt < patience {
+		patience := f.options.GracefulRestartTimeout
+		late := f.over && !f.wound && patience > 0 && w.at-f.overAt >= patience
+		if !late && !w.tooOld(f) {
 			w.violated("signal %v to process %d, which is ready (connections: %d) and may serve on", sig, p.number, p.conns)
 		}
+	}
+}
+
+// tooOld reports whether f may be ended because there are so many old
+// generations after it.
+func (w *simWorld) tooOld(f *simFiles) bool {
+	serving := w.parent.serving
+	return serving != nil && f.over && serving.options.MaxOldGenerations > 0 &&
+		w.old(func(p *simProc) bool { return p.files.number > f.number }) >= serving.options.MaxOldGenerations
+}
+
+// old counts the retired generations with a live child for which fits is true.
+func (w *simWorld) old(fits func(p *simProc) bool) int {
+	seen := make(map[*simFiles]bool)
+	for _, p := range w.live {
+		if f := p.files; f != nil && f.opened && f.over && fits(p) {
+			seen[f] = true
+		}
+	}
+	return len(seen)
+}
+
+// checkOld holds that the bound of old generations is kept.
+func (w *simWorld) checkOld() {
+	g := w.parent.serving
+	if g == nil || w.parent.winding != nil || w.parent.stopping || g.options.MaxOldGenerations == 0 {
+		return
+	}
+	since := w.active() - handoverTimeout - simSlack
+	n := w.old(func(p *simProc) bool { return !p.dead && !p.ended && p.files.overAt < since })
+	if n > g.options.MaxOldGenerations && w.gens[g.number-1].openedAt < since {
+		w.violated("%d old generations serve, more than max_old_generations %d", n, g.options.MaxOldGenerations)
+	}
+}
+
+// checkRetire holds that the end of a graceful stop leaves nobody in a queue.
+func (w *simWorld) checkRetire(f *simFiles) {
+	if w.parent.winding == nil || !f.opened {
+		return
+	}
+	f.wound = true
+	if w.waiting > 0 && !w.leaky && !w.parent.stopping {
+		w.violated("%d connections wait in the queue when the listeners are closed", w.waiting)
+	}
+}
+
+// checkWinding holds that a graceful stop ends at its bound, and after the last
+// child.
+func (w *simWorld) checkWinding() {
+	if w.parent.winding == nil || w.parent.stopping {
+		w.emptyAt = 0
+		return
+	}
+	if d := w.parent.winding.deadline; !d.IsZero() && w.wake.After(d) {
+		w.violated("the master sleeps over the end of a graceful stop")
+	}
+	switch {
+	case len(w.live) > 0 || w.parent.serving != nil:
+		w.emptyAt = 0
+	case w.emptyAt == 0:
+		w.emptyAt = w.active()
+	case w.active()-w.emptyAt > reportPatience+simSlack:
+		w.violated("a graceful stop goes on without children")
+	}
+}
+
+// checkBack holds that a generation that comes back was the last good one, and
+// that there was a reason.
+func (w *simWorld) checkBack(s Status) {
+	b := s.RollBack
+	if b == nil {
+		return
+	}
+	w.backs++
+	w.note("went back to", nil, int(b.To))
+	if b.To >= b.From || b.From >= s.Generation {
+		w.violated("generation %d took the place of %d, as %d", s.Generation, b.From, b.To)
+		return
+	}
+	from := w.gens[b.From-1]
+	if w.gens[s.Generation-1].image != w.gens[b.To-1].image || s.Image != w.gens[b.To-1].image {
+		w.violated("generation %d does not run the image of %d", s.Generation, b.To)
+	}
+	within := 0
+	for _, at := range from.badEnds {
+		if at-from.openedAt <= from.options.ProveTime {
+			within++
+		}
+	}
+	if want := from.options.ProveDeaths; want == 0 || within < want {
+		w.violated("generation %d was given up after %d bad deaths of %d", b.From, within, want)
 	}
 }
 
@@ -100,6 +194,7 @@ func (w *simWorld) nowServing(s Status) {
 		w.violated("generation %d serves after %d", s.Generation, w.youngest)
 	}
 	w.youngest = s.Generation
+	w.checkBack(s)
 	w.hard = w.hard && w.parent.queued != nil && w.parent.queued.hard
 	for _, p := range w.live {
 		if p.accepts() && p.files.number < s.Generation && !p.lies && w.active()-p.files.overAt < handoverTimeout-simSlack {
@@ -111,6 +206,12 @@ func (w *simWorld) nowServing(s Status) {
 // checkAll holds what is true after every step.
 func (w *simWorld) checkAll() {
 	w.checkTable()
+	w.checkOld()
+	w.checkWinding()
+	if g := w.parent.serving; g != nil {
+		w.prints[g.blueprint] = true
+	}
+	w.checkBuckets()
 	for _, p := range w.live {
 		if p.ended && !p.killed && !p.dead && !p.candidate && w.active()-p.termed > p.files.options.KillTimeout+simSlack {
 			w.violated("process %d was told to end %s ago and is not killed", p.number, w.active()-p.termed)
@@ -201,7 +302,7 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 		w.answers++
 	default:
 	}
-	if !a.done && a.what != Stop && w.active()-a.at > simReloadMax {
+	if !a.done && a.what != Stop && a.what != GracefulStop && w.active()-a.at > simReloadMax {
 		w.violated("a request is not answered within %s", simReloadMax)
 	}
 }
@@ -209,10 +310,12 @@ func (w *simWorld) checkAnswer(a *simAsk) {
 // checkIdle holds that there are enough children after quiet times.
 func (w *simWorld) checkIdle() {
 	g := w.parent.serving
-	if g == nil || w.active()-w.crowded < simStart {
+	if g == nil || g.full || w.waiting > 0 || w.active()-w.crowded < simStart { // or whoever gets ready serves at once
 		return
 	}
-	idle, total := 0, 0
+	share := g.options.Share()
+	total := 0
+	idle := make([]int, g.options.BucketCount())
 	for _, p := range w.live {
 		if p.files == nil || p.files.number != g.number {
 			continue
@@ -220,11 +323,13 @@ func (w *simWorld) checkIdle() {
 		total++
 		if !p.dead && p.ready && !p.mute {
 			ready, _ := w.slotThreads(p.slot)
-			idle += ready
+			idle[p.bucket] += ready
 		}
 	}
-	if o := g.options; idle < o.SpareMin() && total < o.ChildrenMax() && w.parent.freeSlots() > 0 {
-		w.violated("%d threads of %d children are idle after %s without faults, want %d", idle, total, simCalm, o.SpareMin())
+	for b, n := range idle {
+		if n < share.SpareMin() && total < g.options.ChildrenMax() && w.parent.freeSlots() > 0 {
+			w.violated("%d threads of bucket %d are idle, of %d children in all, after %s without faults, want %d", n, b, total, simCalm, share.SpareMin())
+		}
 	}
 }
 
@@ -239,6 +344,11 @@ func (w *simWorld) checkEnd() {
 	for _, p := range w.all {
 		if !w.unkilled && (!p.reaped || !p.released) {
 			w.violated("process %d is left (reaped %v, released %v)", p.number, p.reaped, p.released)
+		}
+	}
+	for b := range w.prints {
+		if !w.unkilled && b.users != 0 {
+			w.violated("an image has %d users after the end", b.users)
 		}
 	}
 	for _, f := range w.gens {

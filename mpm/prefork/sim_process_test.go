@@ -13,6 +13,7 @@ type simProc struct {
 	w         *simWorld
 	number    int
 	slot      int
+	bucket    int
 	files     *simFiles // nil for a candidate
 	candidate bool
 	status    syscall.WaitStatus
@@ -139,6 +140,12 @@ func (p *simProc) accepts() bool {
 	return !p.dead && p.ready && !p.leaves && !p.hung && p.files != nil && p.files.opened && p.conns < p.threads()
 }
 
+// watches reports whether p watches a bucket's sockets: its own, and those left
+// of more buckets than its generation has.
+func (p *simProc) watches(bucket int) bool {
+	return bucket%p.files.options.BucketCount() == p.bucket
+}
+
 // getReady is the end of a child's start.
 func (p *simProc) getReady() {
 	if p.dead {
@@ -161,9 +168,15 @@ func (p *simProc) look() {
 		p.leave()
 	case p.files.options.MaxConnectionsPerChild > 0 && p.served >= p.files.options.MaxConnectionsPerChild:
 		p.leave()
-	case w.backlog > 0 && p.accepts():
-		w.backlog--
-		p.serve()
+	case p.accepts():
+		for b := range w.backlog {
+			if w.backlog[b] > 0 && p.watches(b) {
+				w.backlog[b]--
+				w.waiting--
+				p.serve()
+				return
+			}
+		}
 	}
 }
 
@@ -224,10 +237,14 @@ type simFiles struct {
 	w        *simWorld
 	number   uint64
 	options  *mpm.Options
+	image    *image.Image
+	badEnds  []time.Duration // when a child was reaped that ended badly, in active time, since the gate opened
 	opened   bool
+	openedAt time.Duration // in active time
 	over     bool
 	overAt   time.Duration // in active time
 	released bool
+	wound    bool // by a graceful stop
 }
 
 func (f *simFiles) sockets() []Socket { return nil }
@@ -235,7 +252,8 @@ func (f *simFiles) sockets() []Socket { return nil }
 func (f *simFiles) open() {
 	f.w.checkOpen(f)
 	f.w.note("gate opens", nil, int(f.number))
-	f.opened = true
+	f.opened, f.openedAt = true, f.w.active()
+	f.w.buckets, f.w.empty = f.options.BucketCount(), [4]time.Duration{}
 	for _, p := range f.w.live {
 		if p.files == f {
 			p.look()
@@ -243,13 +261,26 @@ func (f *simFiles) open() {
 	}
 }
 
-func (f *simFiles) retireOne() error {
+func (f *simFiles) retireOne(bucket int) error {
 	f.w.note("one is to leave", nil, int(f.number))
 	if f.w.chance(f.w.faults.noPod) {
 		return errFake
 	}
-	f.w.after(f.w.delay(), simItem{what: actTake, n: int(f.number)})
+	f.w.after(f.w.delay(), simItem{what: actTake, n: int(f.number), b: bucket})
 	return nil
+}
+
+func (f *simFiles) sweep(time.Time) error {
+	if f.w.chance(f.w.faults.noPod) {
+		return errFake
+	}
+	return nil
+}
+
+func (f *simFiles) lookAgain(int) {
+	if f.released || f.over {
+		f.w.violated("children of generation %d are to look, which is over", f.number)
+	}
 }
 
 func (f *simFiles) retire() {
@@ -259,6 +290,7 @@ func (f *simFiles) retire() {
 	}
 	w.note("generation is over", nil, int(f.number))
 	f.over, f.overAt = true, w.active()
+	w.checkRetire(f)
 	for _, p := range w.live {
 		if p.files == f {
 			w.after(w.upTo(3*time.Millisecond), simItem{what: actNotice, p: p})
@@ -272,6 +304,24 @@ func (f *simFiles) release() {
 	f.released = true
 }
 
-// The simulator asks for no graceful stop, so these are never called.
-func (f *simFiles) drain() error           { return errFake }
-func (f *simFiles) waiting() (bool, error) { return false, errFake }
+// drain refuses new connections. Handshakes under way come to their end.
+func (f *simFiles) drain() error {
+	w := f.w
+	w.note("queues are shut", nil, int(f.number))
+	if w.chance(w.faults.noDrain) {
+		w.leaky = true
+		return errFake
+	}
+	w.drained = true
+	for range w.rng.IntN(5) {
+		w.after(w.upTo(settleTime-10*time.Millisecond), simItem{what: actHandshake})
+	}
+	return nil
+}
+
+func (f *simFiles) waiting() (bool, error) {
+	if f.w.leaky && f.w.rng.IntN(20) == 0 {
+		return false, errFake
+	}
+	return f.w.waiting > 0, nil
+}

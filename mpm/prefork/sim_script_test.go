@@ -17,7 +17,7 @@ type simFaults struct {
 	lies, mute, hung, closeLate, closeNever, shut    int
 	candidateFails, candidateHangs, candidateCrashes int
 	candidateFloods, badResult, limitChanges         int
-	strangers, pauses                                int
+	strangers, pauses, noDrain                       int
 }
 
 func newSimFaults(rng *rand.Rand) simFaults {
@@ -34,7 +34,7 @@ func newSimFaults(rng *rand.Rand) simFaults {
 		lies: some(200), mute: some(50), hung: some(50), closeLate: some(200), closeNever: some(100), shut: some(50),
 		candidateFails: some(200), candidateHangs: some(100), candidateCrashes: some(200),
 		candidateFloods: some(50), badResult: some(100), limitChanges: some(50),
-		strangers: some(100), pauses: some(50),
+		strangers: some(100), pauses: some(50), noDrain: some(200),
 	}
 }
 
@@ -51,6 +51,9 @@ func (w *simWorld) randomOptions() mpm.Options {
 		ServerLimit: w.limit, MaxRequestWorkers: 1 + rng.IntN(w.limit),
 		StartTimeout: seconds(8), CandidateTimeout: seconds(5), KillTimeout: seconds(5),
 	}
+	if rng.IntN(2) == 0 {
+		o.Buckets = 1 + rng.IntN(min(4, o.MaxRequestWorkers))
+	}
 	o.StartServers = 1 + rng.IntN(o.MaxRequestWorkers)
 	o.MinSpareServers = 1 + rng.IntN(4)
 	o.MaxSpareServers = o.MinSpareServers + 1 + rng.IntN(6)
@@ -63,8 +66,15 @@ func (w *simWorld) randomOptions() mpm.Options {
 		o.MinSpareServers, o.MaxSpareServers = 0, 0
 	}
 	if rng.IntN(2) == 0 {
-		o.GracefulTimeout = seconds(20)
+		o.GracefulRestartTimeout = seconds(20)
 	}
+	if rng.IntN(4) > 0 {
+		o.GracefulShutdownTimeout = seconds(40)
+	}
+	if rng.IntN(2) == 0 {
+		o.MaxOldGenerations = 1 + rng.IntN(3)
+	}
+	o.ProveTime, o.ProveDeaths = seconds(10), rng.IntN(4)
 	if rng.IntN(3) == 0 {
 		o.MaxConnectionsPerChild = 1 + rng.IntN(20)
 	}

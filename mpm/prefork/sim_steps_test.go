@@ -20,6 +20,8 @@ func (w *simWorld) step() {
 			next = timer
 		case len(w.due) > 0:
 			next = w.due[0].at
+		case w.parent.winding != nil && w.pick(func(p *simProc) bool { return p.hung }) != nil:
+			w.ask(Stop) // the operator waits no longer for a child that hangs
 		default:
 			w.violated("the master waits for something that will never happen")
 			return
@@ -88,17 +90,22 @@ func (w *simWorld) do(it simItem) {
 	case actNotice:
 		p.look()
 	case actTake:
-		w.take(uint64(it.n))
+		w.take(uint64(it.n), it.b)
 	case actCandidate:
 		p.goOn()
 	case actClose:
 		p.closeReport()
+	case actHandshake:
+		if w.parent.winding != nil && w.parent.serving == nil && !w.parent.stopping {
+			w.violated("a connection that was on its way finds the listeners closed")
+		}
+		w.arrive()
 	}
 }
 
-// take lets one idle child of a generation take the byte that makes it leave.
-func (w *simWorld) take(number uint64) {
-	if p := w.pick(func(p *simProc) bool { return p.accepts() && p.files.number == number }); p != nil {
+// take lets one idle child of a bucket take the byte that makes it leave.
+func (w *simWorld) take(number uint64, bucket int) {
+	if p := w.pick(func(p *simProc) bool { return p.accepts() && p.files.number == number && p.bucket == bucket }); p != nil {
 		p.leave()
 	}
 }
@@ -133,8 +140,10 @@ func (w *simWorld) stimulate() {
 		w.ask(Reload)
 	case n < 16:
 		w.ask(Restart)
-	case n == 16 && w.rng.IntN(10) == 0:
-		w.ask(Stop)
+	case n == 16 && w.rng.IntN(5) == 0:
+		w.ask([...]Request{Stop, GracefulStop}[w.rng.IntN(2)])
+	case n == 17:
+		w.ask(ReopenLogs)
 	case n < 20:
 		w.unknown++
 		w.chld = true
@@ -158,12 +167,21 @@ func (w *simWorld) stimulate() {
 	}
 }
 
-// connect is a connection that arrives.
+// connect is a client that wants a connection.
 func (w *simWorld) connect() {
-	if p := w.pick((*simProc).accepts); p != nil {
+	if !w.drained {
+		w.arrive()
+	}
+}
+
+// arrive is a connection that gets into a queue.
+func (w *simWorld) arrive() {
+	b := w.rng.IntN(w.buckets)
+	if p := w.pick(func(p *simProc) bool { return p.accepts() && p.watches(b) }); p != nil {
 		p.serve()
-	} else if w.backlog < 50 {
-		w.backlog++
+	} else if w.waiting < 50 {
+		w.waiting++
+		w.backlog[b]++
 	}
 }
 
@@ -176,7 +194,7 @@ type simAsk struct {
 }
 
 func (w *simWorld) ask(what Request) {
-	w.note([...]string{Reload: "asks: reload", Restart: "asks: restart", Stop: "asks: stop"}[what], nil, 0)
+	w.note([...]string{Reload: "asks: reload", Restart: "asks: restart", Stop: "asks: stop", GracefulStop: "asks: graceful stop", ReopenLogs: "asks: reopen logs"}[what], nil, 0)
 	a := &simAsk{what: what, at: w.active(), reply: make(chan Result, 2)} // room for an answer too many
 	w.asks = append(w.asks, a)
 	if what == Restart {

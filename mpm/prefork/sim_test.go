@@ -25,7 +25,7 @@ var (
 // way known, and holds it to its invariants after each step.
 func TestSimulator(t *testing.T) {
 	seeds := pickSeeds(t)
-	var next, steps, answers, simulated atomic.Int64
+	var next, steps, answers, backs, simulated atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -36,12 +36,13 @@ func TestSimulator(t *testing.T) {
 				}
 				steps.Add(int64(s.steps))
 				answers.Add(int64(s.answers))
+				backs.Add(int64(s.backs))
 				simulated.Add(int64(s.simulated))
 			}
 		})
 	}
 	wg.Wait()
-	t.Logf("%d steps, %d requests, %s of simulated time", steps.Load(), answers.Load(), time.Duration(simulated.Load()).Round(time.Minute))
+	t.Logf("%d steps, %d requests, %d generations rolled back, %s of simulated time", steps.Load(), answers.Load(), backs.Load(), time.Duration(simulated.Load()).Round(time.Minute))
 }
 
 // pickSeeds gives the seeds to run: always the same, and a new one.
@@ -71,6 +72,7 @@ type simRun struct {
 	rng            *rand.Rand
 	want           int
 	steps, answers int
+	backs          int
 	simulated      time.Duration
 }
 
@@ -89,6 +91,7 @@ func (s *simRun) run() string {
 		}()
 		s.steps = w.steps
 		s.answers += w.answers
+		s.backs += w.backs
 		s.simulated += w.at
 		if w.problem != "" {
 			return fmt.Sprintf("seed %d, step %d: %s\nto replay: go test ./mpm/prefork -run TestSimulator -sim.seed %d -sim.steps %d\nthe last steps:\n%s",
@@ -104,7 +107,10 @@ func (s *simRun) live(w *simWorld) {
 	w.wake = w.now()
 	for s.goOn(w) && w.steps < s.want {
 		s.chaos(w)
-		if !s.goOn(w) {
+		if w.parent.winding != nil {
+			s.drain(w)
+		}
+		if !s.goOn(w) || w.parent.winding != nil {
 			break
 		}
 		if w.rng.IntN(2) == 0 {
@@ -136,17 +142,28 @@ func (s *simRun) calm(w *simWorld) {
 	w.quiet = true
 	w.note("it is calm", nil, 0)
 	s.settle(w)
+	w.backlog, w.waiting = [4]int{}, 0 // or one bucket may have enough to do for much longer
 	for end := w.active() + simCalm; w.active() < end && s.goOn(w); {
 		w.step()
 	}
-	if s.goOn(w) {
+	if s.goOn(w) && w.parent.winding == nil {
 		w.checkIdle()
+	}
+}
+
+// drain lets a graceful stop go on, at most times to its end. One without a
+// bound may wait for a child that hangs.
+func (s *simRun) drain(w *simWorld) {
+	w.quiet = w.rng.IntN(2) == 0
+	most := w.upTo(3 * time.Minute)
+	for end := w.active() + most; w.active() < end && s.goOn(w); {
+		w.step()
 	}
 }
 
 // settle waits for all requests to be answered.
 func (s *simRun) settle(w *simWorld) {
-	for s.goOn(w) && (w.parent.serving == nil || w.parent.reload != nil || w.parent.queued != nil || len(w.inbox) > 0) {
+	for s.goOn(w) && w.parent.winding == nil && (w.parent.serving == nil || w.parent.reload != nil || w.parent.queued != nil || len(w.inbox) > 0) {
 		w.step()
 	}
 }

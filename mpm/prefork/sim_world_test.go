@@ -29,11 +29,14 @@ type simWorld struct {
 
 	due      simQueue // what will happen
 	seq      uint64
-	inbox    []event // of the master
-	chld     bool    // SIGCHLD is pending
-	quiet    bool    // no new faults, requests and connections
-	storm    bool    // whatever is spawned dies young
-	backlog  int     // connections that nobody has accepted
+	inbox    []event          // of the master
+	chld     bool             // SIGCHLD is pending
+	quiet    bool             // no new faults, requests and connections
+	storm    bool             // whatever is spawned dies young
+	buckets  int              // of the youngest generation that has served
+	backlog  [4]int           // connections that nobody has accepted, by bucket
+	waiting  int              // all of backlog
+	empty    [4]time.Duration // since when a bucket could have a child and has none, in active time; 0 is not
 	nextPID  int
 	live     []*simProc    // not reaped
 	dead     []*simProc    // to be reaped
@@ -52,10 +55,18 @@ type simWorld struct {
 	unkilled bool // some process does not end by SIGKILL
 	youngest uint64
 	answers  int
+	drained  bool          // no new connections
+	emptyAt  time.Duration // since when a graceful stop has no children, in active time
+	leaky    bool          // they could not be kept out
+	backs    int           // how often an earlier generation came back
+	prints   map[*blueprint]bool
 
 	notes   [50]simNote
 	noted   int
 	problem string
+
+	reopened    time.Duration // when the log files were
+	newLogsTime time.Duration // how long children take to follow
 }
 
 var simEpoch = time.Unix(1_000_000, 0)
@@ -110,10 +121,14 @@ func (w *simWorld) violated(format string, args ...any) {
 
 // newSimWorld makes a world with a master about to start.
 func newSimWorld(rng *rand.Rand) *simWorld {
-	w := &simWorld{rng: rng, faults: newSimFaults(rng), nextPID: 100, limit: 4 + rng.IntN(17)}
+	w := &simWorld{
+		rng: rng, faults: newSimFaults(rng), nextPID: 100, buckets: 1, limit: 4 + rng.IntN(17),
+		prints: make(map[*blueprint]bool),
+	}
 	w.states, w.conns = make([]mpm.State, w.limit), make([]int, w.limit)
 	w.threaded = *simModel == string(mpm.Worker) || *simModel == "" && rng.IntN(2) == 0
-	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing}, w)
+	w.newLogsTime = time.Duration(rng.IntN(10)) * time.Millisecond
+	w.parent = newParent(Config{Logger: slog.New(slog.DiscardHandler), Serving: w.nowServing, Jitter: rng.Float64}, w)
 	return w
 }
 
@@ -124,7 +139,7 @@ type simItem struct {
 	what simAct
 	p    *simProc
 	ev   event
-	n    int
+	n, b int
 }
 
 type simAct uint8
@@ -138,9 +153,10 @@ const (
 	actLie                     // a child writes nonsense to its slot
 	actConnEnd                 // a connection is over
 	actNotice                  // an idle child sees that its generation is over
-	actTake                    // some idle child takes a byte from the pod
+	actTake                    // some idle child takes a byte from its bucket's pod
 	actCandidate               // a candidate goes on
 	actClose                   // a process closes its report, alive
+	actHandshake               // a connection arrives that was on its way
 )
 
 type simQueue []simItem
@@ -229,26 +245,27 @@ func (w *simWorld) startCandidate() (candidate, error) {
 	return simCandidate{p}, nil
 }
 
-func (w *simWorld) openGeneration(_ *image.Image, o *mpm.Options) (generationFiles, error) {
+func (w *simWorld) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
 	if w.chance(w.faults.noOpen) {
 		w.note("generation is not opened", nil, 0)
 		return nil, errFake
 	}
-	f := &simFiles{w: w, number: uint64(len(w.gens) + 1), options: o}
+	f := &simFiles{w: w, number: uint64(len(w.gens) + 1), options: o, image: img}
 	w.gens = append(w.gens, f)
 	w.note("generation", nil, int(f.number))
 	return f, nil
 }
 
-func (w *simWorld) spawn(slot int, number uint64, files generationFiles) (process, error) {
+func (w *simWorld) spawn(slot, bucket int, number uint64, files generationFiles) (process, error) {
 	f := files.(*simFiles)
 	w.checkSpawn(slot, number, f)
+	w.checkBucket(bucket, f)
 	if w.chance(w.faults.noSpawn) {
 		w.note("child is not spawned", nil, slot)
 		return nil, errFake
 	}
 	p := w.newProc()
-	p.slot, p.files = slot, f
+	p.slot, p.bucket, p.files = slot, bucket, f
 	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
 	w.spawns++
 	w.scriptChild(p)
@@ -282,6 +299,9 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 		}
 	}
 	p.reaped = true
+	if f := p.files; f != nil && f.opened && (p.status != 0 || !p.ready || p.mute || p.closed) {
+		f.badEnds = append(f.badEnds, w.active())
+	}
 	w.note("reaped", p, int(p.status))
 	return p.number, p.status
 }
@@ -291,6 +311,9 @@ func (w *simWorld) slotReport(int) []threadReport     { return make([]threadRepo
 func (w *simWorld) load() (none [3]float64)           { return none }
 func (w *simWorld) cpu() (own, ended sys.CPUTime)     { return own, ended }
 func (w *simWorld) processCPU(int) (none sys.CPUTime) { return none }
+
+// slotConns: nobody has served a connection when he dies.
+func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
 // publish is for reports only, too.
 func (w *simWorld) publish(take func() Snapshot) time.Duration {
@@ -312,3 +335,22 @@ func (w *simWorld) slotThreads(slot int) (ready, busy int) {
 func (w *simWorld) slotLetters(slot int) []mpm.State { return []mpm.State{w.states[slot]} }
 
 func (w *simWorld) slotState(slot int) mpm.State { return w.states[slot] }
+
+func (w *simWorld) reopenLogs() error {
+	if w.chance(w.faults.noOpen) {
+		return errFake
+	}
+	w.reopened = w.at
+	return nil
+}
+
+// oldLogs are the children that were there at the reopening and do nothing, for
+// as long as they live, and for a moment all of them.
+func (w *simWorld) oldLogs() (pids []int) {
+	for _, p := range w.live {
+		if !p.candidate && !p.reaped && (p.hung || w.at < w.reopened+w.newLogsTime) {
+			pids = append(pids, p.number)
+		}
+	}
+	return pids
+}

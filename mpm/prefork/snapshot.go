@@ -27,6 +27,9 @@ type Snapshot struct {
 	Generations []GenerationStatus `json:"generations"`
 	// Listeners are those of the serving generation.
 	Listeners []ListenerStatus `json:"listeners"`
+	// Buckets is how many the serving generation has; the children of each
+	// have sockets of their own.
+	Buckets int `json:"buckets"`
 	// Idle and Busy count the threads of the serving generation that wait for
 	// a connection, and that serve one. In the prefork model a child has one.
 	Idle int `json:"idle"`
@@ -39,6 +42,8 @@ type Snapshot struct {
 	Slots []SlotStatus `json:"slots"`
 	// Spawning is how it goes with new children.
 	Spawning SpawnStatus `json:"spawning"`
+	// Limits are the limits that the server ran into.
+	Limits LimitStatus `json:"limits"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
 
@@ -61,10 +66,11 @@ type ListenerStatus struct {
 	Address string `json:"address"`
 }
 
-// SlotStatus describes a child. Pid, generation and age are what the master
+// SlotStatus describes a child. Pid, generation, bucket and age are what the master
 // knows, state and connections the child's own word.
 type SlotStatus struct {
 	Slot       int    `json:"slot"`
+	Bucket     int    `json:"bucket"`
 	PID        int    `json:"pid"`
 	Generation uint64 `json:"generation"`
 	// State is mpm.State's name, Letter its letter: _ ready, S starting, R
@@ -92,15 +98,34 @@ type SpawnStatus struct {
 	PausedSeconds float64 `json:"paused_seconds"`
 	// Full says that every child is busy and no more may be started.
 	Full bool `json:"full"`
+	// Slowed says that children keep dying young, or cannot be started, and
+	// are spawned more and more slowly until one lives.
+	Slowed bool `json:"slowed"`
 }
 
-// ReloadStatus is the end of a reload.
+// LimitStatus counts shortages of children since the master began: how often
+// no more could be started when some were needed.
+type LimitStatus struct {
+	// Near is with fewer than min_spare_servers idle, Reached with none idle,
+	// and max_request_workers children.
+	Near    uint64 `json:"near"`
+	Reached uint64 `json:"reached"`
+	// SlotsFull is with fewer than max_request_workers children, because those
+	// of older generations have the rest of server_limit.
+	SlotsFull uint64 `json:"slots_full"`
+}
+
+// ReloadStatus is the end of a reload, or of going back after one.
 type ReloadStatus struct {
 	Time time.Time `json:"time"`
 	// Generation is the one that served afterwards.
 	Generation uint64 `json:"generation"`
 	// Errors say why it failed; none means it was done.
 	Errors []string `json:"errors"`
+	// RolledBackFrom says that it was undone later: that generation did not prove
+	// itself, and Generation runs what RolledBackTo ran. 0 is none.
+	RolledBackFrom uint64 `json:"rolled_back_from"`
+	RolledBackTo   uint64 `json:"rolled_back_to"`
 }
 
 // snapshot looks at everything and changes nothing.
@@ -108,7 +133,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		PID: p.cfg.PID, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
 		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
-		LastReload: p.lastReload,
+		Limits: p.limits.status(), LastReload: p.lastReload,
 	}
 	for _, g := range p.retired {
 		s.Generations = append(s.Generations, GenerationStatus{g.number, "retired", g.children})
@@ -123,11 +148,8 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 		for _, l := range g.files.sockets() {
 			s.Listeners = append(s.Listeners, ListenerStatus{l.Name, l.Address.String()})
 		}
-		s.Spawning = SpawnStatus{Full: g.full}
-		if now.Sub(g.failed) <= calm+backoff(g.failures) {
-			s.Spawning.Failures = g.failures
-			s.Spawning.PausedSeconds = max(0, g.notBefore.Sub(now).Seconds())
-		}
+		s.Buckets = len(g.pools)
+		s.Spawning = g.spawning(now)
 		shown = g.options.ChildrenMax()
 		s.Model = g.options.Model.String()
 	}
@@ -157,7 +179,7 @@ func (p *Parent) snapshotSlots(s *Snapshot, shown int, now time.Time) {
 		state := p.stateOf(ch)
 		letters[slot] = lettersOf(state, p.sys.slotLetters(slot))
 		status := SlotStatus{
-			Slot: slot, PID: ch.proc.pid(), Generation: ch.generation.number,
+			Slot: slot, Bucket: ch.bucket, PID: ch.proc.pid(), Generation: ch.generation.number,
 			State: state.String(), Letter: string(state.Letter()), Threads: letters[slot],
 			AgeSeconds: now.Sub(ch.spawned).Seconds(),
 		}
@@ -224,6 +246,14 @@ func (p *Parent) phase() string {
 }
 
 // recordReload keeps the end of a reload for snapshot.
-func (p *Parent) recordReload(faults []string, now time.Time) {
-	p.lastReload = &ReloadStatus{Time: now, Generation: p.serving.number, Errors: append([]string{}, faults...)}
+func (p *Parent) recordReload(r *reload, faults []string, now time.Time) {
+	last := &ReloadStatus{Time: now, Generation: p.serving.number, Errors: []string{}}
+	if r.back != nil {
+		last.Errors = append(last.Errors, r.back.String())
+		if len(faults) == 0 {
+			last.RolledBackFrom, last.RolledBackTo = r.back.From, r.back.To
+		}
+	}
+	last.Errors = append(last.Errors, faults...)
+	p.lastReload = last
 }

@@ -32,10 +32,12 @@ func (p *Parent) stop(now time.Time) {
 		p.cfg.Stopping(longest + unkillable)
 	}
 	p.cancelReload(now)
+	p.answerNewLogs(p.stoppingResult())
 }
 
 // cancelReload ends the reload under way and the one that waits.
 func (p *Parent) cancelReload(now time.Time) {
+	p.endProbation()
 	refusal := p.stoppingResult()
 	if p.queued != nil {
 		p.queued.answer(refusal)

@@ -18,9 +18,9 @@ type system interface {
 	startCandidate() (candidate, error)
 	// openGeneration binds listeners and makes the pipes of a generation.
 	openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error)
-	// spawn starts a child. What it says arrives as childSaid and, at last,
+	// spawn starts a child of a bucket. What it says arrives as childSaid and, at last,
 	// childClosed.
-	spawn(slot int, number uint64, files generationFiles) (process, error)
+	spawn(slot, bucket int, number uint64, files generationFiles) (process, error)
 	// reap collects one process that has ended; pid is 0 when there is none.
 	reap() (pid int, status syscall.WaitStatus)
 	// slotState is what the scoreboard says of a slot.
@@ -30,6 +30,9 @@ type system interface {
 	slotThreads(slot int) (ready, busy int)
 	// slotLetters has the state of each thread in a slot, for people.
 	slotLetters(slot int) []mpm.State
+	// slotConns is how many connections, by the scoreboard, the child in a
+	// slot has served, and all children of the slot.
+	slotConns(slot int) (child, total uint64)
 	// slotReport is what the child in a slot says on the scoreboard that its
 	// threads do and have done.
 	slotReport(slot int) []threadReport
@@ -42,6 +45,11 @@ type system interface {
 	// publish shows what take returns to the children that have wished for it,
 	// and returns how long that took.
 	publish(take func() Snapshot) (cost time.Duration)
+	// reopenLogs opens all log files anew, or none, and tells the children.
+	reopenLogs() error
+	// oldLogs are the pids of the children that may still write to files of
+	// before.
+	oldLogs() []int
 }
 
 // threadReport is what a thread of a child says of itself.
@@ -75,8 +83,14 @@ type generationFiles interface {
 	sockets() []Socket
 	// open lets the children accept, those that are ready and those to come.
 	open()
-	// retireOne makes one idle child leave.
-	retireOne() error
+	// retireOne makes one idle child of a bucket leave.
+	retireOne(bucket int) error
+	// lookAgain makes one idle child of a bucket look whether a connection
+	// waits.
+	lookAgain(bucket int)
+	// sweep closes sockets that no bucket has any longer and that no client
+	// waits on.
+	sweep(now time.Time) error
 	// drain lets no further connection into the queues of the listeners, and
 	// makes the children end what idles between two requests. They go on
 	// accepting what is in the queues.
@@ -154,6 +168,9 @@ const (
 	// taken, those that wait to be accepted and those that are served are
 	// served to their end. A Stop meanwhile ends it at once.
 	GracefulStop
+	// ReopenLogs opens the log files anew by their names. It is answered when
+	// no process writes to those of before any longer.
+	ReopenLogs
 )
 
 // Result is the answer to a Request.

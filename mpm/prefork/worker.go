@@ -61,7 +61,8 @@ func newCrew(ctx context.Context, c *Child, h mpm.ConnHandler) (*crew, error) {
 }
 
 func (w *crew) serve(share uint64) error {
-	for !w.over && (share == 0 || w.served < share) {
+	for !w.over && (share == 0 || w.tally.served < share) {
+		w.restock()
 		if err := w.awaitThread(); err != nil {
 			return fmt.Errorf("%w: %w", ErrSick, err)
 		}
@@ -78,10 +79,10 @@ func (w *crew) serve(share uint64) error {
 		if err != nil {
 			return err
 		}
+		w.note(l != nil)
 		if l == nil {
 			continue
 		}
-		w.served++
 		w.start(l.name, fd, peer)
 	}
 	return nil
@@ -136,7 +137,7 @@ func (w *crew) start(listener string, fd sys.FD, peer net.Addr) {
 	w.free = w.free[:len(w.free)-1]
 	w.conns[thread] = c
 	w.mu.Unlock()
-	c.endpoint.init(fd, w.served, listener, peer, w.board.Thread(thread), w.clock)
+	c.init(fd, w.tally.served, listener, peer, w.board.Thread(thread), w.clock)
 	w.serving.Add(1)
 	go w.run(thread, c)
 }

@@ -191,7 +191,7 @@ func TestAGracefulStopLosesNothingOfAFullQueueOfWorkers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer busy.Close()
+		t.Cleanup(func() { _ = busy.Close() })
 	}
 	var clients sync.WaitGroup
 	for range backlog {
@@ -271,7 +271,7 @@ func TestALingeringPeerKeepsNoThread(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 		if _, err := io.ReadFull(conn, make([]byte, lectureBytes)); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package prefork
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/apphost/apphost/mpm"
@@ -45,6 +46,23 @@ func TestStartCountOfWorkersFollowsTheLoad(t *testing.T) {
 	}
 }
 
+// A new child of ten threads makes up for ten: the shortage of each bucket is
+// met, and the one in most need comes first.
+func TestBucketsOfWorkersShareWhatThereIs(t *testing.T) {
+	o := crewOptions()
+	o.Buckets = 2
+	share := o.Share()
+	if share.SpareMin() != 10 || share.SpareMax() != 20 {
+		t.Errorf("each bucket keeps %d to %d threads idle, want 10 to 20", share.SpareMin(), share.SpareMax())
+	}
+	all, _ := planAll([]census{
+		{idle: 9, own: 4, total: 8, freeSlots: 9, rate: 4}, {idle: 0, own: 4, total: 8, freeSlots: 9, rate: 4},
+	}, 9, o)
+	if !slices.Equal(all.spawn, []int{1, 0}) {
+		t.Errorf("the two children there is room for go to buckets %v, want 1 and 0", all.spawn)
+	}
+}
+
 // startCrew brings a generation of three children with ten threads each into
 // service.
 func (w *world) startCrew() {
@@ -62,7 +80,7 @@ func TestTheCensusCountsThreads(t *testing.T) {
 	w := newWorld(t)
 	w.startCrew()
 	w.threads[0], w.threads[1] = [2]int{0, 10}, [2]int{3, 7}
-	got := w.parent.census(w.parent.serving, w.now)
+	got := w.parent.census(w.parent.serving, w.now)[0]
 	if got.idle != 13 || got.total != 3 || w.parent.busy(w.parent.serving) != 17 {
 		t.Errorf("census %+v, busy %d; want 13 idle threads of 3 children, 17 busy", got, w.parent.busy(w.parent.serving))
 	}
@@ -72,7 +90,7 @@ func TestTheCensusCountsThreads(t *testing.T) {
 		t.Fatalf("%d children with 13 of 20 threads idle, want one more than 3", len(children))
 	}
 	// All ten threads of one that is starting count as idle.
-	if got := w.parent.census(w.parent.serving, w.now); got.idle != 23 {
+	if got := w.parent.census(w.parent.serving, w.now)[0]; got.idle != 23 {
 		t.Errorf("census with one that is starting: %+v, want 23 idle", got)
 	}
 	w.threads[3] = [2]int{10, 0}

@@ -27,10 +27,14 @@
 //
 // Each connection has an instance of its own, in the state that the init
 // functions and the function given to [Init] leave it in: what the handler
-// changes in memory is gone for the next one. They run for each instance, so
-// what takes them long makes the client wait. A server may prepare an instance
-// before it has a connection for it, and prepare some that it never uses: what
-// init functions do should be about the configuration only.
+// changes in memory is gone for the next one. A server prepares an instance once
+// and puts its memory back after each connection, or prepares one for each; it
+// may prepare some that it never uses: what init functions do should be about the
+// configuration only.
+//
+// What was drawn at random meanwhile is then the same on each connection: the
+// order of maps, and the numbers of math/rand's functions. Where that matters,
+// take crypto/rand, or seed a generator from it.
 //
 // # Blocking
 //

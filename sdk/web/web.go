@@ -29,9 +29,12 @@
 //
 // Each request has an instance of its own, in the state that the init
 // functions leave it in: what the handler changes in memory is gone for the
-// next one. They run for each instance, so what takes them long makes the client
-// wait. A server may prepare an instance before it has a request for it, and
-// prepare some that it never uses.
+// next one. A server prepares an instance once and puts its memory back after each
+// request, or prepares one for each; it may prepare some that it never uses.
+//
+// What was drawn at random meanwhile is then the same in each request: the order
+// of maps, and the numbers of math/rand's functions. Where that matters, take
+// crypto/rand, or seed a generator from it.
 //
 // # Logging
 //

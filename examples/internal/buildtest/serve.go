@@ -22,7 +22,8 @@ var listener = regexp.MustCompile(`(?m)^name = "([^"]+)"\n(?:#.*\n|\n)*address =
 
 // Config is the configuration that a reader of the example's README.md has:
 // config.toml of the repository, and at its end what the README says to add.
-// For tests it listens on free ports and shares a cache.
+// For tests it listens on free ports and shares a cache, and plugins run as
+// nobody where root runs the tests.
 func Config(t *testing.T) string {
 	t.Helper()
 	if !strings.Contains(readme(t), start) {
@@ -48,6 +49,9 @@ func forTests(t *testing.T, toml string) string {
 		t.Fatalf("config.toml has no %s", cache)
 	}
 	toml = strings.Replace(toml, cache, `cache_dir = "CACHE"`, 1)
+	if os.Geteuid() == 0 {
+		toml = strings.NewReplacer("\nuser = \"\"", "\nuser = \"65534\"", "\ngroup = \"\"", "\ngroup = \"65534\"").Replace(toml)
+	}
 	return regexp.MustCompile(`(?m)^(address = "127\.0\.0\.1):\d+"`).ReplaceAllString(toml, `$1:0"`)
 }
 

@@ -77,3 +77,6 @@ func (s *connStream) Write(p []byte) (int, error) {
 	}
 	return s.conn.Write(p)
 }
+
+// Close tells the peer that nothing more will come. The program may read on.
+func (s *connStream) Close() error { return s.conn.CloseWrite() }

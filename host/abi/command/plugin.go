@@ -28,7 +28,7 @@ type Settings struct {
 // New makes a plugin of a module that is a program.
 func New(m *guest.Module, set Settings) *Plugin {
 	prepare := func(guest.Session, *guest.Instance) (any, error) { return nil, nil }
-	return &Plugin{pool: guest.NewPool(m, prepare), set: set}
+	return &Plugin{pool: guest.NewPool(m, prepare, guest.Fresh), set: set}
 }
 
 // Close ends the plugin. Nothing may be served any more.

@@ -26,6 +26,8 @@ type Settings struct {
 	// object.
 	Config     map[string]string
 	ConfigJSON []byte
+	// Isolation is what a run sees of those before it.
+	Isolation guest.Isolation
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -33,7 +35,7 @@ type Settings struct {
 // New makes a plugin of a module that speaks the conn ABI.
 func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
-		pool:       guest.NewPool(m, prepare),
+		pool:       guest.NewPool(m, prepare, set.Isolation),
 		config:     set.Config,
 		configJSON: string(set.ConfigJSON),
 		log:        set.Logger,

@@ -24,6 +24,8 @@ var _ exchange.Link = (*Plugin)(nil)
 type Settings struct {
 	// ConfigJSON is what get_config reads.
 	ConfigJSON []byte
+	// Isolation is what a run sees of those before it.
+	Isolation guest.Isolation
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -31,7 +33,7 @@ type Settings struct {
 // New makes a plugin of a module that speaks the http-wasm ABI.
 func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
-		pool:         guest.NewPool(m, prepare),
+		pool:         guest.NewPool(m, prepare, set.Isolation),
 		configJSON:   set.ConfigJSON,
 		log:          set.Logger,
 		bodyBytesMax: m.MemoryLimitBytes(),

@@ -11,6 +11,7 @@ type Region struct {
 	reserved  []byte // the whole range; nil once freed
 	limit     uint64 // bytes that may be used
 	committed uint64 // bytes from the start that are readable and writable
+	reset     *reset // nil before Adopt
 }
 
 // Reserve takes an address range of limit bytes and makes the first size of
@@ -41,6 +42,10 @@ func Reserve(size, limit uint64) (*Region, error) {
 // if that is over the limit or the kernel has no memory left. New bytes are
 // zero. It is wazero's LinearMemory.Reallocate.
 func (r *Region) Reallocate(size uint64) []byte {
+	if r.reset != nil && r.reset.shrink {
+		r.reset.shrink = false
+		size = r.reset.image.Size()
+	}
 	if r.reserved == nil || size > r.limit {
 		return nil
 	}

@@ -2,13 +2,19 @@
 
 package mem
 
-import "fmt"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
 
 // Region is one linear memory, here on the Go heap. One goroutine uses it at
 // a time.
 type Region struct {
-	buf   []byte
-	limit uint64
+	buf    []byte
+	limit  uint64
+	image  *Image
+	shrink bool // the next Reallocate gives the image's size back
 }
 
 // Reserve makes a memory of size bytes that can grow to limit. It fails when
@@ -23,6 +29,11 @@ func Reserve(size, limit uint64) (*Region, error) {
 // Reallocate returns a memory of size bytes with the old content, or nil if
 // that is over the limit. It is wazero's LinearMemory.Reallocate.
 func (r *Region) Reallocate(size uint64) []byte {
+	if r.shrink {
+		r.shrink = false
+		r.buf = r.buf[:r.image.Size()]
+		return r.buf
+	}
 	if r.buf == nil || size > r.limit {
 		return nil
 	}
@@ -34,3 +45,53 @@ func (r *Region) Reallocate(size uint64) []byte {
 
 // Free drops the memory. It is wazero's LinearMemory.Free.
 func (r *Region) Free() { r.buf = nil }
+
+// Image is the content of a memory at one moment.
+type Image struct{ bytes []byte }
+
+// NewImage keeps a copy of content.
+func NewImage(content []byte) (*Image, error) { return &Image{bytes.Clone(content)}, nil }
+
+// Size is its length in bytes.
+func (i *Image) Size() uint64 { return uint64(len(i.bytes)) }
+
+// Close gives up the image.
+func (i *Image) Close() error { return nil }
+
+// Tracker finds out which pages were written, on Linux.
+type Tracker struct{}
+
+// OpenTracker fails with errors.ErrUnsupported.
+func OpenTracker() (*Tracker, error) { return nil, errors.ErrUnsupported }
+
+// Close does nothing.
+func (t *Tracker) Close() {}
+
+// Method is how a region's content is brought back.
+type Method string
+
+// Copy copies all of it.
+const Copy Method = "copy"
+
+// Adopt replaces the region's content by that of img, to which Reset returns.
+func (r *Region) Adopt(img *Image, _ *Tracker) error {
+	if img.Size() > r.limit {
+		return fmt.Errorf("adopt memory image: its %d bytes are over the limit of %d", img.Size(), r.limit)
+	}
+	r.image = img
+	r.buf = append(r.buf[:0], img.bytes...)
+	return nil
+}
+
+// Method is how Reset works.
+func (r *Region) Method() Method { return Copy }
+
+// Reset brings back the content of the image that the region has adopted.
+func (r *Region) Reset() error {
+	copy(r.buf, r.image.bytes)
+	clear(r.buf[len(r.image.bytes):])
+	return nil
+}
+
+// Shrink makes the next call of Reallocate return the image's size.
+func (r *Region) Shrink() { r.shrink = true }

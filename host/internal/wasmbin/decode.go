@@ -18,7 +18,9 @@ const (
 	sectionFunction = 3
 	sectionTable    = 4
 	sectionMemory   = 5
+	sectionGlobal   = 6
 	sectionExport   = 7
+	sectionCode     = 10
 )
 
 const headerBytes = 8
@@ -85,6 +87,8 @@ type decoder struct {
 	types []FuncType
 	funcs []uint32 // type index of each function, imported ones first
 	index []uint32 // for each export of m, what it exports
+
+	importedGlobals uint32
 }
 
 func (d *decoder) section(id byte, r *reader) {
@@ -102,6 +106,12 @@ func (d *decoder) section(id byte, r *reader) {
 		})
 	case sectionMemory:
 		r.vec(func() { d.memory(r.limits()) })
+	case sectionGlobal:
+		r.vec(func() {
+			g := Global{Index: d.importedGlobals + uint32(len(d.m.Globals)), Type: r.byte(), Mutable: r.byte() == 1}
+			r.constant()
+			d.m.Globals = append(d.m.Globals, g)
+		})
 	case sectionExport:
 		r.vec(func() {
 			d.m.Exports = append(d.m.Exports, Export{Name: r.name(), Kind: Kind(r.byte())})
@@ -135,6 +145,7 @@ func (d *decoder) importEntry(r *reader) {
 	case KindGlobal:
 		r.byte()
 		r.byte()
+		d.importedGlobals++
 	case KindTag:
 		r.byte()
 		r.u32()

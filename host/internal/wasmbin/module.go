@@ -11,7 +11,19 @@ type Module struct {
 	Memory *Limits
 	// Tables are the module's own tables, their limits in elements.
 	Tables []Limits
+	// Globals are the module's own globals.
+	Globals []Global
 }
+
+// Global is a variable outside the memory.
+type Global struct {
+	Index   uint32 // imported ones are counted first
+	Type    byte   // a value type
+	Mutable bool
+}
+
+// Number reports whether the global holds a number of 64 bits or fewer.
+func (g Global) Number() bool { return g.Type >= 0x7c && g.Type <= 0x7f }
 
 // Import is one thing the module needs.
 type Import struct {

@@ -14,19 +14,26 @@ import (
 )
 
 // Listen makes a non-blocking TCP socket that listens on addr. Options are set
-// before it does: a buffer's size is part of what TCP agrees on at first.
+// before it does: a buffer's size is part of what TCP agrees on at first. No
+// other socket has the address, and none gets it until Share.
 //
 // # Errors
 //
 // unix.EADDRINUSE, unix.EACCES (a port below 1024 without the right),
 // unix.EADDRNOTAVAIL, as bind(2) and listen(2) have them.
 func Listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions) (FD, error) {
+	return listen(addr, backlog, o, false)
+}
+
+// listen makes a socket that has its address alone, or joins others there; see
+// Join.
+func listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions, join bool) (FD, error) {
 	family, sa := sockaddr(addr)
 	fd, err := newSocket(family)
 	if err != nil {
 		return None, err
 	}
-	first := []option{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}}
+	first := []option{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}, {unix.SOL_SOCKET, unix.SO_REUSEPORT, number(join)}}
 	free := option{unix.IPPROTO_IP, unix.IP_FREEBIND, number(o.FreeBind)}
 	if family == unix.AF_INET6 {
 		// "::" also takes IPv4 unless told otherwise; a specific IPv6 address
@@ -45,6 +52,9 @@ func Listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions) (FD, error) {
 	if err == nil {
 		err = unix.Bind(int(fd), sa)
 	}
+	if err == nil && !join {
+		err = fd.makeGroup()
+	}
 	if err == nil {
 		err = unix.Listen(int(fd), backlog)
 	}
@@ -56,13 +66,14 @@ func Listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions) (FD, error) {
 }
 
 // ListenUnix makes a non-blocking Unix socket that listens on a path, where
-// nothing may be. At no time may more than mode says connect to it.
+// nothing may be. At no time may more than mode says connect to it. The file
+// gets the group gid, unless that is 0.
 //
 // # Errors
 //
 // unix.EADDRINUSE (something is at the path), unix.ENOENT and unix.EACCES for
 // its folder, as bind(2) and chmod(2) have them.
-func ListenUnix(path string, mode fs.FileMode, backlog int) (FD, error) {
+func ListenUnix(path string, mode fs.FileMode, gid, backlog int) (FD, error) {
 	fd, err := newSocket(unix.AF_UNIX)
 	if err != nil {
 		return None, err
@@ -77,7 +88,12 @@ func ListenUnix(path string, mode fs.FileMode, backlog int) (FD, error) {
 		_ = fd.Close()
 		return None, err
 	}
-	err = unix.Chmod(path, uint32(mode.Perm()))
+	if gid != 0 {
+		err = unix.Lchown(path, -1, gid)
+	}
+	if err == nil {
+		err = unix.Chmod(path, uint32(mode.Perm()))
+	}
 	if err == nil {
 		err = unix.Listen(int(fd), backlog)
 	}

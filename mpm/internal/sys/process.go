@@ -6,10 +6,13 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm"
 )
 
 // OutliveParent undoes Command.DieWithParent, in the process itself, on the
@@ -35,6 +38,25 @@ func KeepFromChildren() error {
 	return nil
 }
 
+// ReadyThreads makes so many threads, which Go's runtime keeps for when it needs
+// one. It ends the program when it cannot get one, as when the user has as many
+// as RLIMIT_NPROC allows; see setrlimit(2).
+func ReadyThreads(n int) {
+	var made, over sync.WaitGroup
+	made.Add(n)
+	over.Add(1)
+	for range n {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			made.Done()
+			over.Wait()
+		}()
+	}
+	made.Wait()
+	over.Done()
+}
+
 // Self is this program's own image, held by the kernel: it stays what it was
 // when the file on disk is replaced or deleted.
 const Self = "/proc/self/exe"
@@ -56,6 +78,13 @@ type Command struct {
 	// the thread that starts the process, and Go's threads last as long as
 	// the program. See PR_SET_PDEATHSIG in prctl(2).
 	DieWithParent bool
+	// Dir is the process's working folder; "" is ours.
+	Dir string
+	// NewSession takes the process off our terminal. See setsid(2).
+	NewSession bool
+	// Identity, if set, is who the process runs as from its first instruction
+	// on. See Confine for what is left to do then.
+	Identity *mpm.Identity
 }
 
 // Process is a started process. PIDFD refers to it, and never to another
@@ -73,14 +102,25 @@ func Start(c Command) (Process, error) {
 		files[i] = uintptr(f)
 	}
 	pidfd := -1
-	attr := &syscall.ProcAttr{Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd}}
+	attr := &syscall.ProcAttr{
+		Env: c.Env, Files: files, Dir: c.Dir,
+		Sys: &syscall.SysProcAttr{PidFD: &pidfd, Setsid: c.NewSession},
+	}
 	if c.DieWithParent {
 		attr.Sys.Pdeathsig = syscall.SIGKILL
 	}
+	if c.Identity != nil {
+		attr.Sys.Credential = credential(c.Identity)
+	}
 
-	// Timer slack belongs to a thread and is inherited from it.
+	// These belong to a thread and are inherited from it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	restore, err := giveNoPrivileges()
+	if err != nil {
+		return Process{}, fmt.Errorf("start process: %w", err)
+	}
+	defer restore()
 	if c.TimerSlack > 0 {
 		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(c.TimerSlack), 0, 0, 0); err == nil {
 			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
@@ -88,7 +128,7 @@ func Start(c Command) (Process, error) {
 	}
 	pid, err := syscall.ForkExec(Self, c.Args, attr)
 	if err != nil {
-		return Process{}, fmt.Errorf("start process: %w", err)
+		return Process{}, explainStart(err, c.Identity)
 	}
 	return Process{PID: pid, PIDFD: FD(pidfd)}, nil
 }

@@ -47,6 +47,7 @@ type Interest int16
 
 // The interests.
 const (
+	Ended    Interest = 0 // the other end is closed, of a pipe
 	Readable Interest = unix.POLLIN
 	Writable Interest = unix.POLLOUT
 )

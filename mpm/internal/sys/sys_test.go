@@ -198,3 +198,15 @@ func TestAClockTellsTheTimeOfTheSystem(t *testing.T) {
 		}
 	}
 }
+
+func TestReadyThreadsStay(t *testing.T) {
+	const n = 40 // more than the tests have
+	ReadyThreads(n)
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Skipf("threads cannot be counted: %v", err)
+	}
+	if len(threads) < n {
+		t.Errorf("%d threads, want %d or more", len(threads), n)
+	}
+}

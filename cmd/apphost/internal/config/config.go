@@ -67,6 +67,9 @@ const (
 	memoryLimitMin     = 64 << 10 // one wasm page
 	memoryLimitMax     = 4 << 30  // what 32 bits address
 
+	coreMin = 64 << 10 // with less the kernel leaves nothing of use
+	coreMax = 1 << 60  // which is as good as no limit
+
 	fileBytesMax = 1 << 20 // a configuration file
 	depthMax     = 64      // tables and lists in each other: paths grow with it
 
@@ -92,7 +95,10 @@ func Default() *Config {
 			MaxConnectionsPerChild: 0,
 			StartTimeout:           30 * time.Second,
 			CandidateTimeout:       30 * time.Second,
-			GracefulTimeout:        0,
+			GracefulRestartTimeout: 0,
+			MaxOldGenerations:      16,
+			ProveTime:              10 * time.Second,
+			ProveDeaths:            3,
 			KillTimeout:            5 * time.Second,
 		},
 	}

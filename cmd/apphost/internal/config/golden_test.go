@@ -109,11 +109,44 @@ func sourceOf(text string, plugins fs.FS) source {
 		text:     []byte(text),
 		base:     "/srv/apphost",
 		cacheDir: "/home/user/.cache/apphost",
+		cores:    8,
 		open: func(folder string) fs.FS {
 			if folder == "/srv/apphost/plugins" {
 				return plugins
 			}
 			return missingFolder{}
+		},
+		system: goldenSystem(strings.HasPrefix(text, "# As root.")),
+	}
+}
+
+// goldenSystem has the users www and root, the group web, and the folder
+// /srv/jail with what is in it.
+func goldenSystem(root bool) system {
+	return system{
+		root: root, self: 1000,
+		account: func(name string) (*account, error) {
+			switch name {
+			case "www":
+				return &account{uid: 33, gid: 33, groups: []int{33, 4}}, nil
+			case "root":
+				return &account{}, nil
+			case "4711":
+				return &account{uid: 4711, noEntry: true}, nil
+			}
+			return nil, errNone
+		},
+		group: func(name string) (int, error) {
+			if name == "web" {
+				return 80, nil
+			}
+			return 0, errNone
+		},
+		isFolder: func(path string) error {
+			if path != "/srv/jail" && !strings.HasPrefix(path, "/srv/jail/") {
+				return errors.New("no such file or directory")
+			}
+			return nil
 		},
 	}
 }

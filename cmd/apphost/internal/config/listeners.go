@@ -50,7 +50,9 @@ func (d *decoder) listener(t *table, names, addresses map[string]string) {
 	read := t.timeout("read_timeout", host.Protocol(protocol))
 	write := t.timeout("write_timeout", host.Protocol(protocol))
 	d.config.MPM.Listeners = append(d.config.MPM.Listeners,
-		mpm.Listener{Name: name, Address: address, Backlog: backlog, Mode: t.mode("mode", unix), Socket: options})
+		mpm.Listener{
+			Name: name, Address: address, Backlog: backlog, Mode: t.mode("mode", unix), GID: d.socketGroup(unix), Socket: options,
+		})
 	d.config.Host.Listeners = append(d.config.Host.Listeners,
 		host.Listener{Name: name, Protocol: host.Protocol(protocol), Plugin: plugin, ReadTimeout: read, WriteTimeout: write})
 }

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/apphost/apphost/host"
 )
 
 // cacheDirFallback is used where the environment names no cache folder, as in
-// most services: only root can make it, so nobody else's code is run from it.
+// most services, and where root starts what runs as another user: only root can
+// make it, so nobody else's code is run from it.
 const cacheDirFallback = "/var/cache/apphost"
 
 // Load reads the file at path and everything it names: the plugin folder,
@@ -38,7 +40,9 @@ func Load(path string) (*Config, error) {
 		text:     text,
 		base:     filepath.Dir(absolute),
 		cacheDir: defaultCacheDir(),
+		cores:    runtime.NumCPU(),
 		open:     os.DirFS,
+		system:   thisSystem(),
 	})
 }
 
@@ -58,7 +62,9 @@ type source struct {
 	text     []byte                    // its content
 	base     string                    // the folder relative paths start from, absolute
 	cacheDir string                    // where cache_dir is empty
+	cores    int                       // that the server may run on
 	open     func(folder string) fs.FS // opens the plugin folder
+	system   system
 }
 
 // load is Load without the disk.

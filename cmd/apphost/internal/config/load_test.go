@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -96,6 +97,27 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	for _, path := range d.known {
 		if !present[withoutIndex(path)] {
 			t.Errorf("key %s is not in the reference", path)
+		}
+	}
+}
+
+// A value is compared with another wherever that stands.
+func TestTheOrderOfKeysDoesNotMatter(t *testing.T) {
+	const listen = "[[listen]]\naddress = \":1\"\n"
+	for _, tt := range []struct {
+		keys []string
+		want string
+	}{
+		{keys: []string{"server_limit = 1000", "max_request_workers = 800"}},
+		{keys: []string{"max_spare_servers = 4", "min_spare_servers = 3"}},
+		{keys: []string{"server_limit = 100", "max_request_workers = 200"}, want: "max_request_workers"},
+	} {
+		for range 2 {
+			slices.Reverse(tt.keys)
+			text := "[mpm]\n" + strings.Join(tt.keys, "\n") + "\n" + listen
+			if _, err := load(sourceOf(text, twoPlugins())); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%q: %v, want an error about %q", tt.keys, err, tt.want)
+			}
 		}
 	}
 }

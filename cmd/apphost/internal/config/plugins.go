@@ -51,6 +51,7 @@ func (d *decoder) pluginFolder(t *table) {
 	if cache != "" {
 		d.config.Host.CacheDir = d.resolve(cache)
 	}
+	d.rootCache(t, cache != "")
 	d.plugins.folder = strings.TrimSuffix(filepath.ToSlash(dir), "/") + "/"
 	if t.refusedKey("dir") {
 		d.plugins.unread = true

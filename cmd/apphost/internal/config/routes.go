@@ -79,7 +79,7 @@ func (d *decoder) routeRoot(t *table, r *host.Route) {
 		t.fault("root", `must not be empty; write "." for the folder of this file`)
 		return
 	}
-	r.Root = d.resolve(dir)
+	r.Root = d.inside(t, "root", d.resolve(dir))
 }
 
 // oneEnd refuses a second end.

@@ -56,12 +56,17 @@ func (d *decoder) log(t *table) {
 		d.config.Log.Level = levels[level]
 	}
 	t.choice("format", &d.config.Log.Format, "auto", "text", "json")
+	if t.text("file", &d.config.MPM.ErrorLog) && d.config.MPM.ErrorLog != "" {
+		d.config.MPM.ErrorLog = d.resolve(d.config.MPM.ErrorLog)
+	}
 }
 
-// oldNames are httpd's before 2.4, still in many hands.
+// oldNames are names that keys of [mpm] had: httpd's before 2.4, still in many
+// hands, and one of our own.
 var oldNames = [...]struct{ old, now string }{
 	{"max_clients", "max_request_workers"},
 	{"max_requests_per_child", "max_connections_per_child"},
+	{"graceful_timeout", "graceful_restart_timeout"},
 }
 
 func (d *decoder) mpm(t *table) {
@@ -71,22 +76,47 @@ func (d *decoder) mpm(t *table) {
 	if t.choice("model", &model, string(mpm.Prefork), string(mpm.Worker)) && model == string(mpm.Worker) {
 		o.Model = mpm.Worker
 	}
+	d.buckets(t)
 	t.children(o)
 	t.integer("max_connections_per_child", &o.MaxConnectionsPerChild)
 	t.duration("start_timeout", &o.StartTimeout)
 	t.duration("candidate_timeout", &o.CandidateTimeout)
-	t.duration("graceful_timeout", &o.GracefulTimeout)
+	t.duration("graceful_restart_timeout", &o.GracefulRestartTimeout)
+	t.integer("max_old_generations", &o.MaxOldGenerations)
+	t.duration("prove_time", &o.ProveTime)
+	t.integer("prove_deaths", &o.ProveDeaths)
 	t.duration("graceful_shutdown_timeout", &o.GracefulShutdownTimeout)
 	t.duration("kill_timeout", &o.KillTimeout)
-	for i, dst := range []*int{&o.MaxRequestWorkers, &o.MaxConnectionsPerChild} {
-		t.oldInteger(oldNames[i].old, oldNames[i].now, dst)
+	if t.text("pid_file", &o.PIDFile) && o.PIDFile != "" {
+		o.PIDFile = d.resolve(o.PIDFile)
+	}
+	d.privileges(t)
+	for i, read := range []func(key string) bool{
+		func(key string) bool { return t.integer(key, &o.MaxRequestWorkers) },
+		func(key string) bool { return t.integer(key, &o.MaxConnectionsPerChild) },
+		func(key string) bool { return t.duration(key, &o.GracefulRestartTimeout) },
+	} {
+		t.oldName(oldNames[i].old, oldNames[i].now, read)
 	}
 	d.mpmTable = t
 }
 
-// oldInteger reads key under the name it had.
-func (t *table) oldInteger(old, now string, dst *int) {
-	given := t.integer(old, dst)
+// buckets turns the ratio into a number for the cores there are now.
+func (d *decoder) buckets(t *table) {
+	const key = "listen_cores_buckets_ratio"
+	var ratio int
+	switch given := t.integer(key, &ratio); {
+	case !given || ratio == 0:
+	case ratio < 0:
+		t.fault(key, "must be 0, which is one bucket, or more, got %d", ratio)
+	default:
+		d.config.MPM.Buckets = mpm.Buckets(d.src.cores, ratio)
+	}
+}
+
+// oldName reads key under the name it had.
+func (t *table) oldName(old, now string, read func(key string) bool) {
+	given := read(old)
 	t.known = slices.DeleteFunc(t.known, func(key string) bool { return key == old }) // not to be suggested
 	t.old = append(t.old, old)
 	if !given {

@@ -19,6 +19,7 @@ import (
 // settings is what one place says about a plugin.
 type settings struct {
 	memoryLimitBytes uint64 // 0 is not given
+	isolation        string // "" is not given
 	config           map[string]any
 }
 
@@ -27,6 +28,7 @@ func (t *table) settings() settings {
 	defer t.done()
 	var s settings
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
+	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	config := t.table("config")
 	s.config = config.values
 	for key, v := range s.config {
@@ -84,6 +86,7 @@ func (d *decoder) pluginSections(t *table) {
 // settle gives the plugin the settings of both places.
 func settle(p *host.Plugin, shipped, given settings) {
 	p.MemoryLimitBytes = cmp.Or(given.memoryLimitBytes, shipped.memoryLimitBytes, MemoryLimitDefault)
+	p.Isolation = host.Isolation(cmp.Or(given.isolation, shipped.isolation))
 	values := map[string]any{}
 	maps.Copy(values, shipped.config)
 	maps.Copy(values, given.config)

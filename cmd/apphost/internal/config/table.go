@@ -133,31 +133,32 @@ func (t *table) boolean(key string, dst *bool) {
 	*dst = on
 }
 
-// duration reads a string such as "30s".
-func (t *table) duration(key string, dst *time.Duration) {
+// duration reads a string such as "30s". It reports whether there is one.
+func (t *table) duration(key string, dst *time.Duration) bool {
 	v, ok := t.value(key)
 	if !ok {
-		return
+		return false
 	}
 	s, ok := v.(string)
 	if n, isInt := v.(int64); isInt {
 		t.fault(key, `must be a duration with its unit, in quotes: for seconds, write "%ds"`, n)
-		return
+		return false
 	}
 	if !ok {
 		t.fault(key, `must be a duration in quotes, such as "30s", got %s`, describe(v))
-		return
+		return false
 	}
 	duration, err := time.ParseDuration(s)
 	if err != nil {
 		if _, err := strconv.Atoi(s); err == nil {
 			t.fault(key, `has no unit; for seconds, write "%ss"`, s)
-			return
+			return false
 		}
 		t.fault(key, `must be a duration such as "500ms", "30s" or "1h30m", got %q`, s)
-		return
+		return false
 	}
 	*dst = duration
+	return true
 }
 
 // size reads a string such as "64MiB" that is from least to most bytes.

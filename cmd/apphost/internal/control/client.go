@@ -11,6 +11,9 @@ import (
 	"syscall"
 )
 
+// ErrNotRunning is wrapped by what Ask returns when nobody answers.
+var ErrNotRunning = errors.New("no server")
+
 // Ask sends a request to the server of a configuration file and decodes the
 // answer into one. It takes as long as what is asked for: that of a stop
 // comes when the server's process has ended.
@@ -19,7 +22,7 @@ func Ask(ctx context.Context, configPath string, verb Verb, answer any) error {
 	conn, err := dialer.DialContext(ctx, "unix", Path(configPath))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-			return fmt.Errorf("no server with the configuration file %s answers at %s; it is started with 'apphost -c', by the same user and with the same XDG_RUNTIME_DIR", configPath, Path(configPath))
+			return fmt.Errorf("%w with the configuration file %s answers at %s; it is started with 'apphost -c', by the same user and with the same XDG_RUNTIME_DIR", ErrNotRunning, configPath, Path(configPath))
 		}
 		return fmt.Errorf("reach server: %w", err)
 	}

@@ -40,8 +40,18 @@ const (
 	Reload       Verb = "reload"
 	Stop         Verb = "stop"
 	GracefulStop Verb = "graceful-stop"
+	Restart      Verb = "restart"
+	ReopenLogs   Verb = "reopen-logs"
 	Status       Verb = "status"
 )
+
+func (v Verb) known() bool {
+	switch v {
+	case Reload, Restart, Stop, GracefulStop, ReopenLogs, Status:
+		return true
+	}
+	return false
+}
 
 // endsServer reports whether the server's end follows.
 func (v Verb) endsServer() bool { return v == Stop || v == GracefulStop }

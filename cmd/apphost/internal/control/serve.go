@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -11,16 +12,27 @@ import (
 
 // Serve answers requests until the server is closed. do does what a verb asks
 // for and returns the answer, of a type that package json can encode; it
-// returns soon when ctx ends.
+// returns soon when ctx ends. Want of descriptors makes who asks wait.
 func (s *Server) Serve(do func(context.Context, Verb) any) {
 	for {
 		conn, err := s.listener.AcceptUnix()
-		if err != nil {
+		if err == nil {
+			go s.answer(conn, do)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		go s.answer(conn, do)
+		select {
+		case <-time.After(acceptPause):
+		case <-s.ctx.Done():
+			return
+		}
 	}
 }
+
+// acceptPause is how long to wait after a failed accept.
+const acceptPause = 100 * time.Millisecond
 
 func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Verb) any) {
 	_ = conn.SetDeadline(time.Now().Add(connectTimeout))
@@ -36,7 +48,7 @@ func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Verb) any) 
 	switch err := json.Unmarshal(lines.Bytes(), &r); {
 	case err != nil:
 		answer = failure{[]string{"the request is not understood: " + err.Error()}}
-	case r.Verb == Reload, r.Verb == Stop, r.Verb == GracefulStop, r.Verb == Status:
+	case r.Verb.known():
 		_ = conn.SetDeadline(time.Time{})
 		answer = do(s.ctx, r.Verb)
 		_ = conn.SetDeadline(time.Now().Add(connectTimeout))

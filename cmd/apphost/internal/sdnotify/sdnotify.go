@@ -35,6 +35,9 @@ func (n *Notifier) Reloading(at time.Duration) error {
 	return n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", at.Microseconds()), "STATUS=reloading")
 }
 
+// Status says how the server is, in one line.
+func (n *Notifier) Status(status string) error { return n.send("STATUS=" + line(status)) }
+
 // Stopping says that the server is about to end, and how long that may take
 // from now; 0 leaves that to the manager's own limit.
 func (n *Notifier) Stopping(within time.Duration) error {

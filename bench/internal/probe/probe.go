@@ -1,0 +1,95 @@
+// Package probe looks at processes from outside, for benchmarks.
+package probe
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Command runs a command, with env added to the environment, and returns what
+// it printed as part of the error if it fails.
+func Command(env []string, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(cmd.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
+	}
+	return nil
+}
+
+// Children are the pids of a process's children.
+func Children(pid int) ([]int, error) {
+	// Each thread lists the children that it has started.
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	var children []int
+	for _, thread := range threads {
+		raw, err := os.ReadFile(thread)
+		if err != nil {
+			return nil, err
+		}
+		for _, word := range strings.Fields(string(raw)) {
+			child, err := strconv.Atoi(word)
+			if err != nil {
+				return nil, err
+			}
+			children = append(children, child)
+		}
+	}
+	return children, nil
+}
+
+// PSS is a process's proportional set size in KiB; see proc(5), smaps_rollup.
+func PSS(pid int) (int, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+			return strconv.Atoi(strings.Fields(rest)[0])
+		}
+	}
+	return 0, fmt.Errorf("process %d has no Pss line", pid)
+}
+
+// CPU is how long the threads of a process have run; see the kernel's
+// Documentation/scheduler/sched-stats.rst. The time of threads that have ended
+// is not in it.
+func CPU(pid int) (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, thread := range threads {
+		raw, err := os.ReadFile(thread)
+		if err != nil {
+			return 0, err
+		}
+		ran, _, _ := strings.Cut(string(raw), " ")
+		ns, err := strconv.ParseInt(ran, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(ns)
+	}
+	return sum, nil
+}
+
+// Median is the middle one of values, which it sorts; 0 if there are none.
+func Median[T int | time.Duration | float64](values []T) T {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/apphost/apphost/cmd/apphost/internal/config"
+	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm/prefork"
+)
+
+// runAlone serves in this one process, for a debugger. It logs to standard
+// error, whatever the configuration says.
+func runAlone(configPath string) error {
+	settings, err := config.Load(configPath)
+	if err != nil {
+		return errors.Join(err, inspectAll(err))
+	}
+	if err := resolve(settings.MPM.Listeners); err != nil {
+		return err
+	}
+	log := newLogger(os.Stderr, settings.Log)
+	hostConfig := settings.Host
+	hostConfig.Generation, hostConfig.Logger = 1, log
+	h, err := host.New(context.Background(), hostConfig)
+	if err != nil {
+		return err
+	}
+	alone := prefork.Alone{
+		Options: &settings.MPM, Environment: os.Environ(),
+		Serving: func(sockets []prefork.Socket) {
+			logBuild(log)
+			announce(log, prefork.Status{
+				Generation: 1, Sockets: sockets, Notes: notesOf(h, settings.Host.Listeners), Warnings: settings.Warnings,
+			})
+		},
+	}
+	return errors.Join(alone.Serve(context.Background(), h), h.Close())
+}

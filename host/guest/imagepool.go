@@ -1,0 +1,194 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/apphost/apphost/host/internal/mem"
+)
+
+// imagePool keeps instances and puts each back, after a run, into the state that
+// preparation left the first one in: its memory and its mutable globals. The
+// first one is prepared by the guest's own code; the others get its image.
+//
+// What preparation drew at random, such as the seed of a hash, is therefore the
+// same in all runs.
+type imagePool struct {
+	module  *Module
+	prepare Prepare
+
+	shelf shelf
+
+	mu    sync.Mutex
+	image *image // nil before the first instance
+}
+
+// image is what a prepared instance is: its memory, its globals, and what its
+// Prepare returned.
+type image struct {
+	memory   *mem.Image // nil of an empty memory
+	globals  []uint64
+	prepared any
+}
+
+func (p *imagePool) Module() *Module { return p.module }
+
+func (p *imagePool) Get(s Session) (*Instance, error) {
+	if i := p.shelf.take(); i != nil {
+		return i, nil
+	}
+	i, err := p.make(s)
+	if err != nil {
+		p.shelf.put(nil)
+		return nil, err
+	}
+	return i, nil
+}
+
+func (p *imagePool) make(s Session) (*Instance, error) {
+	p.mu.Lock()
+	img := p.image
+	p.mu.Unlock()
+	i, err := p.module.instantiate(s)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*Instance, error) {
+		return nil, errors.Join(err, i.close(context.WithoutCancel(s)))
+	}
+	for _, name := range p.module.globals {
+		i.globals = append(i.globals, i.wasm.ExportedGlobal(name).(api.MutableGlobal))
+	}
+	if img == nil {
+		prepared, err := p.prepare(s, i)
+		if err != nil {
+			return fail(err)
+		}
+		i.output.flush()
+		if img, err = p.keep(i, prepared); err != nil {
+			return fail(err)
+		}
+	}
+	if err := i.adopt(img, p.module.tracker); err != nil {
+		return fail(err)
+	}
+	return i, nil
+}
+
+// keep makes the prepared instance the image of the pool, unless another one was
+// faster.
+func (p *imagePool) keep(i *Instance, prepared any) (*image, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.image != nil {
+		return p.image, nil
+	}
+	img := &image{prepared: prepared}
+	for _, g := range i.globals {
+		img.globals = append(img.globals, g.Get())
+	}
+	memory := i.wasm.Memory()
+	if size := memory.Size(); size > 0 {
+		content, ok := memory.Read(0, size)
+		if !ok {
+			panic("BUG: a memory is shorter than its size")
+		}
+		var err error
+		if img.memory, err = mem.NewImage(content); err != nil {
+			return nil, fmt.Errorf("plugin %q: %w", p.module.name, err)
+		}
+	}
+	p.image = img
+	return img, nil
+}
+
+func (p *imagePool) Put(i *Instance, end End) {
+	i.output.flush()
+	if end == Failed || i.reset() != nil {
+		closeInstance(i)
+		i = nil
+	}
+	p.shelf.put(i)
+}
+
+func (p *imagePool) Close() error {
+	p.shelf.clear()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.image == nil || p.image.memory == nil {
+		return nil
+	}
+	err := p.image.memory.Close()
+	p.image = nil
+	return err
+}
+
+func closeInstance(i *Instance) {
+	if err := i.close(context.Background()); err != nil {
+		panic("BUG: close of an instance without files failed: " + err.Error())
+	}
+}
+
+// adopt brings the instance into the state of img, to which reset returns.
+func (i *Instance) adopt(img *image, t *mem.Tracker) error {
+	i.image, i.Prepared = img, img.prepared
+	if img.memory != nil {
+		if err := i.memory.Adopt(img.memory, t); err != nil {
+			return err
+		}
+	}
+	if err := i.resize(); err != nil {
+		return err
+	}
+	i.putGlobals()
+	return nil
+}
+
+// reset puts memory and globals back. After an error the instance is of no use.
+func (i *Instance) reset() error {
+	if i.image.memory != nil {
+		if err := i.memory.Reset(); err != nil {
+			return err
+		}
+	}
+	i.putGlobals()
+	return i.resize()
+}
+
+func (i *Instance) putGlobals() {
+	for n, g := range i.globals {
+		g.Set(i.image.globals[n])
+	}
+}
+
+// resize gives the memory the size of the image. The engine has no way to make
+// one smaller, but takes what it is given when it asks for more.
+func (i *Instance) resize() error {
+	want := uint32(0)
+	if i.image.memory != nil {
+		want = uint32(i.image.memory.Size())
+	}
+	memory := i.wasm.Memory()
+	size := memory.Size()
+	switch {
+	case size == want:
+		return nil
+	case size > want && want > 0:
+		i.memory.Shrink()
+		if _, ok := memory.Grow(1); !ok {
+			return errors.New("the memory is at its maximum and cannot shrink")
+		}
+	case size < want:
+		if _, ok := memory.Grow((want - size) / pageBytes); !ok {
+			return errors.New("the memory cannot grow to its image")
+		}
+	}
+	if memory.Size() != want {
+		return errors.New("the memory has another size than its image")
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package guest
+
+import (
+	"context"
+	"errors"
+)
+
+// keptPool uses instances again as they are.
+type keptPool struct {
+	module  *Module
+	prepare Prepare
+	shelf   shelf
+}
+
+func (p *keptPool) Module() *Module { return p.module }
+
+func (p *keptPool) Get(s Session) (*Instance, error) {
+	if i := p.shelf.take(); i != nil {
+		return i, nil
+	}
+	i, err := p.module.instantiate(s)
+	if err == nil {
+		if i.Prepared, err = p.prepare(s, i); err != nil {
+			err = errors.Join(err, i.close(context.WithoutCancel(s)))
+		}
+	}
+	if err != nil {
+		p.shelf.put(nil)
+		return nil, err
+	}
+	return i, nil
+}
+
+func (p *keptPool) Put(i *Instance, end End) {
+	i.output.flush()
+	if end != Returned {
+		closeInstance(i)
+		i = nil
+	}
+	p.shelf.put(i)
+}
+
+func (p *keptPool) Close() error {
+	p.shelf.clear()
+	return nil
+}

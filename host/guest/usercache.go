@@ -1,0 +1,90 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// MakeUserCache makes the cache directory of a user in dir, for root to call
+// before it becomes that user, and returns its path. Each user has a directory
+// of its own, because what is in it is run. A dir that belongs to the user is
+// it, and root changes nothing there.
+//
+// With a jail, the folder that will be the process's root, dir is a path inside
+// of it, and so is what is returned. No link leads out of it.
+//
+// # Errors
+//
+// dir belongs to someone else or others may write to it, or it cannot be made.
+func MakeUserCache(jail, dir string, uid, gid int) (string, error) {
+	path, err := makeUserCache(jail, dir, uid, gid)
+	if err != nil {
+		return "", fmt.Errorf("make code cache: %w", err)
+	}
+	return path, nil
+}
+
+func makeUserCache(jail, dir string, uid, gid int) (string, error) {
+	root, err := openMade(jail, dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	info, err := root.Stat(".")
+	if err != nil {
+		return "", err
+	}
+	if owner, ok := ownerOf(info); ok && owner == uid {
+		return dir, nil
+	}
+	// From here on nobody but root can change dir.
+	if err := checkOwner(info, dir); err != nil {
+		return "", err
+	}
+	const search fs.FileMode = 0o011 // the user has to get through it
+	if info.Mode().Perm()&search != search {
+		if err := root.Chmod(".", info.Mode().Perm()|search); err != nil {
+			return "", err
+		}
+	}
+	name := fmt.Sprintf("uid-%d", uid)
+	if err := root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	if info, err = root.Lstat(name); err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("%s is not a directory", path)
+	}
+	return path, root.Lchown(name, uid, gid)
+}
+
+// openMade opens a directory, which it makes with those above it.
+func openMade(jail, dir string) (*os.Root, error) {
+	const reach fs.FileMode = 0o755
+	if jail == "" {
+		if err := os.MkdirAll(dir, reach); err != nil {
+			return nil, err
+		}
+		return os.OpenRoot(dir)
+	}
+	outer, err := os.OpenRoot(jail)
+	if err != nil {
+		return nil, err
+	}
+	defer outer.Close()
+	inside := strings.TrimPrefix(filepath.Clean(dir), "/")
+	if inside == "" {
+		inside = "."
+	}
+	if err := outer.MkdirAll(inside, reach); err != nil {
+		return nil, err
+	}
+	return outer.OpenRoot(inside)
+}

@@ -1,0 +1,143 @@
+package mem
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Method is how a region's content is brought back.
+type Method string
+
+// The methods.
+const (
+	// Track copies the pages back that were written.
+	Track Method = "track"
+	// Copy copies all of them: the quickest without a tracker, up to about
+	// copyBytesMax.
+	Copy Method = "copy"
+	// Discard gives up the pages that were written, so that the next access
+	// reads the image: a fault for each page that is used again.
+	Discard Method = "discard"
+)
+
+const (
+	// copyBytesMax is the largest image that is copied as a whole.
+	copyBytesMax = 1 << 20
+	// sweepResets is after how many resets all pages count as not written
+	// again, and sweepBytes after how many bytes that one had to copy: a page
+	// that was written once is copied each time from then on, which is cheaper
+	// than a fault for each write, while it is in use.
+	sweepResets = 4096
+	sweepBytes  = 256 << 10
+)
+
+// reset is what a region needs to go back to its image.
+type reset struct {
+	image   *Image
+	method  Method
+	tracker *Tracker
+	scan    scan
+	resets  int
+	shrink  bool // the next Reallocate gives the image's size back
+}
+
+// Adopt replaces the region's content by that of img, to which Reset returns.
+// t may be nil. img must be closed after the region is freed.
+func (r *Region) Adopt(img *Image, t *Tracker) error {
+	switch {
+	case t != nil:
+		return r.adopt(img, t, Track)
+	case img.Size() <= copyBytesMax:
+		return r.adopt(img, nil, Copy)
+	}
+	return r.adopt(img, nil, Discard)
+}
+
+func (r *Region) adopt(img *Image, t *Tracker, method Method) error {
+	size := img.Size()
+	if size > r.limit {
+		return fmt.Errorf("adopt memory image: its %d bytes are over the limit of %d", size, r.limit)
+	}
+	// Writes make private copies of pages; those that are only read stay shared.
+	at := unsafe.Pointer(&r.reserved[0])
+	_, err := unix.MmapPtr(img.fd, 0, at, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED)
+	if err != nil {
+		return fmt.Errorf("map memory image: %w", err)
+	}
+	if r.committed > size {
+		if err := r.discard(size, r.committed); err != nil {
+			return err
+		}
+	}
+	r.committed = max(r.committed, size)
+	if method == Track {
+		if err := t.watch(r.reserved[:size]); err != nil {
+			return err
+		}
+	}
+	r.reset = &reset{image: img, method: method, tracker: t}
+	return nil
+}
+
+// Method is how Reset works; empty before Adopt.
+func (r *Region) Method() Method {
+	if r.reset == nil {
+		return ""
+	}
+	return r.reset.method
+}
+
+// Reset brings back the content of the image that the region has adopted. What
+// was committed beyond it is zero again.
+//
+// An error means that the region's content is not known any more.
+func (r *Region) Reset() error {
+	s := r.reset
+	size := s.image.Size()
+	if r.committed > size {
+		if err := r.discard(size, r.committed); err != nil {
+			return err
+		}
+	}
+	memory := r.reserved[:size]
+	switch s.method {
+	case Copy:
+		copy(memory, s.image.bytes)
+	case Discard:
+		return r.discard(0, size)
+	case Track:
+		return r.copyWritten(memory)
+	}
+	return nil
+}
+
+func (r *Region) copyWritten(memory []byte) error {
+	s := r.reset
+	copied := uint64(0)
+	err := s.tracker.written(&s.scan, memory, func(from, to uint64) {
+		copy(memory[from:to], s.image.bytes[from:to])
+		copied += to - from
+	})
+	if err != nil {
+		return err
+	}
+	s.resets++
+	if s.resets%sweepResets != 0 && copied < sweepBytes {
+		return nil
+	}
+	return s.tracker.protect(memory)
+}
+
+// discard drops the pages of a range.
+func (r *Region) discard(from, to uint64) error {
+	if err := unix.Madvise(r.reserved[from:to], unix.MADV_DONTNEED); err != nil {
+		return fmt.Errorf("discard memory: %w", err)
+	}
+	return nil
+}
+
+// Shrink makes the next call of Reallocate return the image's size, whatever
+// it asks for: the engine can make a memory larger only, and asks for that.
+func (r *Region) Shrink() { r.reset.shrink = true }

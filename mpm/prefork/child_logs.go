@@ -1,0 +1,74 @@
+package prefork
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/logs"
+)
+
+// openLogs takes over the log files and follows the master to new ones.
+func (c *Child) openLogs() error {
+	if !c.newLogs.IsSocket() {
+		return fmt.Errorf("start child: descriptor %d is not a socket", c.newLogs)
+	}
+	c.logs = []*logs.Stream{logs.NewStream(fdLog, -1)}
+	for i := range c.Options.Logs {
+		fd := inherit(fdListeners + len(c.listeners) + i)
+		c.logs = append(c.logs, logs.NewStream(int(fd), -1))
+	}
+	if err := c.newLogs.SetNonblock(); err != nil {
+		return fmt.Errorf("start child: %w", err)
+	}
+	go c.followLogs(os.NewFile(uintptr(c.newLogs), "new logs"))
+	return nil
+}
+
+// ErrorLog is where the child logs to; nothing else in the process may write to
+// standard error.
+func (c *Child) ErrorLog() *logs.Stream { return c.logs[0] }
+
+// Log is a log file by its name in the options, nil if there is none.
+func (c *Child) Log(name string) *logs.Stream {
+	for i, l := range c.Options.Logs {
+		if l.Name == name {
+			return c.logs[1+i]
+		}
+	}
+	return nil
+}
+
+// followLogs changes over to each set of files that the master hands over, and
+// says so. It waits in the runtime's poller, which is there anyway: so it comes
+// as well while the child is idle, or in the middle of a connection on which
+// nothing happens for hours, and takes up no thread meanwhile.
+func (c *Child) followLogs(newLogs *os.File) {
+	defer func() { _ = newLogs.Close() }()
+	conn, err := newLogs.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var fds []sys.FD
+		poll := conn.Read(func(uintptr) bool {
+			fds, err = c.newLogs.RecvFDs(len(c.logs))
+			return !errors.Is(err, syscall.EAGAIN)
+		})
+		if err != nil || poll != nil {
+			return // the master is gone
+		}
+		done := len(fds) == len(c.logs)
+		for i, fd := range fds {
+			if i < len(c.logs) && c.logs[i].Redirect(fd) != nil {
+				done = false
+			}
+			_ = fd.Close()
+		}
+		if done {
+			_, _ = c.newLogs.TrySend([]byte{'!'})
+		}
+	}
+}
