@@ -133,6 +133,9 @@ func (s *Server) servePage(x *exchangeState) {
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	c := ctx.Conn().(*conn)
 	c.x.begin(ctx)
+	if errors.As(err, new(*fasthttp.ErrSmallBuffer)) {
+		err = errHeaderTooLarge // in the words of our settings
+	}
 	if !c.muted && !c.record.open {
 		c.beginLine()
 	}
@@ -159,10 +162,9 @@ func (x *exchangeState) refused(status int, err error) {
 
 // refusalStatus is the status for a request that could not be read.
 func refusalStatus(err error) int {
-	var tooSmall *fasthttp.ErrSmallBuffer
 	var network net.Error
 	switch {
-	case errors.As(err, &tooSmall), errors.Is(err, errTooManyFields):
+	case errors.Is(err, errHeaderTooLarge), errors.Is(err, errTooManyFields):
 		return fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &network) && network.Timeout():
 		return fasthttp.StatusRequestTimeout
@@ -175,6 +177,8 @@ func refusalStatus(err error) int {
 	}
 	return fasthttp.StatusBadRequest
 }
+
+var errHeaderTooLarge = errors.New("the request line and header are larger than header_bytes_max")
 
 var errVersion = errors.New("not a version of HTTP/1")
 
