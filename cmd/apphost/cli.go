@@ -64,6 +64,8 @@ Put NAME.wasm into the plugin folder and start the server:
   apphost -t -c config.toml   check the configuration and every plugin
   apphost reload -c config.toml
                               let a running server take up what changed
+  apphost upgrade -c config.toml
+                              let a new build of apphost take over, in place
   apphost status -c config.toml
                               show how the running server and its children are
   apphost stop -c config.toml
@@ -122,7 +124,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root.Flags().BoolVarP(&showVersion, "version", "V", false, "print the version and exit")
 	root.Flags().StringVarP(&order, "order", "k", "", "one of "+strings.Join(orders[:], ", ")+" as `ORDER`")
 	root.Flags().BoolVarP(&alone, "debug", "X", false, "serve in this one process, one connection after the other, for a debugger")
-	root.AddCommand(reloadCommand(&configPath, stdout), restartCommand(&configPath, stdout),
+	root.AddCommand(reloadCommand(&configPath, stdout), restartCommand(&configPath, stdout), upgradeCommand(&configPath, stdout),
 		stopCommand(&configPath, stdout), statusCommand(&configPath, stdout), logsCommand(&configPath, stdout),
 		routesCommand(&configPath, stdout), inspectCommand(stdout))
 	return root

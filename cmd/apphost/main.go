@@ -1,10 +1,11 @@
 // Command apphost is an application server for handlers compiled to
 // WebAssembly.
 //
-// One binary plays three roles, told apart by its first argument: the master
+// One binary plays four roles, told apart by its first argument: the master
 // (what a person starts, with the flags of cli.go, or what detached itself from
-// that), the candidate that tries
-// out a configuration, and the child that serves connections. This package
+// that), the candidate that tries out a configuration, the child that serves
+// connections, and the successor that checks whether this build can take over
+// from another one. This package
 // wires them: it is the only one that knows flags, the environment, the
 // configuration file and exit codes, and the only one that imports both mpm
 // and host.
@@ -39,7 +40,13 @@ func main() {
 		os.Exit(runChild(os.Args))
 	case prefork.RoleCandidate:
 		os.Exit(runCandidate(os.Args))
-	case prefork.RoleMaster:
+	case prefork.RoleSuccessor:
+		os.Exit(runSuccessor(os.Args))
+	}
+	if t, err := prefork.TakeOver(os.Environ(), os.Getpid()); t != nil || err != nil {
+		os.Exit(runTakeover(t, err))
+	}
+	if os.Args[0] == prefork.RoleMaster {
 		os.Exit(runDetached(os.Args))
 	}
 	os.Exit(runCLI(os.Args[1:], os.Stdout, os.Stderr))

@@ -27,6 +27,7 @@ type masterRun struct {
 	configPath string
 	detached   bool
 	serves     func() // told to whoever waits for the start; may be nil
+	takeover   *prefork.Takeover
 }
 
 // logPatience is how long the master waits for whoever reads its log and has
@@ -39,14 +40,23 @@ func runMaster(run masterRun) error {
 	if err != nil {
 		return err
 	}
+	return serve(server, run)
+}
+
+// serve is the master, from the start or from where another build left off,
+// whose takeover it is.
+func serve(server *control.Server, run masterRun) error {
 	defer server.Close()
 
 	log := &masterLog{w: logs.NewStream(stderrFD, logPatience)}
 	log.use(config.Default().Log)
 	ready := make(chan struct{})
-	first := true
+	first := run.takeover == nil
+	if !first {
+		close(ready)
+	}
 	manager := serviceManager{sdnotify.New(os.Getenv("NOTIFY_SOCKET")), slog.New(log)}
-	operator := &requests{configPath: run.configPath, ready: ready}
+	operator := &requests{configPath: run.configPath, program: programPath(), ready: ready}
 	operator.master = prefork.NewMaster(prefork.Config{
 		PID: os.Getpid(), ConfigPath: run.configPath, Environment: os.Environ(),
 		Logger: slog.New(log), ErrorLog: log.w, Detached: run.detached,
@@ -71,9 +81,16 @@ func runMaster(run masterRun) error {
 		Publish:   operator.publish,
 		Reloading: manager.reloading, Failed: manager.failed, Stopping: manager.stopping,
 		Spawning: manager.spawning,
+		Upgrade: prefork.UpgradeConfig{
+			Version: version, Args: programArgs(), HandOver: handingOver(server, run), Takeover: run.takeover,
+			Adopted: func(img *image.Image) {
+				log.useImage(img)
+				server.Settle()
+			},
+		},
 	})
 	go server.Serve(operator.do)
-	err = operator.master.Run()
+	err := operator.master.Run()
 	var start *prefork.StartError
 	if errors.As(err, &start) {
 		printWarnings(os.Stderr, start.Warnings)

@@ -11,11 +11,12 @@ import (
 type requests struct {
 	master     *prefork.Master
 	configPath string
+	program    string          // where it was started from
 	ready      <-chan struct{} // closed when the first generation serves
 }
 
-func (q *requests) do(ctx context.Context, verb control.Verb) any {
-	switch verb {
+func (q *requests) do(ctx context.Context, r control.Request) any {
+	switch r.Verb {
 	case control.Stop:
 		return q.ask(ctx, prefork.Stop)
 	case control.GracefulStop:
@@ -32,8 +33,15 @@ func (q *requests) do(ctx context.Context, verb control.Verb) any {
 		return q.askReady(ctx, prefork.Reload)
 	case control.Restart:
 		return q.askReady(ctx, prefork.Restart)
+	case control.Upgrade:
+		select {
+		case <-q.ready:
+		case <-ctx.Done():
+			return ended
+		}
+		return q.upgrade(ctx, r)
 	}
-	panic("BUG: the control socket passed on the request " + string(verb))
+	panic("BUG: the control socket passed on the request " + string(r.Verb))
 }
 
 // askReady waits for a server that starts.

@@ -35,6 +35,7 @@ of each slot:
 With --json it prints all of it as one JSON object. Later versions may add
 keys; those that are there keep their name and meaning. Times are RFC 3339.
   version, config, pid, state, started, uptime_seconds
+  upgraded       when this build took over from another; null if none did
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
   buckets        how many the serving generation has
@@ -106,6 +107,9 @@ func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 	row("apphost", "%s, pid %d, %s", s.Version, s.PID, s.State)
 	row("configuration", "%s", s.Config)
 	row("started", "%s, %s ago", s.Started.Format(time.DateTime), seconds(s.UptimeSeconds))
+	if s.Upgraded != nil {
+		row("upgraded", "%s", s.Upgraded.Format(time.DateTime))
+	}
 	for _, l := range s.Listeners {
 		row("listening", "%s (%s)", l.Address, l.Name)
 	}

@@ -122,6 +122,7 @@ type Image struct {
 	fd       sys.FD
 	mem      []byte
 	sections []Section
+	held     bool // and not mapped
 }
 
 // New makes an empty memfd for a candidate to fill.
@@ -169,6 +170,10 @@ func Open(fd sys.FD) (*Image, error) {
 	return &Image{fd: fd, mem: mem, sections: sections}, nil
 }
 
+// Hold keeps an image without reading it: one of another build, which that
+// may want back. It has no sections, and owns fd from then on.
+func Hold(fd sys.FD) *Image { return &Image{fd: fd, held: true} }
+
 // FD is the image's descriptor, to hand to a child.
 func (i *Image) FD() sys.FD { return i.fd }
 
@@ -185,6 +190,10 @@ func (i *Image) Section(name string) ([]byte, bool) {
 // Close unmaps the image and closes its descriptor. What Section returned
 // must not be used afterwards. Closing again does nothing.
 func (i *Image) Close() error {
+	if i.held {
+		i.held = false
+		return i.fd.Close()
+	}
 	if i.mem == nil {
 		return nil
 	}

@@ -97,6 +97,16 @@ func write(file *os.File, path string, pid int) error {
 	return err
 }
 
+// FD is the descriptor that holds the lock, for Adopt. (os.File.Fd would do for a
+// file, which never blocks.)
+func (f *File) FD() int { return int(f.file.Fd()) }
+
+// Adopt makes a File of one whose descriptor another program in this process
+// has handed over.
+func Adopt(path string, pid, fd int) *File {
+	return &File{path: path, pid: pid, file: os.NewFile(uintptr(fd), path)}
+}
+
 // Path is where the file is.
 func (f *File) Path() string { return f.path }
 

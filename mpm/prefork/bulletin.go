@@ -131,6 +131,9 @@ func (l *linux) publish(take func() Snapshot) (cost time.Duration) {
 }
 
 func (l *linux) slotReport(slot int) []threadReport {
+	if l.unreadable(slot) {
+		return make([]threadReport, 1)
+	}
 	s, now := l.board[slot], sys.Monotonic()
 	reports := make([]threadReport, s.Threads())
 	for i := range reports {

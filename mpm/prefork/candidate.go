@@ -24,6 +24,7 @@ const (
 	sayError   = "error"   // a reason why the generation cannot serve
 	sayWarning = "warning" // something the operator should know
 	sayNote    = "note"    // something to print when the generation serves
+	sayVersion = "version" // of the program, from a successor check
 	sayDone    = "done"    // what is in the sealed image can serve
 )
 
@@ -171,6 +172,7 @@ type trial struct {
 	deadline time.Time
 
 	errors, warnings, notes []string
+	version                 string
 	steps                   int  // and changes of the timeout
 	late                    bool // it was found overdue once
 	killed, lateKill        bool // for being overdue; and its end was found overdue once
@@ -203,6 +205,8 @@ func (t *trial) hear(kind, text string, now time.Time) {
 		t.warnings = keep(t.warnings, text)
 	case sayNote:
 		t.notes = keep(t.notes, text)
+	case sayVersion:
+		t.version = text
 	case sayDone:
 		t.done = true
 	}

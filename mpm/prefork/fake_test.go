@@ -37,6 +37,9 @@ type world struct {
 	reports     map[int]threadReport
 	published   []Snapshot
 	publishCost time.Duration
+	upgradeErr  error
+	successors  []string // paths of other binaries that were tried
+	handed      *state   // what the last one was to take over
 
 	behind   []int // children that still write to the old log files
 	served   []Status
@@ -127,6 +130,15 @@ func (w *world) startCandidate() (candidate, error) {
 	p := w.newProcess()
 	w.candidates = append(w.candidates, p)
 	return p, nil
+}
+
+func (w *world) startSuccessor(path string, st *state) (candidate, error) {
+	if w.upgradeErr != nil {
+		return nil, w.upgradeErr
+	}
+	w.successors = append(w.successors, path)
+	w.handed = st
+	return w.startCandidate()
 }
 
 func (w *world) openGeneration(img *image.Image, _ *mpm.Options) (generationFiles, error) {

@@ -41,6 +41,8 @@ type generation struct {
 	children int // live ones
 	served   bool
 	retired  bool
+	adopted  bool // from another program; see takeover.go
+	foreign  bool // and made by another build
 
 	// Of the serving generation.
 	pools       []pool    // by bucket

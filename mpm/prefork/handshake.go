@@ -47,6 +47,10 @@ const (
 // which is an empty memfd for it to fill: a pipe, write.
 const fdCandidateReport = 4
 
+// fdSuccessorState is what a successor check has besides those of a candidate: a
+// sealed memfd with the state that would be handed over.
+const fdSuccessorState = 5
+
 // fdDetachedReady is what a detached master starts with besides fdLog, on which
 // its launcher reads what stands in the way of the start: a pipe, write.
 const fdDetachedReady = 3

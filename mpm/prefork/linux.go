@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -46,8 +44,11 @@ type linux struct {
 	pid       pidFile
 	logFiles  logFiles
 
-	bulletin *bulletin // nil until a generation needs it
-	encode   func(Snapshot) []byte
+	bulletin    *bulletin // nil until a generation needs it
+	encode      func(Snapshot) []byte
+	cfg         Config
+	predecessor *predecessor // until this program serves
+	foreign     map[int]pageState
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -79,7 +80,7 @@ func newLinux(cfg Config, events chan<- event) (*linux, error) {
 	env := environment(cfg.Environment)
 	return &linux{
 		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger, table: table,
-		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, encode: cfg.Publish,
+		null: null, lifelineR: r, lifelineW: w, pid: pidFile{pid: cfg.PID}, logFiles: files, cfg: cfg, encode: cfg.Publish,
 	}, nil
 }
 
@@ -89,6 +90,12 @@ func (l *linux) release() {
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
 	l.bulletin.close()
+	if l.predecessor != nil {
+		_ = l.predecessor.program.Close()
+	}
+	for _, page := range l.foreign {
+		_ = page.FD.Close()
+	}
 	l.logFiles.release()
 	l.pid.release()
 	for _, s := range l.board {
@@ -96,43 +103,6 @@ func (l *linux) release() {
 			_ = s.Close()
 		}
 	}
-}
-
-// environment is what children and candidates get: ours and the handshake.
-// What a service manager addressed to the master is not for them.
-func environment(own []string) []string {
-	var env []string
-	for _, kv := range own {
-		name, _, _ := strings.Cut(kv, "=")
-		switch name {
-		case "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", handshakeEnv, privilegesEnv:
-		default:
-			env = append(env, kv)
-		}
-	}
-	return append(env, handshakeEnv+"="+handshakeVersion)
-}
-
-// withProcessors adds what a child's runtime is to know when it starts: one
-// connection at a time needs one processor, and more would only add threads to
-// keep awake. An operator's own setting counts. It is no call at run time,
-// because that stops the world, which waits on timers, which are slack.
-func withProcessors(env []string, n int) []string {
-	const name = "GOMAXPROCS="
-	if slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, name) }) {
-		return env
-	}
-	return append(slices.Clone(env), name+strconv.Itoa(n))
-}
-
-// crewEnvironment leaves a child of the worker model all processors. It needs
-// two: the goroutine that accepts waits in a system call, which keeps a
-// processor from the others for up to 10 ms.
-func crewEnvironment(env []string) []string {
-	if runtime.GOMAXPROCS(0) > 1 {
-		return env
-	}
-	return withProcessors(env, 2)
 }
 
 // start runs this program in another role. log becomes its standard error, the
@@ -259,13 +229,9 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		l.logFiles.table.Release(files)
 		return nil, err
 	}
-	env := l.childEnv
-	if o.Model.Threaded() {
-		env = l.crewEnv
-	}
 	g := &linuxGeneration{
 		system: l, image: img, options: o, socks: socks, listeners: o.Listeners, logs: files, pods: make([]pipe, o.BucketCount()),
-		env: confinedEnv(env, &o.Privileges), bornAs: bornAs(&o.Privileges),
+		env: confinedEnv(l.envOf(o), &o.Privileges), bornAs: bornAs(&o.Privileges),
 	}
 	if err := l.table.Spread(socks, o.Listeners, len(g.pods)); err != nil {
 		g.release()
@@ -300,6 +266,8 @@ type linuxGeneration struct {
 	generation, gate, hurry pipe
 
 	opened bool // it serves, or has served
+
+	program sys.FileID // the binary that made it, zero for this one
 }
 
 func (g *linuxGeneration) pipes() []*pipe {

@@ -3,6 +3,7 @@ package prefork
 import (
 	"fmt"
 
+	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/pidfile"
 )
 
@@ -45,4 +46,21 @@ func (p *pidFile) release() {
 		p.file.Release()
 		p.file = nil
 	}
+}
+
+// export describes the file for another program in this process, which holds
+// the lock through the same descriptor.
+func (p *pidFile) export() pidFileState {
+	if p.file == nil {
+		return pidFileState{}
+	}
+	return pidFileState{Path: p.path, FD: sys.FD(p.file.FD())}
+}
+
+func adoptPIDFile(st pidFileState, pid int) pidFile {
+	p := pidFile{pid: pid, known: true, path: st.Path}
+	if st.FD != 0 {
+		p.file = pidfile.Adopt(st.Path, pid, int(st.FD))
+	}
+	return p
 }

@@ -18,16 +18,33 @@ func (l *linux) prepareSlot(slot, threads int) error {
 			_ = old.Close()
 		}
 		l.board[slot] = s
+		l.dropForeign(slot)
 	}
 	l.board[slot].Reset()
 	return nil
 }
 
-func (l *linux) slotState(slot int) mpm.State { return l.board[slot].State() }
+// A page that this program cannot read, since another build has laid it out,
+// is that of a child of which nothing is known: it counts as busy.
 
-func (l *linux) slotThreads(slot int) (ready, busy int) { return l.board[slot].Count() }
+func (l *linux) slotState(slot int) mpm.State {
+	if l.unreadable(slot) {
+		return mpm.StateWriting
+	}
+	return l.board[slot].State()
+}
+
+func (l *linux) slotThreads(slot int) (ready, busy int) {
+	if l.unreadable(slot) {
+		return 0, 1
+	}
+	return l.board[slot].Count()
+}
 
 func (l *linux) slotLetters(slot int) []mpm.State {
+	if l.unreadable(slot) {
+		return []mpm.State{mpm.StateWriting}
+	}
 	states := make([]mpm.State, l.board[slot].Threads())
 	for i := range states {
 		states[i] = l.board[slot].Thread(i).State()
@@ -35,4 +52,9 @@ func (l *linux) slotLetters(slot int) []mpm.State {
 	return states
 }
 
-func (l *linux) slotConns(slot int) (child, total uint64) { return l.board[slot].Conns() }
+func (l *linux) slotConns(slot int) (child, total uint64) {
+	if l.unreadable(slot) {
+		return 0, 0
+	}
+	return l.board[slot].Conns()
+}

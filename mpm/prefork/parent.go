@@ -58,6 +58,8 @@ type Config struct {
 	// Stopping, if set, is called when a server that serves begins to stop,
 	// with how long that may take; 0 is without bound.
 	Stopping func(within time.Duration)
+	// Upgrade is what it takes to upgrade the program in place.
+	Upgrade UpgradeConfig
 }
 
 // Status describes the serving generation.
@@ -93,6 +95,7 @@ type Parent struct {
 	queued    *reload    // the one that follows it
 	probation *probation // of the serving generation, until it has proved itself
 	limits    limits
+	upgrades
 
 	started    time.Time
 	lastReload *ReloadStatus
@@ -145,6 +148,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		}
 	case requested:
 		p.request(ev, now)
+	case upgradeEvent:
+		ev.tell(p)
 	case inspected:
 		ev.reply <- p.snapshot(now)
 	case wished:
@@ -311,7 +316,7 @@ func (p *Parent) lament(ch *child) {
 
 // maintain keeps the number of idle children in bounds.
 func (p *Parent) maintain(g *generation, now time.Time) {
-	if now.Before(g.maintenance) {
+	if now.Before(g.maintenance) || p.unmaintained(g, now) {
 		return
 	}
 	if now.Before(g.notBefore) {

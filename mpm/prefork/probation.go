@@ -38,7 +38,8 @@ func (b *RollBack) String() string {
 func (p *Parent) watch(r *reload, old, next *generation, now time.Time) {
 	was := p.probation
 	o := next.options
-	if old == nil || r.back != nil || o.ProveDeaths == 0 || o.ProveTime == 0 {
+	// Nor is one that another build made: this one cannot run it.
+	if old == nil || r.back != nil || old.foreign || o.ProveDeaths == 0 || o.ProveTime == 0 {
 		p.endProbation()
 		return
 	}

@@ -43,6 +43,8 @@ type reload struct {
 	warnings []string
 	old      *generation
 	handover time.Time // deadline for the old idle children
+
+	upgrade *upgrade // it is part of one
 }
 
 func (r *reload) answer(res Result) {
@@ -98,6 +100,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		p.abandon(now, next)
 		return
 	}
+	p.beginUpgrade(now)
 	if p.reload == nil && p.condemned() {
 		p.goBack(now)
 	}
@@ -112,6 +115,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 	if r := p.reload; r != nil && r.trial != nil {
 		p.judge(r, now)
 	}
+	p.depart(now, next)
 	if r := p.reload; r != nil && r.next != nil {
 		p.prove(r, now)
 	}
@@ -128,7 +132,7 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		if r.old != nil {
 			next.at(now.Add(handoverPoll))
 		}
-	} else if p.queued != nil || p.condemned() {
+	} else if p.queued != nil || p.awaited != nil || p.condemned() {
 		next.at(now)
 	}
 }
@@ -167,6 +171,9 @@ func (p *Parent) judge(r *reload, now time.Time) {
 	}
 	r.trial = nil
 	r.warnings = t.warnings
+	if p.successorProved(r, t, now) {
+		return
+	}
 	defer t.proc.release()
 	if faults := t.verdict(); len(faults) > 0 {
 		p.fail(faults, now)
@@ -298,6 +305,7 @@ func (p *Parent) finish(r *reload, now time.Time) {
 	if r.old != nil {
 		p.recordReload(r, nil, now)
 	}
+	p.upgradeDone(r, now)
 	p.log.Debug("generation serves", "generation", g.number)
 	if p.cfg.Serving != nil {
 		p.cfg.Serving(Status{
@@ -320,6 +328,9 @@ func (p *Parent) giveUp(r *reload, now time.Time) {
 // to go on with, so the master ends.
 func (p *Parent) fail(faults []string, now time.Time) {
 	r := p.reload
+	if p.goesBack(r, faults, now) {
+		return
+	}
 	p.reload = nil
 	if p.serving == nil {
 		p.failed = &Result{Errors: faults, Warnings: r.warnings}
@@ -328,17 +339,17 @@ func (p *Parent) fail(faults []string, now time.Time) {
 		return
 	}
 	p.recordReload(r, faults, now)
-	what := "reload failed"
+	what := r.kind() + " failed"
 	if r.back != nil {
 		what = "cannot go back to what served before"
 	}
 	for _, w := range r.warnings {
-		p.log.Warn("warning of a failed reload", "warning", w)
+		p.log.Warn("warning of a failed "+r.kind(), "warning", w)
 	}
 	for _, f := range faults {
 		p.log.Error(what, "reason", f, "generation", p.serving.number)
 	}
-	res := Result{Generation: p.serving.number, Errors: p.lastReload.Errors, Warnings: r.warnings}
+	res := p.upgradeFailed(r, Result{Generation: p.serving.number, Errors: p.lastReload.Errors, Warnings: r.warnings})
 	if p.cfg.Failed != nil {
 		p.cfg.Failed(res)
 	}

@@ -38,12 +38,7 @@ func (e *StartError) Error() string { return strings.Join(e.Reasons, "\n") }
 // be called by any goroutine. It fails only when ctx ends first.
 func (m *Master) Ask(ctx context.Context, what Request) (Result, error) {
 	reply := make(chan Result, 1)
-	select {
-	case m.events <- requested{what, reply}:
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
-	}
-	return await(ctx, reply)
+	return m.send(ctx, requested{what, reply}, reply)
 }
 
 // Inspect returns how the running master and its children are. It may be
@@ -84,21 +79,31 @@ func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 // lacks what it needs, such as descriptors.
 func (m *Master) Run() error {
 	sys.ReadyThreads(spareThreads)
-	system, err := newLinux(m.cfg, m.events)
+	system, from, err := m.system()
 	if err != nil {
 		return err
 	}
 	defer system.release()
 	p := newParent(m.cfg, system)
 
-	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal)
+	signals := notify(m.cfg.Hangup, m.cfg.OnTerminal, m.cfg.Upgrade.Takeover)
 	defer signals.stop()
 
-	p.begin(time.Now())
+	if t := m.cfg.Upgrade.Takeover; t != nil {
+		p.adopt(t.state, from, time.Now())
+		p.reap(time.Now()) // who ended in between
+	} else {
+		p.begin(time.Now())
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		next := p.advance(time.Now())
+		if p.departs() {
+			m.depart(p, system, signals)
+			continue
+		}
+		system.settle(p)
 		m.publish(p.facts())
 		if p.done(time.Now()) {
 			break
@@ -176,7 +181,7 @@ func TryOut(cfg Config) (notes, warnings []string, err error) {
 	}
 	defer sys.release()
 	p := newParent(cfg, sys)
-	signals := notify(nil, true)
+	signals := notify(nil, true, nil)
 	defer signals.stop()
 
 	p.begin(time.Now())

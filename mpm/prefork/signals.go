@@ -12,13 +12,20 @@ import (
 type signalEvents struct {
 	events chan event
 	done   chan struct{}
-	stops  []func()
+	kinds  []signalKind
+
+	ignoresHangups bool
 }
 
 // notify starts to listen. hangup decides what SIGHUP asks for; nil means
-// Restart. On a terminal SIGWINCH means nothing.
-func notify(hangup func() Request, onTerminal bool) *signalEvents {
-	s := &signalEvents{events: make(chan event), done: make(chan struct{})}
+// Restart. On a terminal SIGWINCH means nothing. What came since the process
+// was taken over, if it was, comes first.
+func notify(hangup func() Request, onTerminal bool, t *Takeover) *signalEvents {
+	s := &signalEvents{events: make(chan event), done: make(chan struct{}), ignoresHangups: signal.Ignored(syscall.SIGHUP)}
+	if t != nil {
+		s.ignoresHangups = t.state.IgnoresHangups
+		defer t.deliver()
+	}
 	ask := func(what Request) func() event {
 		return func() event { return requested{what: what} }
 	}
@@ -33,7 +40,7 @@ func notify(hangup func() Request, onTerminal bool) *signalEvents {
 	}
 	s.on(ask(Reload), syscall.SIGUSR1)
 	s.on(ask(ReopenLogs), syscall.SIGUSR2)
-	if signal.Ignored(syscall.SIGHUP) {
+	if s.ignoresHangups {
 		return s.ignoring() // as nohup(1) has asked
 	}
 	s.on(func() event {
@@ -53,15 +60,28 @@ func (s *signalEvents) ignoring() *signalEvents {
 	return s
 }
 
+// signalKind is one signal that is listened to.
+type signalKind struct {
+	sig     os.Signal
+	pending chan os.Signal
+	flush   chan struct{}
+}
+
 // on sends an event for each signal, or ignores the signal if there is none.
 func (s *signalEvents) on(ev func() event, sig os.Signal) {
-	pending := make(chan os.Signal, 1)
-	signal.Notify(pending, sig)
-	s.stops = append(s.stops, func() { signal.Stop(pending) })
+	k := signalKind{sig, make(chan os.Signal, 1), make(chan struct{})}
+	signal.Notify(k.pending, sig)
+	s.kinds = append(s.kinds, k)
 	go func() {
 		for {
 			select {
-			case <-pending:
+			case <-k.pending:
+			case <-k.flush:
+				select {
+				case <-k.pending:
+				default:
+					continue
+				}
 			case <-s.done:
 				return
 			}
@@ -77,9 +97,41 @@ func (s *signalEvents) on(ev func() event, sig os.Signal) {
 	}()
 }
 
+// hold stops listening before another program is executed, and hands what has
+// come so far to handle. From then on TERM, INT and QUIT end the process, as
+// they do in the next program until that listens, and the others do nothing.
+// (The Go runtime lets no program block HUP, but respects that it is ignored.)
+func (s *signalEvents) hold(handle func(event)) {
+	for _, k := range s.kinds {
+		if k.sig != syscall.SIGPIPE {
+			signal.Stop(k.pending)
+		}
+	}
+	signal.Ignore(syscall.SIGHUP)
+	for range 2 { // what was pending in the first round is sent in the second
+		for _, k := range s.kinds {
+			for flushed := false; !flushed; {
+				select {
+				case ev := <-s.events:
+					handle(ev)
+				case k.flush <- struct{}{}:
+					flushed = true
+				}
+			}
+		}
+	}
+}
+
+// listen undoes hold.
+func (s *signalEvents) listen() {
+	for _, k := range s.kinds {
+		signal.Notify(k.pending, k.sig)
+	}
+}
+
 func (s *signalEvents) stop() {
-	for _, stop := range s.stops {
-		stop()
+	for _, k := range s.kinds {
+		signal.Stop(k.pending)
 	}
 	close(s.done)
 }

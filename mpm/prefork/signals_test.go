@@ -9,7 +9,7 @@ import (
 // A flood of one kind of signal, while nobody takes events, must not cost a
 // signal of another kind.
 func TestNoSignalPushesOutAnother(t *testing.T) {
-	s := notify(nil, false)
+	s := notify(nil, false, nil)
 	defer s.stop()
 	self := syscall.Getpid()
 	for range 100 {

@@ -245,6 +245,10 @@ func (w *simWorld) startCandidate() (candidate, error) {
 	return simCandidate{p}, nil
 }
 
+// startSuccessor is for TestAnUpgrade… and their neighbours; the simulator asks
+// for no upgrade.
+func (w *simWorld) startSuccessor(string, *state) (candidate, error) { return nil, errFake }
+
 func (w *simWorld) openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error) {
 	if w.chance(w.faults.noOpen) {
 		w.note("generation is not opened", nil, 0)

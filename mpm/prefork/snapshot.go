@@ -14,14 +14,17 @@ import (
 type Snapshot struct {
 	// PID is the master's.
 	PID int `json:"pid"`
-	// State is "starting", "serving", "reloading", "stopping gracefully" or
-	// "stopping".
+	// State is "starting", "serving", "reloading", "upgrading", "stopping
+	// gracefully" or "stopping".
 	State string `json:"state"`
 	// Started is when the master began, UptimeSeconds how long ago that was.
 	Started       time.Time `json:"started"`
 	UptimeSeconds float64   `json:"uptime_seconds"`
 	// Model is that of the serving generation: "prefork" or "worker".
 	Model string `json:"model"`
+	// Upgraded is when this binary took over from another one, nil if this is
+	// the one that the server was started with.
+	Upgraded *time.Time `json:"upgraded"`
 	// Generations has those that have children or are about to have them,
 	// oldest first.
 	Generations []GenerationStatus `json:"generations"`
@@ -133,7 +136,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		PID: p.cfg.PID, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
 		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
-		Limits: p.limits.status(), LastReload: p.lastReload,
+		Limits: p.limits.status(), LastReload: p.lastReload, Upgraded: p.upgradedAt,
 	}
 	for _, g := range p.retired {
 		s.Generations = append(s.Generations, GenerationStatus{g.number, "retired", g.children})
@@ -239,6 +242,8 @@ func (p *Parent) phase() string {
 		return "stopping gracefully"
 	case p.serving == nil:
 		return "starting"
+	case p.upgrading():
+		return "upgrading"
 	case p.reload != nil:
 		return "reloading"
 	}

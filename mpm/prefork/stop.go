@@ -43,6 +43,11 @@ func (p *Parent) cancelReload(now time.Time) {
 		p.queued.answer(refusal)
 		p.queued = nil
 	}
+	if p.awaited != nil {
+		p.awaited.answer(refusal)
+		p.awaited = nil
+	}
+	p.cancelDeparture()
 	r := p.reload
 	if r == nil {
 		return

@@ -16,6 +16,9 @@ type system interface {
 	// startCandidate starts trying out the configuration as it is now. What
 	// it says arrives as candidateSaid and, at last, candidateClosed.
 	startCandidate() (candidate, error)
+	// startSuccessor starts a check of whether the program at path could take
+	// over st, to which it adds the descriptors. It reports as a candidate.
+	startSuccessor(path string, st *state) (candidate, error)
 	// openGeneration binds listeners and makes the pipes of a generation.
 	openGeneration(img *image.Image, o *mpm.Options) (generationFiles, error)
 	// spawn starts a child of a bucket. What it says arrives as childSaid and, at last,
@@ -135,6 +138,18 @@ type (
 		what  Request
 		reply chan<- Result
 	}
+	// upgradeRequested is the wish for another binary, and upgradeAwaited that
+	// of somebody who asked the program before this one.
+	upgradeRequested struct {
+		path  string
+		reply chan<- Result
+	}
+	upgradeAwaited struct{ reply chan<- Result }
+	// upgradeEvent is one of the two.
+	upgradeEvent interface {
+		event
+		tell(p *Parent)
+	}
 	// inspected is a wish to see how things are.
 	inspected struct{ reply chan<- Snapshot }
 	// wished: a child wants to know how things are. The next one comes after
@@ -150,6 +165,9 @@ func (candidateClosed) isEvent() {}
 func (requested) isEvent()       {}
 func (inspected) isEvent()       {}
 func (wished) isEvent()          {}
+
+func (upgradeRequested) isEvent() {}
+func (upgradeAwaited) isEvent()   {}
 
 // Request is what an operator can ask a running master for.
 type Request int

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -78,6 +79,9 @@ type Command struct {
 	// the thread that starts the process, and Go's threads last as long as
 	// the program. See PR_SET_PDEATHSIG in prctl(2).
 	DieWithParent bool
+	// Program, if set, is executed instead of this one. The process has it as
+	// its last descriptor, after Files.
+	Program FD
 	// Dir is the process's working folder; "" is ours.
 	Dir string
 	// NewSession takes the process off our terminal. See setsid(2).
@@ -97,6 +101,11 @@ type Process struct {
 // Start starts a process. It returns when the new image is being executed or
 // could not be.
 func Start(c Command) (Process, error) {
+	path := Self
+	if c.Program != 0 {
+		path = FD(len(c.Files)).path()
+		c.Files = append(slices.Clone(c.Files), c.Program)
+	}
 	files := make([]uintptr, len(c.Files))
 	for i, f := range c.Files {
 		files[i] = uintptr(f)
@@ -116,6 +125,7 @@ func Start(c Command) (Process, error) {
 	// These belong to a thread and are inherited from it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	receiveAll()
 	restore, err := giveNoPrivileges()
 	if err != nil {
 		return Process{}, fmt.Errorf("start process: %w", err)
@@ -126,7 +136,7 @@ func Start(c Command) (Process, error) {
 			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
 		}
 	}
-	pid, err := syscall.ForkExec(Self, c.Args, attr)
+	pid, err := syscall.ForkExec(path, c.Args, attr)
 	if err != nil {
 		return Process{}, explainStart(err, c.Identity)
 	}

@@ -18,6 +18,11 @@ var ErrNotRunning = errors.New("no server")
 // answer into one. It takes as long as what is asked for: that of a stop
 // comes when the server's process has ended.
 func Ask(ctx context.Context, configPath string, verb Verb, answer any) error {
+	return AskFor(ctx, configPath, Request{Verb: verb}, answer)
+}
+
+// AskFor is Ask for a request that has more to say than a verb.
+func AskFor(ctx context.Context, configPath string, r Request, answer any) error {
 	dialer := net.Dialer{Timeout: connectTimeout}
 	conn, err := dialer.DialContext(ctx, "unix", Path(configPath))
 	if err != nil {
@@ -27,13 +32,13 @@ func Ask(ctx context.Context, configPath string, verb Verb, answer any) error {
 		return fmt.Errorf("reach server: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := json.NewEncoder(conn).Encode(request{Verb: verb}); err != nil {
+	if err := json.NewEncoder(conn).Encode(r); err != nil {
 		return fmt.Errorf("ask server: %w", err)
 	}
 	if err := json.NewDecoder(conn).Decode(answer); err != nil {
 		return fmt.Errorf("the server went away before it answered: %w", err)
 	}
-	if verb.endsServer() {
+	if r.Verb.endsServer() {
 		_, _ = io.Copy(io.Discard, conn)
 	}
 	return nil

@@ -43,11 +43,12 @@ const (
 	Restart      Verb = "restart"
 	ReopenLogs   Verb = "reopen-logs"
 	Status       Verb = "status"
+	Upgrade      Verb = "upgrade"
 )
 
 func (v Verb) known() bool {
 	switch v {
-	case Reload, Restart, Stop, GracefulStop, ReopenLogs, Status:
+	case Reload, Restart, Stop, GracefulStop, ReopenLogs, Status, Upgrade:
 		return true
 	}
 	return false
@@ -56,8 +57,16 @@ func (v Verb) known() bool {
 // endsServer reports whether the server's end follows.
 func (v Verb) endsServer() bool { return v == Stop || v == GracefulStop }
 
-type request struct {
+// Request is what a command asks the server for.
+type Request struct {
 	Verb Verb `json:"verb"`
+	// Binary is what to upgrade to, an absolute path; empty is where the
+	// running one came from.
+	Binary string `json:"binary,omitempty"`
+
+	// Resumed says that it was asked of the program before this one; see
+	// Resume.
+	Resumed bool `json:"-"`
 }
 
 // failure is the answer to a request that is none. Its field is that of
@@ -92,7 +101,6 @@ func folder() string {
 // Server is the master's end.
 type Server struct {
 	listener *net.UnixListener
-	path     string
 
 	ctx    context.Context // of all requests
 	cancel context.CancelFunc
@@ -101,6 +109,10 @@ type Server struct {
 	asked   sync.WaitGroup // requests to be answered
 	closed  bool
 	keeping []net.Conn // until the process ends
+	asking  map[*net.UnixConn]Request
+
+	resumed []resumedRequest // to be answered by Serve
+	handed  []*os.File       // what Resume was given, until Settle
 }
 
 // Listen opens the socket. One that a killed server left behind is replaced.
@@ -136,9 +148,13 @@ func Listen(configPath string) (*Server, error) {
 		_ = l.Close()
 		return nil, fmt.Errorf("protect control socket: %w", err)
 	}
-	s := &Server{listener: l, path: path}
+	return newServer(l), nil
+}
+
+func newServer(l *net.UnixListener) *Server {
+	s := &Server{listener: l, asking: map[*net.UnixConn]Request{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return s, nil
+	return s
 }
 
 // ownFolder makes the folder, and refuses one that others could have made or

@@ -33,7 +33,7 @@ func serve(t *testing.T, configPath string, result prefork.Result) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	go s.Serve(func(context.Context, Verb) any { return result })
+	go s.Serve(func(context.Context, Request) any { return result })
 	return s
 }
 
@@ -147,7 +147,7 @@ func TestCloseAnswersEverybody(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := make(chan struct{})
-	go s.Serve(func(ctx context.Context, _ Verb) any {
+	go s.Serve(func(ctx context.Context, _ Request) any {
 		close(begun)
 		<-ctx.Done()
 		return prefork.Result{Errors: []string{"too late"}}

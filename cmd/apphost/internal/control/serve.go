@@ -10,10 +10,16 @@ import (
 	"time"
 )
 
-// Serve answers requests until the server is closed. do does what a verb asks
-// for and returns the answer, of a type that package json can encode; it
-// returns soon when ctx ends. Want of descriptors makes who asks wait.
-func (s *Server) Serve(do func(context.Context, Verb) any) {
+// Serve answers requests until the server is closed, those that were resumed
+// first. do does what a request asks for and returns the answer, of a type
+// that package json can encode; it returns soon when ctx ends. Want of
+// descriptors makes who asks wait.
+func (s *Server) Serve(do func(context.Context, Request) any) {
+	for _, r := range s.resumed {
+		if s.begin() {
+			go s.perform(r.conn, r.Request, do)
+		}
+	}
 	for {
 		conn, err := s.listener.AcceptUnix()
 		if err == nil {
@@ -34,7 +40,7 @@ func (s *Server) Serve(do func(context.Context, Verb) any) {
 // acceptPause is how long to wait after a failed accept.
 const acceptPause = 100 * time.Millisecond
 
-func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Verb) any) {
+func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Request) any) {
 	_ = conn.SetDeadline(time.Now().Add(connectTimeout))
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, requestBytes)
@@ -42,15 +48,26 @@ func (s *Server) answer(conn *net.UnixConn, do func(context.Context, Verb) any) 
 		_ = conn.Close() // only looked whether somebody is here, or comes too late
 		return
 	}
+	var r Request
+	if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		defer s.asked.Done()
+		_ = json.NewEncoder(conn).Encode(failure{[]string{"the request is not understood: " + err.Error()}})
+		_ = conn.Close()
+		return
+	}
+	s.perform(conn, r, do)
+}
+
+// perform does what is asked for, answers, and is the end of what begin noted.
+func (s *Server) perform(conn *net.UnixConn, r Request, do func(context.Context, Request) any) {
 	defer s.asked.Done()
 	var answer any
-	var r request
-	switch err := json.Unmarshal(lines.Bytes(), &r); {
-	case err != nil:
-		answer = failure{[]string{"the request is not understood: " + err.Error()}}
+	switch {
 	case r.Verb.known():
 		_ = conn.SetDeadline(time.Time{})
-		answer = do(s.ctx, r.Verb)
+		s.note(conn, r)
+		answer = do(s.ctx, r)
+		s.forget(conn)
 		_ = conn.SetDeadline(time.Now().Add(connectTimeout))
 	default:
 		answer = failure{[]string{fmt.Sprintf("this server does not know the request %q", r.Verb)}}

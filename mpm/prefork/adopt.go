@@ -1,0 +1,91 @@
+package prefork
+
+import (
+	"fmt"
+
+	"github.com/apphost/apphost/mpm/image"
+	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/scoreboard"
+)
+
+// fixedPipes is how many pipes a generation has beside a pod for each bucket.
+const fixedPipes = 3
+
+// pipeName is what the pipe at a place in linuxGeneration.pipes is called.
+func pipeName(at int) string {
+	if at < fixedPipes {
+		return [fixedPipes]string{"generation", "gate", "hurry"}[at]
+	}
+	return fmt.Sprint("pod ", at-fixedPipes)
+}
+
+// adoptGeneration makes a generation's descriptors of what was handed over;
+// own is this program's binary.
+func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedGeneration, err error) {
+	g := &linuxGeneration{
+		system: l, options: &st.Options, listeners: st.Options.Listeners, program: st.Program, pods: make([]pipe, st.Buckets), opened: true,
+		env: confinedEnv(l.envOf(&st.Options), &st.Options.Privileges), bornAs: bornAs(&st.Options.Privileges),
+	}
+	if g.logs, err = l.logFiles.acquire(&st.Options); err != nil {
+		return a, err
+	}
+	if !st.Retired {
+		if err := l.logFiles.use(g.logs[0]); err != nil {
+			return a, err
+		}
+	}
+	for i, p := range g.pipes() {
+		ends := st.Pipes[pipeName(i)]
+		for _, end := range ends {
+			if end != 0 && !end.IsPipe() {
+				return a, fmt.Errorf("take over generation %d: descriptor %d is not a pipe", st.Number, end)
+			}
+		}
+		p.r, p.w = ends[0], ends[1]
+	}
+	if g.socks, err = l.table.Retain(st.Sockets); err != nil {
+		return a, err
+	}
+	a.files, a.foreign = g, st.Program != own
+	a.image, err = image.Open(st.Image)
+	if err != nil && !a.foreign && !st.Retired {
+		return a, err
+	}
+	if err != nil {
+		a.image = image.Hold(st.Image) // nobody will be spawned from it
+	}
+	g.image = a.image
+	return a, nil
+}
+
+// adoptPages maps the pages of the scoreboard. One that another build laid out
+// in another way is kept for who may want it back, while it is in use.
+func (l *linux) adoptPages(st *state) {
+	l.board = make([]*scoreboard.Slot, st.Slots)
+	used := map[int]bool{}
+	for _, ch := range st.Children {
+		used[ch.Slot] = true
+	}
+	for _, page := range st.Pages {
+		s, err := scoreboard.Attach(page.FD, page.Threads)
+		switch {
+		case err == nil:
+			l.board[page.Slot] = s
+		case used[page.Slot]:
+			l.foreign[page.Slot] = page
+		default:
+			_ = page.FD.Close()
+		}
+	}
+}
+
+// unreadable reports whether a slot has no page that this program can read.
+func (l *linux) unreadable(slot int) bool { return l.board[slot] == nil }
+
+// dropForeign lets go of the page of another build, whose child is gone.
+func (l *linux) dropForeign(slot int) {
+	if page, found := l.foreign[slot]; found {
+		_ = page.FD.Close()
+		delete(l.foreign, slot)
+	}
+}
