@@ -162,6 +162,7 @@ func (missingFolder) Open(name string) (fs.File, error) {
 type view struct {
 	Level     string
 	Format    string
+	Access    string // format
 	MPM       mpm.Options
 	Listeners []host.Listener
 	Routes    []host.Route
@@ -182,7 +183,7 @@ type pluginView struct {
 
 func viewOf(c *Config) view {
 	v := view{
-		Level: c.Log.Level.String(), Format: c.Log.Format, MPM: c.MPM,
+		Level: c.Log.Level.String(), Format: c.Log.Format, Access: c.Log.AccessFormat, MPM: c.MPM,
 		Listeners: c.Host.Listeners, Routes: c.Host.Routes, HTTP: c.Host.HTTP, CacheDir: c.Host.CacheDir, Status: c.Status,
 		Warnings: c.Warnings,
 	}

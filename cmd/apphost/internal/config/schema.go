@@ -59,6 +59,7 @@ func (d *decoder) log(t *table) {
 	if t.text("file", &d.config.MPM.ErrorLog) && d.config.MPM.ErrorLog != "" {
 		d.config.MPM.ErrorLog = d.resolve(d.config.MPM.ErrorLog)
 	}
+	d.accessLog(t)
 }
 
 // oldNames are names that keys of [mpm] had: httpd's before 2.4, still in many
