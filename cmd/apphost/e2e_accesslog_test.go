@@ -183,7 +183,9 @@ func TestE2EAPausedReaderOfTheAccessLogStopsNothing(t *testing.T) {
 	var addr string
 	apphosttest.Eventually(t, apphosttest.Patience, "it serves", func() bool {
 		out, code := s.Run("status", "--json", "-c", "config.toml")
-		var st struct{ Listeners []struct{ Name, Address string } }
+		var st struct {
+			Listeners []struct{ Name, Address string }
+		}
 		if code != 0 || json.Unmarshal([]byte(out), &st) != nil || len(st.Listeners) == 0 {
 			return false
 		}

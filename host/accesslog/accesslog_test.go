@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -243,5 +245,29 @@ func checkLine(t *testing.T, format string, line []byte) {
 		if strings.Count(string(line), " ") != 2 {
 			t.Errorf("fields are forged: %q", line)
 		}
+	}
+}
+
+// BenchmarkFile is a line made and written to a file.
+func BenchmarkFile(b *testing.B) {
+	for _, format := range []string{Combined, JSON} {
+		b.Run(format, func(b *testing.B) {
+			f, err := os.OpenFile(filepath.Join(b.TempDir(), "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			l, err := New(Config{Format: format, To: f, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			e := entry(l)
+			var line []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				line = l.Append(line[:0], e)
+				l.Write(line)
+			}
+		})
 	}
 }
