@@ -164,7 +164,7 @@ func (x *exchangeState) refused(status int, err error) {
 func refusalStatus(err error) int {
 	var network net.Error
 	switch {
-	case errors.Is(err, errHeaderTooLarge), errors.Is(err, errTooManyFields):
+	case errors.Is(err, errHeaderTooLarge), errors.As(err, new(*fasthttp.ErrSmallBuffer)), errors.Is(err, errTooManyFields):
 		return fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &network) && network.Timeout():
 		return fasthttp.StatusRequestTimeout
