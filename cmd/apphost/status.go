@@ -39,6 +39,7 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
   buckets        how many the serving generation has
+  limits         near, reached, slots_full: how often children were short
   idle, busy     threads of the serving generation
   scoreboard     a letter for each thread of each slot
   slots          slot, bucket, pid, generation, state, letter, child_connections,
@@ -49,7 +50,6 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
                  requests, bytes_sent, since_seconds (the last request began),
                  took_seconds, client, listener, request, protocol
   spawning       failures (in a row), paused_seconds, full, slowed
-  limits         near, reached, slots_full: how often children were short
   last_reload    time, generation, errors, rolled_back_from, rolled_back_to;
                  null before the first
   model          prefork or worker

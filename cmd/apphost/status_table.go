@@ -22,9 +22,10 @@ const (
 // writeChildren writes a line for each child.
 func writeChildren(w *bytes.Buffer, s *statuspage.Report) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	// Most servers have one bucket.
 	head, bucket := "SLOT", func(*prefork.SlotStatus) string { return "" }
-	if slices.ContainsFunc(s.Slots, func(c prefork.SlotStatus) bool { return c.Bucket > 0 }) || s.Buckets > 1 {
-		head, bucket = "SLOT\tBUCKET", func(c *prefork.SlotStatus) string { return fmt.Sprintf("\t%d", c.Bucket) }
+	if s.Buckets > 1 || slices.ContainsFunc(s.Slots, func(c prefork.SlotStatus) bool { return c.Bucket > 0 }) {
+		head, bucket = "SLOT\tBUCKET", func(c *prefork.SlotStatus) string { return fmt.Sprint("\t", c.Bucket) }
 	}
 	fmt.Fprintln(table, strings.Join([]string{
 		head, "PID", "GENERATION", "STATE", "SERVED", "BY SLOT", "REQUESTS", "SENT", "CPU", "AGE",

@@ -26,6 +26,11 @@ func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedG
 		system: l, options: &st.Options, listeners: st.Options.Listeners, program: st.Program, pods: make([]pipe, st.Buckets), opened: true,
 		env: confinedEnv(l.envOf(&st.Options), &st.Options.Privileges), bornAs: bornAs(&st.Options.Privileges),
 	}
+	if st.Options.Status {
+		if err := l.needBulletin(&st.Options); err != nil {
+			return a, err
+		}
+	}
 	if g.logs, err = l.logFiles.acquire(&st.Options); err != nil {
 		return a, err
 	}

@@ -76,28 +76,16 @@ func (b *bulletin) listen(events chan<- event) {
 	}
 }
 
-// close ends it; nil is none.
 func (b *bulletin) close() {
-	if b == nil {
-		return
-	}
 	close(b.closed)
 	_ = b.wishes.Close()
 	_ = b.wish.Close()
 	_ = b.board.Close()
 }
 
-// bulletinFDs are those of a child.
-func (l *linux) bulletinFDs(o *mpm.Options) []sys.FD {
-	if !o.Status {
-		return nil
-	}
-	return []sys.FD{l.bulletin.wish, l.bulletin.board.FD()}
-}
-
-// needBulletin makes it if it is wanted and there is none.
+// needBulletin makes it if there is none.
 func (l *linux) needBulletin(o *mpm.Options) error {
-	if !o.Status || l.bulletin != nil {
+	if l.bulletin != nil {
 		return nil
 	}
 	if l.encode == nil {
@@ -132,7 +120,7 @@ func (l *linux) publish(take func() Snapshot) (cost time.Duration) {
 
 func (l *linux) slotReport(slot int) []threadReport {
 	if l.unreadable(slot) {
-		return make([]threadReport, 1)
+		return []threadReport{{ThreadStatus: scoreboard.ThreadStatus{State: mpm.StateWriting}}}
 	}
 	s, now := l.board[slot], sys.Monotonic()
 	reports := make([]threadReport, s.Threads())

@@ -34,18 +34,19 @@ type world struct {
 
 	spawnErr, openErr, reopenErr error
 
-	reports     map[int]threadReport
-	published   []Snapshot
-	publishCost time.Duration
-	upgradeErr  error
-	successors  []string // paths of other binaries that were tried
-	handed      *state   // what the last one was to take over
+	upgradeErr error
+	successors []string // paths of other binaries that were tried
+	handed     *state   // what the last one was to take over
 
 	behind   []int // children that still write to the old log files
 	served   []Status
 	failures []Result
 	spawning []SpawnStatus
 	log      bytes.Buffer
+
+	reports     map[int]threadReport
+	published   []Snapshot
+	publishCost time.Duration
 }
 
 type fakeProcess struct {
@@ -110,7 +111,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
 		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
-		threads: make(map[int][2]int), conns: make(map[int]uint64), reports: make(map[int]threadReport),
+		threads: make(map[int][2]int), conns: make(map[int]uint64),
+		reports: make(map[int]threadReport),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -198,6 +200,10 @@ func oneThread(state mpm.State) (ready, busy int) {
 	return 0, 0
 }
 
+func (w *world) slotConns(slot int) (child, total uint64) {
+	return w.conns[slot], w.conns[slot] + 10
+}
+
 func (w *world) slotReport(slot int) []threadReport { return []threadReport{w.reports[slot]} }
 
 func (w *world) load() [3]float64 { return [3]float64{1, 0.5, 0.25} }
@@ -213,10 +219,6 @@ func (w *world) processCPU(int) sys.CPUTime {
 func (w *world) publish(take func() Snapshot) time.Duration {
 	w.published = append(w.published, take())
 	return w.publishCost
-}
-
-func (w *world) slotConns(slot int) (child, total uint64) {
-	return w.conns[slot], w.conns[slot] + 10
 }
 
 func (w *world) reopenLogs() error { return w.reopenErr }

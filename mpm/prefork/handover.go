@@ -338,10 +338,6 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 		if a.generations[st.Generations[i].Number], err = l.adoptGeneration(&st.Generations[i], id); err != nil {
 			return nil, adopted{}, err
 		}
-		// Its children so far ask in vain: the other program has their bulletin.
-		if err := l.needBulletin(&st.Generations[i].Options); err != nil {
-			return nil, adopted{}, err
-		}
 	}
 	l.adoptPages(st)
 	for _, ch := range st.Children {

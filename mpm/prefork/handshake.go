@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "6"
+const handshakeVersion = "5"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -38,9 +38,9 @@ const (
 	fdListeners  = 12 // the listening sockets, in the order of the options; see
 	// bucketArgs; then the logs but for the error log, in the order of the options
 
-	// With mpm.Options.Status, two more after those: a pipe, write: one byte asks
-	// for a snapshot; and the bulletin with the snapshots, a memfd that cannot be
-	// written to.
+	// With mpm.Options.Status, two more at the end: a pipe,
+	// write: one byte asks for a snapshot; and the bulletin with the snapshots,
+	// a memfd that cannot be written to.
 )
 
 // fdCandidateReport is what a candidate starts with besides fdLog and fdImage,

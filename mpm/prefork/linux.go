@@ -44,11 +44,12 @@ type linux struct {
 	pid       pidFile
 	logFiles  logFiles
 
-	bulletin    *bulletin // nil until a generation needs it
-	encode      func(Snapshot) []byte
 	cfg         Config
 	predecessor *predecessor // until this program serves
 	foreign     map[int]pageState
+
+	bulletin *bulletin // nil until a generation needs it
+	encode   func(Snapshot) []byte
 }
 
 func newLinux(cfg Config, events chan<- event) (*linux, error) {
@@ -89,7 +90,6 @@ func (l *linux) release() {
 	_ = l.lifelineW.Close()
 	_ = l.lifelineR.Close()
 	_ = l.null.Close()
-	l.bulletin.close()
 	if l.predecessor != nil {
 		_ = l.predecessor.program.Close()
 	}
@@ -98,6 +98,9 @@ func (l *linux) release() {
 	}
 	l.logFiles.release()
 	l.pid.release()
+	if l.bulletin != nil {
+		l.bulletin.close()
+	}
 	for _, s := range l.board {
 		if s != nil {
 			_ = s.Close()
@@ -145,7 +148,9 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	for _, f := range g.logs[1:] {
 		fds = append(fds, f.FD())
 	}
-	fds = append(fds, l.bulletinFDs(g.options)...)
+	if g.options.Status {
+		fds = append(fds, l.bulletin.wish, l.bulletin.board.FD())
+	}
 	c := sys.Command{
 		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
 		DieWithParent: true, Identity: g.bornAs,
@@ -217,8 +222,10 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 	if err := l.pid.hold(o.PIDFile); err != nil {
 		return nil, err
 	}
-	if err := l.needBulletin(o); err != nil {
-		return nil, err
+	if o.Status {
+		if err := l.needBulletin(o); err != nil {
+			return nil, err
+		}
 	}
 	files, err := l.logFiles.acquire(o)
 	if err != nil {

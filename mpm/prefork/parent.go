@@ -170,8 +170,8 @@ func (p *Parent) advance(now time.Time) time.Time {
 	p.probate(now, &next)
 	p.proceed(now, &next)
 	p.wind(now, &next)
-	p.publish(now, &next)
 	p.awaitNewLogs(now, &next)
+	p.publish(now, &next)
 	if p.serving != nil && !p.stopping {
 		p.maintain(p.serving, now)
 		next.at(p.serving.maintenance)

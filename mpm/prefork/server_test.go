@@ -117,10 +117,6 @@ func childMain() int {
 	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
-	var handler mpm.ConnHandler = greeter(greeting)
-	if string(greeting) == "status" {
-		handler = teller{c}
-	}
 	if path, ok := strings.CutPrefix(string(greeting), "hooks:"); ok {
 		if err := takePart(c, path); err != nil {
 			return c.Fail(err)
@@ -129,22 +125,26 @@ func childMain() int {
 	if string(greeting) == "selfie" && !diesWithParent() {
 		return c.Fail(errors.New("it would outlive its master"))
 	}
-	if string(greeting) == "logs" {
-		handler = clerk{c}
+	var h mpm.ConnHandler = greeter(greeting)
+	switch string(greeting) {
+	case "logs":
+		h = clerk{c}
+	case "status":
+		h = teller{c}
 	}
-	ready := runtime.UnlockOSThread
-	switch {
-	case string(greeting) == "hostile":
-		ready = func() { // not before: its own rubbish would keep it from saying that it is ready
-			runtime.UnlockOSThread()
+	ready := func() {
+		runtime.UnlockOSThread()
+		if string(greeting) == "hostile" { // not before: its own rubbish would keep it from saying that it is ready
 			go scribble(c)
 		}
+	}
+	switch {
 	case string(greeting) == "no descriptor for epoll":
 		starve(c)
 	case string(greeting) == "starved-but-one" && c.Slot%5 != 4:
 		ready = func() { starve(c); runtime.UnlockOSThread() }
 	}
-	if err := c.Serve(context.Background(), handler, ready); err != nil {
+	if err := c.Serve(context.Background(), h, ready); err != nil {
 		return c.Fail(err)
 	}
 	if path, _ := c.Image.Section("tally"); len(path) > 0 {

@@ -310,14 +310,14 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 	return p.number, p.status
 }
 
+// slotConns: nobody has served a connection when he dies.
+func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
+
 // These are for reports only; the parent decides nothing by them.
 func (w *simWorld) slotReport(int) []threadReport     { return make([]threadReport, 1) }
 func (w *simWorld) load() (none [3]float64)           { return none }
 func (w *simWorld) cpu() (own, ended sys.CPUTime)     { return own, ended }
 func (w *simWorld) processCPU(int) (none sys.CPUTime) { return none }
-
-// slotConns: nobody has served a connection when he dies.
-func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
 // publish is for reports only, too.
 func (w *simWorld) publish(take func() Snapshot) time.Duration {

@@ -30,7 +30,6 @@ func TestASnapshotShowsEachChild(t *testing.T) {
 	w.ready(w.children(1)...)
 	w.states[1] = mpm.StateKeepalive
 	w.reports[1] = threadReport{ThreadStatus: scoreboard.ThreadStatus{Totals: scoreboard.Totals{Connections: 1}}}
-	w.states[1], w.conns[1] = mpm.StateKeepalive, 1
 	s := w.look()
 	if s.State != "serving" || s.Scoreboard != "_K_....." || s.Idle != 2 || s.Busy != 1 || s.LastReload != nil {
 		t.Errorf("while it serves: %+v", s)

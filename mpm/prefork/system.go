@@ -36,6 +36,11 @@ type system interface {
 	// slotConns is how many connections, by the scoreboard, the child in a
 	// slot has served, and all children of the slot.
 	slotConns(slot int) (child, total uint64)
+	// reopenLogs opens all log files anew, or none, and tells the children.
+	reopenLogs() error
+	// oldLogs are the pids of the children that may still write to files of
+	// before.
+	oldLogs() []int
 	// slotReport is what the child in a slot says on the scoreboard that its
 	// threads do and have done.
 	slotReport(slot int) []threadReport
@@ -48,11 +53,6 @@ type system interface {
 	// publish shows what take returns to the children that have wished for it,
 	// and returns how long that took.
 	publish(take func() Snapshot) (cost time.Duration)
-	// reopenLogs opens all log files anew, or none, and tells the children.
-	reopenLogs() error
-	// oldLogs are the pids of the children that may still write to files of
-	// before.
-	oldLogs() []int
 }
 
 // threadReport is what a thread of a child says of itself.
