@@ -1,6 +1,7 @@
 package host
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -26,6 +27,14 @@ type Config struct {
 	// ids. A candidate has slot -1.
 	Slot       int
 	Generation uint64
+
+	// HTTP are the limits of the http listeners.
+	HTTP HTTPSettings
+
+	// AccessLog gets each line of the access log in one Write; nil is no access
+	// log. AccessFormat passes accesslog.CheckFormat.
+	AccessLog    io.Writer
+	AccessFormat string
 
 	// Logger receives what guests and the host have to say.
 	Logger *slog.Logger
@@ -78,6 +87,23 @@ type Dir struct {
 	Host  string // absolute
 	Guest string // where the plugin finds it, absolute
 	Write bool   `json:",omitempty"` // else it is read only
+}
+
+// HTTPSettings are those of web.Config by the same names, which says what they
+// mean. 0 is the default there, and where there is none, no limit.
+type HTTPSettings struct {
+	HeaderBytesMax        int
+	BodyBytesMax          int64
+	FirstByteTimeout      time.Duration
+	HeaderTimeout         time.Duration
+	BodyTimeout           time.Duration
+	BodyGrace             time.Duration
+	BodyRateMin           int64
+	IdleTimeout           time.Duration
+	WriteTimeout          time.Duration
+	RequestsPerConnection int
+	RequestIDHeader       string
+	TrustRequestID        bool
 }
 
 // Isolation is the part of a plugin's life after which nothing is left of it.

@@ -37,7 +37,7 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 	}
 	for _, p := range h.plugins {
 		if path, ok := config.ownPath(p.module.Name(), p.module.ABI()); ok {
-			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: p.at(path)})
+			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: h.meter(p.at(path), p.module.Name())})
 		}
 	}
 	return out, errors.Join(errs...)
@@ -75,12 +75,15 @@ func (h *Host) chain(r *Route) (exchange.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if handler != nil && h.accessLog != nil {
+		handler = unmetered{handler}
+	}
 	for _, name := range slices.Backward(r.Chain) {
 		p, err := h.byName(name)
 		if err != nil {
 			return nil, err
 		}
-		answers := p.at(r.Path)
+		answers := h.meter(p.at(r.Path), name)
 		if answers == nil {
 			return nil, fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command", name, p.module.ABI())
 		}

@@ -212,6 +212,9 @@ func (x *exchangeState) drainBody() bool {
 func (x *exchangeState) render() {
 	x.fillHeader()
 	x.http.Response.SetBodyRaw(x.held)
+	if x.bodyAllowed() {
+		x.bodySent = int64(len(x.held))
+	}
 }
 
 // fillHeader copies status and header to the library's response.
