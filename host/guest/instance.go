@@ -47,7 +47,10 @@ func (m *Module) instantiate(s Session) (*Instance, error) {
 		experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return region }))
 	config := m.config.WithStdin(stdin{out}).WithStdout(out.stream(stdoutName)).WithStderr(out.stream(stderrName)).
 		WithNanosleep(out.sleep)
+	guard := guardOf(s)
+	guard.run() // the start function is the guest's code
 	wasm, err := m.engine.InstantiateModule(ctx, m.code, config)
+	guard.pause()
 	if err != nil {
 		region.Free() // the engine forgets it when a start function fails
 		return nil, classify("instantiate", err)
