@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,7 +62,13 @@ func TestE2ECurlAndEachKindOfRoute(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skipf("there is no curl to try: %v", err)
 	}
-	s := apphosttest.New(t, curlRoutes, map[string]string{
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %q for %s", r.Method, r.RequestURI, body, r.Header.Get("X-Forwarded-For"))
+	}))
+	defer upstream.Close()
+	proxied := "[[route]]\npath = \"/up/\"\nproxy = \"" + upstream.URL + "/there/\"\n"
+	s := apphosttest.New(t, curlRoutes+proxied, map[string]string{
 		"hello": helloWasm, "echo": echoWasm, "pass": passWasm, "program": buildGuest(t, "../../host/abi/command/testdata/program"),
 	})
 	if err := os.Mkdir(filepath.Join(s.Dir, "public"), 0o755); err != nil {
@@ -97,7 +107,10 @@ func TestE2ECurlAndEachKindOfRoute(t *testing.T) {
 		{"file that is not newer", "-z public/a.txt /files/a.txt", "304", "", ""},
 		{"file that is not there", "/files/b.txt", "404", "", "404 "},
 		{"file outside", "--path-as-is /files/../config.toml", "404", "", "404 "},
-		{"redirect", "/old/a.txt", "301", "location: /files/\r\n", ""},
+		{"redirect", "/old/a.txt", "301", "location: /files/a.txt\r\n", ""},
+		{"proxy", "/up/a?b", "200", "content-length: ", "GET /there/a?b \"\" for 127.0.0.1"},
+		{"proxy with a body", "-d hello /up/", "200", "", "POST /there/ \"hello\" for 127.0.0.1"},
+		{"proxy by HEAD", "-I /up/", "200", "content-length: ", ""},
 		{"respond", "/robots.txt", "200", "content-type: text/plain", "User-agent: *\n"},
 		{"command", "/cgi/?args&x", "200", "content-type: text/plain", "[\"/cgi/\""},
 		{"command with a body", "-d hello /cgi/?body", "200", "x-a: 1", "5 bytes, <nil>: hello"},
