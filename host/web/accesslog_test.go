@@ -227,6 +227,24 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
+// A proxy drops what Connection names: a client must not have it drop the id.
+func TestARequestIDIsPassedOn(t *testing.T) {
+	var named []byte
+	handler := handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+		x.Header(exchange.Request).Values([]byte("connection"), func(v []byte) bool {
+			named = bytes.Clone(v)
+			return true
+		})
+		return nil
+	})
+	s := New(Config{RequestIDHeader: "X-Request-ID", Mounts: []Mount{{Path: "/", Handler: handler}}})
+	request := "GET / HTTP/1.1\r\nHost: h\r\nConnection: x-request-id, x-other\r\n\r\n"
+	s.ServeConn(t.Context(), &scripted{request: request, n: 1})
+	if string(named) != "x-other" {
+		t.Errorf("Connection names %q", named)
+	}
+}
+
 func TestRequestsPerConnection(t *testing.T) {
 	f := serve(t, Config{RequestsPerConnection: 3, Mounts: []Mount{{Path: "/", Handler: say("hi")}}})
 	c := f.dial()

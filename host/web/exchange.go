@@ -87,6 +87,7 @@ func (x *exchangeState) setRequestID(name []byte, trusted bool) {
 	}
 	var id [96]byte
 	x.request.remove(name)
+	(*requestHeader)(&x.request).passOn(name)          // a client cannot have a proxy drop it
 	_ = x.request.append(name, trace.AppendID(id[:0])) // it cannot fail
 }
 
@@ -169,7 +170,7 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if !x.stream.on {
-		x.startStream(x.declaredLength())
+		x.startStream(x.streamLength())
 		if err := x.writeStream(x.held); err != nil {
 			return 0, err
 		}

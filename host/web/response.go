@@ -154,6 +154,16 @@ func (x *exchangeState) declaredLength() int64 {
 	return -1
 }
 
+// streamLength is that of the body to come, as far as the handler has told. If a
+// handler has made a request into HEAD, what is told is of a body that does not
+// come.
+func (x *exchangeState) streamLength() int64 {
+	if string(x.method) == "HEAD" && !x.http.IsHead() {
+		return -1
+	}
+	return x.declaredLength()
+}
+
 // bodyAllowed reports whether the response has a body at all (RFC 9110,
 // section 6.4.1).
 func (x *exchangeState) bodyAllowed() bool {

@@ -238,3 +238,25 @@ func TestAClientByAUnixSocketIsTrusted(t *testing.T) {
 		t.Errorf("the upstream got\n%s", h)
 	}
 }
+
+// A handler before may ask the upstream for less than the client asked for: what
+// is told of a body that is not there then does not count.
+func TestAHandlerThatAsksForTheHeaderOnly(t *testing.T) {
+	up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.Header().Set("X-Method", r.Method)
+	})
+	g := openBehind(t, up, nil, func(h exchange.Handler) exchange.Handler { return asHead{h} })
+	res, body := g.dial().send(getR).whole("GET")
+	if res.StatusCode != 200 || res.Header.Get("X-Method") != "HEAD" || body != "" {
+		t.Errorf("%d %v, %q", res.StatusCode, res.Header, body)
+	}
+}
+
+// asHead makes each request one for the header.
+type asHead struct{ exchange.Handler }
+
+func (h asHead) Serve(ctx context.Context, x exchange.Exchange) error {
+	x.SetMethod([]byte("HEAD"))
+	return h.Handler.Serve(ctx, x)
+}
