@@ -30,6 +30,15 @@ func newLogFiles(cfg Config) (logFiles, error) {
 	return logFiles{table: table, own: cfg.ErrorLog, children: make(map[int]*linuxChild)}, nil
 }
 
+// adoptLogFiles are those of another program in this process. One that says
+// nothing of them leaves us what newLogFiles makes of it.
+func adoptLogFiles(cfg Config, handed *logs.Handed) (logFiles, error) {
+	if handed == nil {
+		return newLogFiles(cfg)
+	}
+	return logFiles{table: logs.Import(*handed), own: cfg.ErrorLog, children: make(map[int]*linuxChild)}, nil
+}
+
 func (l *logFiles) release() { l.table.Close() }
 
 // acquire opens the log files of a generation: the error log first.

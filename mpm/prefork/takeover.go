@@ -65,6 +65,7 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/logs"
 )
 
 // takeoverProtocol is the version of the contract above.
@@ -119,6 +120,7 @@ type state struct {
 	Pages       []pageState       `json:"pages"`
 	Sockets     listen.Handed     `json:"sockets"`
 	PIDFile     pidFileState      `json:"pid_file"`
+	Logs        *logs.Handed      `json:"logs,omitempty"`
 	Lifeline    [2]sys.FD         `json:"lifeline"` // read end, write end
 
 	// Owner is what the program around the master hands over.
@@ -292,5 +294,8 @@ func (st *state) descriptors() []sys.FD {
 		fds = append(fds, p.FD)
 	}
 	fds = append(fds, st.Sockets.Descriptors()...)
+	if st.Logs != nil {
+		fds = append(fds, st.Logs.Descriptors()...)
+	}
 	return slices.DeleteFunc(fds, func(fd sys.FD) bool { return fd == 0 }) // closed ends
 }
