@@ -226,6 +226,7 @@ type single struct {
 func (s *single) serve(share uint64) error {
 	own := s.board.Thread(0)
 	for !s.over && (share == 0 || s.tally.served < share) {
+		s.restock()
 		l, err := s.await()
 		if err != nil {
 			return err
@@ -247,7 +248,6 @@ func (s *single) serve(share uint64) error {
 		own.SetState(mpm.StateClosing)
 		s.Child.finish(conn)
 		conn.count()
-		s.restock()
 		own.SetState(mpm.StateReady)
 	}
 	return nil

@@ -29,6 +29,8 @@ package prefork
 //
 // This is all that two builds must agree on. Everything else may differ: the
 // handshake with children, the layouts of image and scoreboard, the settings.
+// A child of another build is told to leave by the end of its pipes, and of new
+// log files through its socket; nothing is written to its pod.
 // It has a version, takeoverProtocol; a build that knows only others refuses,
 // in the check, where refusing costs nothing. Fields may be added without a
 // new version if a build that does not know them can do without them.
