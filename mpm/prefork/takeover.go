@@ -125,6 +125,11 @@ type state struct {
 	Logs        *logs.Handed      `json:"logs,omitempty"`
 	Lifeline    [2]sys.FD         `json:"lifeline"` // read end, write end
 
+	// Served is what was served in each slot, and Limits what the server ran
+	// into.
+	Served []slotTotals `json:"served,omitempty"`
+	Limits LimitStatus  `json:"limits,omitzero"`
+
 	// Owner is what the program around the master hands over.
 	Owner json.RawMessage `json:"owner,omitempty"`
 	// OwnerFDs are the descriptors in it.
@@ -231,6 +236,11 @@ func (st *state) check() error {
 			return fmt.Errorf("page of slot %d cannot be", p.Slot)
 		}
 		pages[p.Slot] = true
+	}
+	for _, s := range st.Served {
+		if s.Slot < 0 || s.Slot >= st.Slots {
+			return fmt.Errorf("totals of slot %d cannot be", s.Slot)
+		}
 	}
 	for slot := range slots {
 		if !pages[slot] {
