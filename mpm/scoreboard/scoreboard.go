@@ -15,8 +15,7 @@
 //	4    uint32  layout version, 2
 //	8    uint32  threads
 //	12   uint32  state of the process, one of mpm.State
-//	16   counters of the slot's owners before this one, see below
-//	48   unused
+//	16   unused
 //	128  256 bytes for each thread:
 //	  0    uint32   state, one of mpm.State
 //	  4    uint32   sequence: odd while the strings are written
@@ -162,39 +161,21 @@ func (s *Slot) Count() (ready, busy int) {
 	return ready, busy
 }
 
-// Reset prepares the slot for a new owner: starting, nothing served. What the
-// owner before has served counts for the slot.
+// Reset prepares the slot for a new owner: starting, nothing served.
 func (s *Slot) Reset() {
 	s.SetState(mpm.StateStarting)
 	for i := range s.threads {
-		t := &s.threads[i]
-		s.process.past.add(t.count.load())
-		t.reset()
+		s.threads[i].reset()
 	}
 }
 
-// Inherit adds to the slot's totals those of another, which it is to replace.
-func (s *Slot) Inherit(from *Slot) {
-	_, all := from.Totals()
-	s.process.past.add(all)
-}
-
-// Totals are what the present owner and, over its whole life, the slot have
-// served.
-func (s *Slot) Totals() (child, slot Totals) {
+// Served is how many connections the owner has served.
+func (s *Slot) Served() uint64 {
+	var n uint64
 	for i := range s.threads {
-		child.add(s.threads[i].count.load())
+		n += s.threads[i].count.conns.Load()
 	}
-	slot = s.process.past.load()
-	slot.add(child)
-	return child, slot
-}
-
-// Conns is how many connections the present owner and, over its whole life,
-// the slot have served.
-func (s *Slot) Conns() (child, slot uint64) {
-	own, all := s.Totals()
-	return own.Connections, all.Connections
+	return n
 }
 
 // Close unmaps the slot and closes its descriptor.
