@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,4 +42,26 @@ func TestE2EAnUpgradeKeepsOpenLogs(t *testing.T) {
 	s.Reload()
 	apphosttest.Eventually(t, apphosttest.Patience, "it logs to where it was started again",
 		func() bool { return strings.Count(s.Log(), "\n") > before })
+}
+
+// The children that a failed upgrade gives back show the status as before.
+func TestE2EAFailedUpgradeKeepsTheStatusPage(t *testing.T) {
+	s := startOwn(t, withStatus)
+	fails := apphosttest.Variant(t, "cmd/apphost/child.go", "h, err := openHost(c)", "h, err := openHost(nil)")
+	children := s.Children()
+	for range 2 {
+		if out, code := s.Run("upgrade", "-c", "config.toml", "--binary", fails); code != 1 || !strings.Contains(out, "new generation died") {
+			t.Fatalf("exit status %d: %s", code, out)
+		}
+		for range 2 * len(children) {
+			if auto(t, s)["ParentServerConfigGeneration"] == "" {
+				t.Error("no generation on the page")
+			}
+		}
+	}
+	for _, pid := range children {
+		if !slices.Contains(s.Children(), pid) {
+			t.Errorf("child %d is gone", pid)
+		}
+	}
 }

@@ -36,9 +36,9 @@ type Child struct {
 	report     sys.FD
 	newLogs    sys.FD
 	listeners  []childListener
-	logs       []*logs.Stream       // the error log, then those of the options
-	wish       sys.FD               // of a generation with mpm.Options.Status
-	bulletin   *scoreboard.Bulletin // likewise; else nil
+	logs       []*logs.Stream                      // the error log, then those of the options
+	wish       sys.FD                              // of a generation with mpm.Options.Status
+	bulletin   atomic.Pointer[scoreboard.Bulletin] // likewise; else nil
 
 	epoll  *sys.Epoll // nil before Serve
 	events []sys.Event
