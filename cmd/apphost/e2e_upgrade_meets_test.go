@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/apphost/apphost/cmd/apphosttest"
@@ -64,4 +65,52 @@ func TestE2EAFailedUpgradeKeepsTheStatusPage(t *testing.T) {
 			t.Errorf("child %d is gone", pid)
 		}
 	}
+}
+
+// Children with threads go over like others, also to a build and a configuration
+// with another number of threads, where their pages are of another size.
+func TestE2EAnUpgradeOfWorkersMayChangeTheirThreads(t *testing.T) {
+	of := func(threads string) string {
+		return strings.Replace(crew, "threads_per_child = 8", "threads_per_child = "+threads, 1) + "[status]\npath = \"/server-status\"\n"
+	}
+	s := startOwn(t, of("8"))
+	next := apphosttest.Variant(t, "mpm/scoreboard/layout.go", "version = 2", "version = 200")
+	roundTrip, hangUp := hold(t, s.Addr("echo"))
+	idle, _ := hold(t, s.Addr("echo"))
+	for i, threads := range []string{"4", "8", "4"} {
+		s.Configure(of(threads))
+		binary := []string{next, s.Dir + "/apphost"}[i%2]
+		upgradeTo(t, s, binary, version)
+		for range 3 {
+			if err := roundTrip(); err != nil {
+				t.Fatalf("upgrade %d ended a connection: %v", i+1, err)
+			}
+		}
+		if page := auto(t, s); !strings.Contains(page["Scoreboard"], "_") {
+			t.Errorf("after upgrade %d the scoreboard is %q", i+1, page["Scoreboard"])
+		}
+	}
+	st := statusOf(t, s)
+	if st.Totals.Connections < 3 || st.Buckets != 1 {
+		t.Errorf("%d connections were served, in %d buckets", st.Totals.Connections, st.Buckets)
+	}
+	if err := idle(); err != nil {
+		t.Error(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if out, code := s.Run("stop", "--graceful", "-c", "config.toml"); code != 0 {
+			t.Errorf("graceful stop: exit status %d: %s", code, out)
+		}
+	}()
+	if _, ok := s.WaitLog("stopping gracefully", nil); !ok {
+		t.Fatal("it does not stop")
+	}
+	if err := roundTrip(); err != nil {
+		t.Errorf("a connection of the first build in a graceful stop: %v", err)
+	}
+	hangUp()
+	s.Signal(syscall.SIGTERM) // the other one is held on
+	<-ended
 }

@@ -36,7 +36,7 @@ func TestGenerationsOfOneImageAreHandedOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer files.release()
+		t.Cleanup(files.release)
 		st.Generations = append(st.Generations, generationState{
 			Number: n + 1, Retired: n == 0, Options: *o, Buckets: o.BucketCount(), files: files, from: img,
 		})
