@@ -1,6 +1,7 @@
 package host
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -27,6 +28,14 @@ type Config struct {
 	Slot       int
 	Generation uint64
 
+	// HTTP are the limits of the http listeners.
+	HTTP HTTPSettings
+
+	// AccessLog gets each line of the access log in one Write; nil is no access
+	// log. AccessFormat passes accesslog.CheckFormat.
+	AccessLog    io.Writer
+	AccessFormat string
+
 	// Logger receives what guests and the host have to say.
 	Logger *slog.Logger
 
@@ -47,6 +56,22 @@ type Plugin struct {
 	// pages of 64 KiB. 0 means guest.DefaultMemoryLimitBytes.
 	MemoryLimitBytes uint64
 
+	// CPUTimeout is how long the guest may run without calling the host, after
+	// which the model may end its process; 0 is without bound.
+	CPUTimeout time.Duration `json:",omitempty"`
+	// What the plugin is granted. None of it is the default.
+	//
+	// Env is its environment. Args are its arguments behind its name, which is
+	// Arg0 or, if that is empty, Name; of a program that answers requests, see
+	// command.Settings. Dirs are its folders.
+	Env  map[string]string `json:",omitempty"`
+	Arg0 string            `json:",omitempty"`
+	Args []string          `json:",omitempty"`
+	Dirs []Dir             `json:",omitempty"`
+
+	// Entrypoint is the function that a program begins at; empty is main.
+	Entrypoint string `json:",omitempty"`
+
 	// Isolation says what a run finds of those before it; empty is the default
 	// of the plugin's ABI.
 	Isolation Isolation `json:",omitempty"`
@@ -55,6 +80,30 @@ type Plugin struct {
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
 	Config     map[string]string
 	ConfigJSON []byte
+}
+
+// Dir is a folder that a plugin may use.
+type Dir struct {
+	Host  string // absolute
+	Guest string // where the plugin finds it, absolute
+	Write bool   `json:",omitempty"` // else it is read only
+}
+
+// HTTPSettings are those of web.Config by the same names, which says what they
+// mean. 0 is the default there, and where there is none, no limit.
+type HTTPSettings struct {
+	HeaderBytesMax        int
+	BodyBytesMax          int64
+	FirstByteTimeout      time.Duration
+	HeaderTimeout         time.Duration
+	BodyTimeout           time.Duration
+	BodyGrace             time.Duration
+	BodyRateMin           int64
+	IdleTimeout           time.Duration
+	WriteTimeout          time.Duration
+	RequestsPerConnection int
+	RequestIDHeader       string
+	TrustRequestID        bool
 }
 
 // Isolation is the part of a plugin's life after which nothing is left of it.
@@ -119,8 +168,18 @@ type Route struct {
 	// The end is at most one of these. Without one it is the last plugin,
 	// and what that passes on is answered with 404.
 	Root     string    `json:",omitempty"` // a folder of files, absolute
+	Proxy    *Proxy    `json:",omitempty"`
 	Redirect *Redirect `json:",omitempty"`
 	Respond  *Respond  `json:",omitempty"`
+}
+
+// Proxy has another server answer.
+type Proxy struct {
+	// To is http://HOST:PORT, with a path that takes the place of the route's or
+	// without, or unix: and the absolute path of a socket.
+	To string
+	// ConnectTimeout and Timeout are those of proxy.Config.
+	ConnectTimeout, Timeout time.Duration
 }
 
 // Redirect sends clients to Location.

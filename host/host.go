@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,8 +12,10 @@ import (
 	"github.com/apphost/apphost/host/abi/command"
 	"github.com/apphost/apphost/host/abi/conn"
 	"github.com/apphost/apphost/host/abi/httpwasm"
+	"github.com/apphost/apphost/host/accesslog"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/web/proxy"
 	"github.com/apphost/apphost/host/web/static"
 	"github.com/apphost/apphost/mpm"
 )
@@ -23,9 +27,12 @@ type Host struct {
 	runtime    *guest.Runtime
 	plugins    []*plugin       // in the order of Config.Plugins
 	files      []*static.Files // of routes
+	proxies    []*proxy.Proxy  // of routes
 	listeners  map[string]listener
 	slot       int
 	generation uint64
+	process    string         // in the ids of requests: no other process has it
+	accessLog  *accesslog.Log // nil: none
 }
 
 var _ mpm.ConnHandler = (*Host)(nil)
@@ -33,6 +40,7 @@ var _ mpm.ConnHandler = (*Host)(nil)
 // plugin is a loaded module in one of its two roles.
 type plugin struct {
 	module *guest.Module
+	grants string      // in words
 	serves interface { // the role that is set
 		Check(ctx context.Context, step func(what string)) error
 		Close() error
@@ -46,7 +54,7 @@ type plugin struct {
 type listener struct {
 	conn     *conn.Plugin
 	command  *command.Plugin
-	plugin   []byte        // the name of either
+	plugin   string        // the name of either
 	timeouts conn.Timeouts // of its connections
 	web      webServer
 }
@@ -56,6 +64,8 @@ type PluginInfo struct {
 	Name  string
 	ABI   string
 	Bytes int // of the binary
+	// Grants is what it may use, as Plugin.Grants has it.
+	Grants string
 }
 
 // abis are the ABIs a plugin may speak.
@@ -99,6 +109,10 @@ func New(ctx context.Context, config Config) (*Host, error) {
 	h := &Host{
 		log:     log,
 		runtime: runtime, slot: config.Slot, generation: config.Generation,
+		process: newProcessName(),
+	}
+	if h.accessLog, err = h.openAccessLog(&config); err != nil {
+		return nil, errors.Join(err, h.Close())
 	}
 	faults := h.loadAll(ctx, &config)
 	h.listeners, err = h.bind(&config, faults != nil)
@@ -119,6 +133,10 @@ func (h *Host) Close() error {
 		errs = append(errs, f.Close())
 	}
 	h.files = nil
+	for _, p := range h.proxies {
+		p.Close()
+	}
+	h.proxies = nil
 	return errors.Join(append(errs, h.runtime.Close(context.Background()))...)
 }
 
@@ -126,7 +144,7 @@ func (h *Host) Close() error {
 func (h *Host) Plugins() []PluginInfo {
 	out := make([]PluginInfo, len(h.plugins))
 	for i, p := range h.plugins {
-		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size()}
+		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size(), p.grants}
 	}
 	return out
 }
@@ -136,13 +154,15 @@ func (h *Host) Plugins() []PluginInfo {
 func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	id := connID{h.generation, h.slot, c.ID()}
 	l := h.listeners[c.Listener()]
+	watch, _ := c.(mpm.Watched)
 	switch {
 	case l.conn != nil:
-		record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
+		h.record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
 	case l.command != nil:
-		record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
+		h.record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
 	case l.web != nil:
-		l.web.ServeConn(guest.WithConnection(ctx, id), c)
+		t := accesslog.NewTrace(h.process, c.ID())
+		l.web.ServeConn(t.With(guest.WithConnection(ctx, &requestID{id, t}, watch)), c)
 	default:
 		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id.String())
 	}
@@ -159,6 +179,36 @@ type connID struct {
 // String is such as g7-s3-42.
 func (id connID) String() string {
 	return fmt.Sprintf("g%d-s%d-%d", id.generation, id.slot, id.number)
+}
+
+// requestID names a connection and the request that it is at.
+type requestID struct {
+	connID
+	trace *accesslog.Trace
+}
+
+// Request is the id of the request.
+func (id *requestID) Request() string { return id.trace.ID() }
+
+// newProcessName is one that no other process has, also one of another server or
+// of another day: slots, generations and connections begin anew with them.
+func newProcessName() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:])
+}
+
+func (h *Host) openAccessLog(config *Config) (*accesslog.Log, error) {
+	if config.AccessLog == nil {
+		return nil, nil
+	}
+	l, err := accesslog.New(accesslog.Config{
+		Format: config.AccessFormat, To: config.AccessLog, Generation: h.generation, Slot: h.slot, Logger: h.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open access log: its format: %w", err)
+	}
+	return l, nil
 }
 
 func (h *Host) loadAll(ctx context.Context, config *Config) error {
@@ -178,11 +228,18 @@ func (h *Host) loadAll(ctx context.Context, config *Config) error {
 
 func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error {
 	step("compile")
-	m, err := h.runtime.Load(ctx, guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes})
+	source := guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint}
+	for _, d := range p.Dirs {
+		source.Dirs = append(source.Dirs, guest.Dir(d))
+	}
+	m, err := h.runtime.Load(ctx, source)
 	if err != nil {
 		return err
 	}
-	loaded := &plugin{module: m}
+	if p.Entrypoint != "" && m.ABI() != command.Name {
+		return fmt.Errorf("plugin %q speaks the %s ABI, which has no entrypoint to choose", p.Name, m.ABI())
+	}
+	loaded := &plugin{module: m, grants: p.Grants()}
 	log := h.log.With("plugin", p.Name)
 	isolation, err := isolate(p.Isolation, m.ABI())
 	if err != nil {
@@ -190,13 +247,20 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	}
 	switch m.ABI() {
 	case conn.Name:
-		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
+		loaded.conn = conn.New(m, conn.Settings{
+			Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation,
+			Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+		})
 		loaded.serves = loaded.conn
 	case httpwasm.Name:
-		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
+		handler := httpwasm.New(m, httpwasm.Settings{
+			ConfigJSON: p.ConfigJSON, Isolation: isolation, Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+		})
 		loaded.http, loaded.serves = handler, handler
 	case command.Name:
-		loaded.command = command.New(m, command.Settings{Logger: log})
+		loaded.command = command.New(m, command.Settings{
+			Entrypoint: p.Entrypoint, Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+		})
 		loaded.serves = loaded.command
 	default:
 		panic("BUG: plugin of an ABI that is not one of ours: " + m.ABI())

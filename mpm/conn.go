@@ -3,6 +3,7 @@ package mpm
 import (
 	"context"
 	"net"
+	"time"
 )
 
 // ConnHandler serves connections inside a child process.
@@ -18,7 +19,8 @@ type ConnHandler interface {
 
 // Conn is one accepted connection. Its methods are called by one goroutine
 // at a time, the one that runs ServeConn, except Close, which anyone may call
-// to end a read or write that is under way.
+// to end a read or write that is under way. Duplexer says how to let another
+// one read.
 type Conn interface {
 	net.Conn
 
@@ -57,4 +59,31 @@ type RequestRecorder interface {
 	// EndRequest counts the request that began last, and the bytes that were
 	// sent for it, header included.
 	EndRequest(bytesSent int64)
+}
+
+// Watched is implemented by connections of a model that looks after handlers
+// which do not come back: it ends the process of one that runs for longer than
+// it may. A handler whose code is not its own calls Run before it enters that
+// code, and Pause and Resume around whatever it does for that code and may have
+// to wait for. The calls are made by the goroutine that runs ServeConn and cost
+// nanoseconds.
+type Watched interface {
+	// Run notes that code of that name, as operators know it, runs from now on.
+	// It may run for budget at a time without a Pause; 0 is without bound.
+	Run(name string, budget time.Duration)
+	Pause()
+	Resume()
+}
+
+// Duplexer is a Conn that can be read by one goroutine while another writes. It
+// may be that only then, as it costs some models something.
+type Duplexer interface {
+	Conn
+
+	// Duplex(true) lets one goroutine call Read, and another one Write and
+	// CloseWrite, until Duplex(false). Meanwhile anyone may set the deadlines,
+	// also to end a call that is under way; those that were set before no longer
+	// hold, neither then nor afterwards. Nothing else may be under way at either
+	// call.
+	Duplex(on bool) error
 }

@@ -25,11 +25,12 @@ type manifest struct {
 	Listeners []host.Listener
 	Routes    []host.Route
 	CacheDir  string
+	HTTP      host.HTTPSettings
 }
 
 // encodeGeneration lays out what the children need.
 func encodeGeneration(c *config.Config) ([]image.Section, error) {
-	m := manifest{Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir}
+	m := manifest{Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir, HTTP: c.Host.HTTP}
 	var modules []image.Section
 	for _, p := range c.Host.Plugins {
 		modules = append(modules, image.Section{Name: wasmPrefix + p.Name, Data: p.Wasm})
@@ -71,7 +72,7 @@ func decodeGeneration(img *image.Image) (host.Config, config.Log, error) {
 			return host.Config{}, log, fmt.Errorf("decode generation: it has no module for plugin %q", m.Plugins[i].Name)
 		}
 	}
-	return host.Config{Plugins: m.Plugins, Listeners: m.Listeners, Routes: m.Routes, CacheDir: m.CacheDir}, log, nil
+	return host.Config{Plugins: m.Plugins, Listeners: m.Listeners, Routes: m.Routes, CacheDir: m.CacheDir, HTTP: m.HTTP}, log, nil
 }
 
 func decodeLog(img *image.Image) (config.Log, error) {
@@ -97,6 +98,8 @@ type pluginNote struct {
 	Name  string `json:"name"`
 	ABI   string `json:"abi"`
 	Bytes int    `json:"bytes"`
+	// Grants is what it may use, in words.
+	Grants string `json:"grants,omitempty"`
 }
 
 type listenerNote struct {
@@ -117,7 +120,7 @@ func (n note) encode() string {
 func notesOf(h *host.Host, listeners []host.Listener) []string {
 	var lines []string
 	for _, p := range h.Plugins() {
-		lines = append(lines, note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
+		lines = append(lines, note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes, p.Grants}}.encode())
 	}
 	for _, l := range listeners {
 		lines = append(lines, note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())

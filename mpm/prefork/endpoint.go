@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -23,8 +24,8 @@ type endpoint struct {
 	clock  sys.Clock
 	sent   int64
 
-	ended  bool // the peer has sent all it will
-	broken bool // a read or write failed
+	ended  bool        // the peer has sent all it will
+	broken atomic.Bool // a read or write failed
 
 	mu     sync.Mutex // so that Close never meets another connection's descriptor
 	closed atomic.Bool
@@ -103,6 +104,10 @@ func (e *endpoint) Listener() string { return e.listener }
 func (e *endpoint) BeginRequest(method, target, protocol []byte) {
 	e.thread.BeginRequest(method, target, protocol, e.clock.Now())
 }
+
+func (e *endpoint) Run(name string, budget time.Duration) { e.thread.Run(name, budget) }
+func (e *endpoint) Pause()                                { e.thread.Pause() }
+func (e *endpoint) Resume()                               { e.thread.Resume() }
 
 func (e *endpoint) EndRequest(bytesSent int64) { e.thread.EndRequest(bytesSent, e.clock.Now()) }
 

@@ -57,3 +57,14 @@ func (l *linux) slotServed(slot int) uint64 {
 	}
 	return l.board[slot].Served()
 }
+
+func (l *linux) slotRuns(slot int) []scoreboard.Running {
+	if l.unreadable(slot) {
+		return nil
+	}
+	runs := make([]scoreboard.Running, l.board[slot].Threads())
+	for i := range runs {
+		runs[i] = l.board[slot].Thread(i).Running()
+	}
+	return runs
+}

@@ -162,9 +162,11 @@ func (missingFolder) Open(name string) (fs.File, error) {
 type view struct {
 	Level     string
 	Format    string
+	Access    string // format
 	MPM       mpm.Options
 	Listeners []host.Listener
 	Routes    []host.Route
+	HTTP      host.HTTPSettings
 	CacheDir  string
 	Status    Status
 	Plugins   []pluginView
@@ -177,16 +179,24 @@ type pluginView struct {
 	MemoryLimitBytes uint64
 	Config           map[string]string
 	ConfigJSON       json.RawMessage
+
+	Env        map[string]string `json:",omitempty"`
+	Arg0       string            `json:",omitempty"`
+	Args       []string          `json:",omitempty"`
+	Dirs       []host.Dir        `json:",omitempty"`
+	Entrypoint string            `json:",omitempty"`
 }
 
 func viewOf(c *Config) view {
 	v := view{
-		Level: c.Log.Level.String(), Format: c.Log.Format, MPM: c.MPM,
-		Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir, Status: c.Status,
+		Level: c.Log.Level.String(), Format: c.Log.Format, Access: c.Log.AccessFormat, MPM: c.MPM,
+		Listeners: c.Host.Listeners, Routes: c.Host.Routes, HTTP: c.Host.HTTP, CacheDir: c.Host.CacheDir, Status: c.Status,
 		Warnings: c.Warnings,
 	}
 	for _, p := range c.Host.Plugins {
-		v.Plugins = append(v.Plugins, pluginView{p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON})
+		v.Plugins = append(v.Plugins, pluginView{
+			p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
+		})
 	}
 	return v
 }

@@ -44,11 +44,15 @@ func TestReferenceIsDefault(t *testing.T) {
 		}
 	}
 	got.MPM.Listeners = nil
+	want.MPM.Watch = true // there are plugins
 	if !reflect.DeepEqual(got.MPM, want.MPM) {
 		t.Errorf("mpm: got %+v, the default is %+v", got.MPM, want.MPM)
 	}
 	if !reflect.DeepEqual(got.Status, want.Status) {
 		t.Errorf("status: got %+v, the default is %+v", got.Status, want.Status)
+	}
+	if got.Host.HTTP != want.Host.HTTP {
+		t.Errorf("http: got %+v, the default is %+v", got.Host.HTTP, want.Host.HTTP)
 	}
 	if len(got.Host.Routes) != 0 {
 		t.Errorf("routes: got %v, none is the default", got.Host.Routes)
