@@ -74,7 +74,7 @@ func TestE2EAnUpgradeOfWorkersMayChangeTheirThreads(t *testing.T) {
 		return strings.Replace(crew, "threads_per_child = 8", "threads_per_child = "+threads, 1) + "[status]\npath = \"/server-status\"\n"
 	}
 	s := startOwn(t, of("8"))
-	next := apphosttest.Variant(t, "mpm/scoreboard/layout.go", "version = 2", "version = 200")
+	next := apphosttest.Variant(t, "mpm/scoreboard/layout.go", "\tversion = ", "\tversion = 200 + ")
 	roundTrip, hangUp := hold(t, s.Addr("echo"))
 	idle, _ := hold(t, s.Addr("echo"))
 	for i, threads := range []string{"4", "8", "4"} {

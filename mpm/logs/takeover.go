@@ -31,7 +31,7 @@ func (h *Handed) Descriptors() []sys.FD {
 func (t *Table) Export() Handed {
 	h := Handed{Standard: max(t.standard, 0), Files: []HandedFile{}}
 	for _, f := range t.files {
-		if f.path != "" {
+		if f.opened() {
 			h.Files = append(h.Files, HandedFile{f.path, f.fd})
 		}
 	}
@@ -41,7 +41,7 @@ func (t *Table) Export() Handed {
 // Import makes the table of what Export described, in the same process. Nobody
 // uses its files yet: Acquire each generation's, then call Tidy.
 func Import(h Handed) *Table {
-	t := &Table{standard: h.Standard}
+	t := &Table{standard: h.Standard, output: ownOutput()}
 	if h.Standard == 0 {
 		t.standard = sys.None
 	}

@@ -66,7 +66,7 @@ func (p *Parent) export(now time.Time) *state {
 			proc: ch.proc,
 		})
 	}
-	st.Served, st.Limits = p.ledger.export(), p.limits.status()
+	st.Served, st.Limits, st.Overruns = p.ledger.export(), p.limits.status(), p.overruns
 	return st
 }
 
@@ -91,6 +91,7 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 	p.number, p.slots = st.Number, make([]*child, st.Slots)
 	p.ledger.adopt(st.Served)
 	p.limits.adopt(st.Limits)
+	p.overruns = st.Overruns
 	byNumber := map[uint64]*generation{}
 	for i := range st.Generations {
 		s := &st.Generations[i]

@@ -125,10 +125,11 @@ type state struct {
 	Logs        *logs.Handed      `json:"logs,omitempty"`
 	Lifeline    [2]sys.FD         `json:"lifeline"` // read end, write end
 
-	// Served is what was served in each slot, and Limits what the server ran
-	// into.
-	Served []slotTotals `json:"served,omitempty"`
-	Limits LimitStatus  `json:"limits,omitzero"`
+	// Served is what was served in each slot, Limits what the server ran into,
+	// and Overruns how many children were killed for code without end.
+	Served   []slotTotals `json:"served,omitempty"`
+	Limits   LimitStatus  `json:"limits,omitzero"`
+	Overruns uint64       `json:"overruns,omitempty"`
 
 	// Owner is what the program around the master hands over.
 	Owner json.RawMessage `json:"owner,omitempty"`

@@ -152,11 +152,14 @@ func TestASlotIsLaidOutAsDocumented(t *testing.T) {
 		{"count", unsafe.Offsetof(r.count), 8},
 		{"start", unsafe.Offsetof(r.start), 40},
 		{"stop", unsafe.Offsetof(r.stop), 48},
+		{"runs", unsafe.Offsetof(r.runs), 56},
 		{"text", unsafe.Offsetof(r.text), 64},
 		{"client", unsafe.Offsetof(r.text) + unsafe.Offsetof(r.text.client), 72},
 		{"listener", unsafe.Offsetof(r.text) + unsafe.Offsetof(r.text.listener), 120},
 		{"request", unsafe.Offsetof(r.text) + unsafe.Offsetof(r.text.request), 176},
 		{"protocol", unsafe.Offsetof(r.text) + unsafe.Offsetof(r.text.protocol), 240},
+		{"budget", unsafe.Offsetof(r.code) + unsafe.Offsetof(r.code.budget), 256},
+		{"code", unsafe.Offsetof(r.code) + unsafe.Offsetof(r.code.name), 265},
 	} {
 		if f.got != f.want {
 			t.Errorf("%s is at %d, documented at %d", f.name, f.got, f.want)
