@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -200,6 +201,13 @@ func realPath(path string) (string, error) {
 		return "", fmt.Errorf("find configuration file: %w", err)
 	}
 	real, err := filepath.EvalSymlinks(absolute)
+	if errors.Is(err, fs.ErrNotExist) {
+		// A server that runs with a file that was removed since can still be
+		// asked. Whoever needs the file says that it is not there.
+		if folder, err := filepath.EvalSymlinks(filepath.Dir(absolute)); err == nil {
+			return filepath.Join(folder, filepath.Base(absolute)), nil
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("find configuration file: %w", err)
 	}
