@@ -170,7 +170,7 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 		{"another protocol", apphosttest.Variant(t, "mpm/prefork/takeover.go", "const takeoverProtocol = 1", "const takeoverProtocol = 2"), "upgrade protocol"},
 		{"a state it cannot take over", apphosttest.Variant(t, "cmd/apphost/upgrade.go", "!filepath.IsAbs(h.Config)", "filepath.IsAbs(h.Config)"), "no absolute path"},
 		{"children that cannot serve", apphosttest.Variant(t, "cmd/apphost/child.go", "h, err := openHost(c)", "h, err := openHost(nil)"), "new generation died"},
-		{"a takeover that fails", apphosttest.Variant(t, "mpm/prefork/handover.go", "if err := l.table.Import(st.Sockets); err != nil {",
+		{"a takeover that fails", apphosttest.Variant(t, "mpm/prefork/adopt.go", "if err := l.table.Import(st.Sockets); err != nil {",
 			"if err := errors.New(`nothing goes`); err != nil {"), "nothing goes"},
 		{"a state that reads differently", apphosttest.Variant(t, "mpm/prefork/handed.go", "if !fd.Open() {", "if fd.Open() {"), "is not open"},
 	}
