@@ -171,7 +171,7 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 		{"a state it cannot take over", apphosttest.Variant(t, "cmd/apphost/upgrade.go", "!filepath.IsAbs(h.Config)", "filepath.IsAbs(h.Config)"), "no absolute path"},
 		{"children that cannot serve", apphosttest.Variant(t, "cmd/apphost/child.go", "h, err := openHost(c)", "h, err := openHost(nil)"), "new generation died"},
 		{"a takeover that fails", apphosttest.Variant(t, "mpm/prefork/adopt.go", "if err := l.table.Import(st.Sockets); err != nil {",
-			"if err := errors.New(`nothing goes`); err != nil {"), "nothing goes"},
+			"if err := fmt.Errorf(`nothing goes`); err != nil {"), "nothing goes"},
 		{"a state that reads differently", apphosttest.Variant(t, "mpm/prefork/handed.go", "if !fd.Open() {", "if fd.Open() {"), "is not open"},
 	}
 	roundTrip, _ := hold(t, s.Addr("echo")) // for which all has to be built
