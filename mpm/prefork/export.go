@@ -61,7 +61,9 @@ func (p *Parent) export(now time.Time) *state {
 			Spawned: monotonic(ch.spawned, now), StartBy: monotonic(ch.startBy, now), KillAt: monotonic(ch.killAt, now),
 			proc: ch.proc,
 		})
+		p.claim(ch, now) // the next program may not be able to read its page
 	}
+	st.Served, st.Short = p.ledger.export(), p.limits.status()
 	return st
 }
 
@@ -111,6 +113,8 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 		p.slots[s.Slot], p.byPID[s.PID] = ch, ch
 		ch.generation.children++
 	}
+	p.ledger.adopt(st.Served)
+	p.limits.adopt(st.Short)
 	if st.Queued != "" {
 		p.queued = &reload{hard: st.Queued == "restart"}
 	}

@@ -7,7 +7,8 @@ import (
 )
 
 // ledger is what the slots have served since the master started. It lasts
-// longer than a child, whose own count begins at zero. A child may lie about
+// longer than a child, whose own count begins at zero, and than a program that
+// gives way to another. A child may lie about
 // itself, but what it cannot have done does not count, and no total ever falls.
 type ledger struct {
 	past    []scoreboard.Totals // of the children that are gone, by slot
@@ -26,13 +27,38 @@ const (
 	durationMax = 1 << 61 // 73 years, in nanoseconds
 )
 
-// claim takes in what the child in a slot says that its threads have served in
-// all its life so far, which cannot be longer than age.
-func (l *ledger) claim(slot int, of scoreboard.Totals, threads int, age time.Duration) {
+// export writes down all accounts that are not empty.
+func (l *ledger) export() []servedState {
+	var all []servedState
+	for slot := range l.past {
+		if s := (servedState{slot, totalsState(l.past[slot]), totalsState(l.present[slot])}); s != (servedState{Slot: slot}) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// adopt goes on with the accounts of another ledger.
+func (l *ledger) adopt(all []servedState) {
+	for _, s := range all {
+		l.open(s.Slot)
+		l.past[s.Slot] = sum(scoreboard.Totals(s.Past), scoreboard.Totals{})
+		l.present[s.Slot] = sum(scoreboard.Totals(s.Present), scoreboard.Totals{})
+	}
+}
+
+// open makes room for a slot's account.
+func (l *ledger) open(slot int) {
 	for slot >= len(l.past) {
 		l.past = append(l.past, scoreboard.Totals{})
 		l.present = append(l.present, scoreboard.Totals{})
 	}
+}
+
+// claim takes in what the child in a slot says that its threads have served in
+// all its life so far, which cannot be longer than age.
+func (l *ledger) claim(slot int, of scoreboard.Totals, threads int, age time.Duration) {
+	l.open(slot)
 	// A second more, for what was served before the first one was over.
 	seconds := (age.Seconds() + 1) * float64(max(1, threads))
 	p := &l.present[slot]

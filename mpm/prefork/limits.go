@@ -75,6 +75,11 @@ func (p *Parent) noteLimit(g *generation, met limit, now time.Time) {
 	}
 }
 
+// adopt goes on with the counts of another program.
+func (l *limits) adopt(s LimitStatus) {
+	l.counts[limitNear], l.counts[limitReached], l.counts[limitSlots] = s.Near, s.Reached, s.SlotsFull
+}
+
 func (l *limits) status() LimitStatus {
 	return LimitStatus{Near: l.counts[limitNear], Reached: l.counts[limitReached], SlotsFull: l.counts[limitSlots]}
 }

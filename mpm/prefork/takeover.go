@@ -109,6 +109,10 @@ type state struct {
 	// "restart".
 	Queued string `json:"queued,omitempty"`
 
+	// Served is what slots have served, and Short how often children were.
+	Served []servedState `json:"served,omitempty"`
+	Short  LimitStatus   `json:"short"`
+
 	// IgnoresHangups says that SIGHUP means nothing, as under nohup(1).
 	IgnoresHangups bool `json:"ignores_hangups,omitempty"`
 
@@ -178,6 +182,22 @@ type pageState struct {
 	Threads int    `json:"threads"`
 }
 
+// servedState is what a slot has served: its children of before, and the one
+// that it has now.
+type servedState struct {
+	Slot    int         `json:"slot"`
+	Past    totalsState `json:"past"`
+	Present totalsState `json:"present"`
+}
+
+// totalsState are scoreboard.Totals.
+type totalsState struct {
+	Connections uint64        `json:"connections"`
+	Requests    uint64        `json:"requests"`
+	BytesSent   uint64        `json:"bytes_sent"`
+	Duration    time.Duration `json:"duration"`
+}
+
 // decodeState reads a state, of which it believes nothing.
 func decodeState(raw []byte) (*state, error) {
 	var head struct {
@@ -227,6 +247,13 @@ func (st *state) check() error {
 			return fmt.Errorf("page of slot %d cannot be", p.Slot)
 		}
 		pages[p.Slot] = true
+	}
+	served := map[int]bool{}
+	for _, s := range st.Served {
+		if s.Slot < 0 || s.Slot >= st.Slots || served[s.Slot] || s.Past.Duration < 0 || s.Present.Duration < 0 {
+			return fmt.Errorf("what slot %d has served cannot be", s.Slot)
+		}
+		served[s.Slot] = true
 	}
 	for slot := range slots {
 		if !pages[slot] {

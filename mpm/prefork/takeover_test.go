@@ -41,6 +41,8 @@ func sampleState() *state {
 			{PID: 101, PIDFD: 52, Report: 53, Slot: 2, Generation: 3, StartBy: 9, NewLogs: 55},
 		},
 		Pages:   []pageState{{0, 60, 1}, {2, 61, 2}, {3, 62, 1}},
+		Served:  []servedState{{2, totalsState{1, 2, 3, 4}, totalsState{5, 6, 7, 8}}},
+		Short:   LimitStatus{Near: 1, Reached: 2, SlotsFull: 3},
 		PIDFile: pidFileState{"/p", 71},
 		Sockets: listen.Handed{Sockets: []listen.HandedSocket{{FD: 70, Name: "a", Key: "k", Passed: true, PassedName: "p"}}},
 		Owner:   json.RawMessage(`{"x":1}`), OwnerFDs: []sys.FD{80},
@@ -108,6 +110,8 @@ func TestAStateMayHaveUnknownFields(t *testing.T) {
 func TestAStateThatCannotBeIsRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*state){
 		"another protocol":            func(st *state) { st.Protocol++ },
+		"a slot served twice":         func(st *state) { st.Served = append(st.Served, st.Served[0]) },
+		"a slot that is none served":  func(st *state) { st.Served[0].Slot = st.Slots },
 		"no slots":                    func(st *state) { st.Slots = 0 },
 		"too many slots":              func(st *state) { st.Slots = slotsMax + 1 },
 		"no generation":               func(st *state) { st.Generations, st.Children = nil, nil },

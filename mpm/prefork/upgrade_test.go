@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/mpm"
+
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // upgrade asks for another binary.
@@ -250,5 +252,31 @@ func TestASuccessorWithNoWayBackStopsGracefully(t *testing.T) {
 	n.settle()
 	if n.parent.winding == nil || n.parent.departs() {
 		t.Error("it does not stop gracefully")
+	}
+}
+
+// What was served, and how often children were short, counts on in the next
+// program, also where it cannot read what children of another build say.
+func TestTotalsOutliveAnUpgrade(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	connections := func(n uint64) threadReport {
+		return threadReport{ThreadStatus: scoreboard.ThreadStatus{Totals: scoreboard.Totals{Connections: n, Requests: n}}}
+	}
+	w.pass(time.Second)
+	w.reports[0], w.reports[1] = connections(10), connections(20)
+	w.kill(1, 1) // of slot 0
+	w.settle()
+	w.reports[0] = connections(0)
+	w.parent.limits.counts[limitReached] = 3
+
+	n := w.next(t, true)
+	before, after := w.parent.snapshot(w.now), n.parent.snapshot(n.now)
+	if before.Totals.Connections != 30 || after.Totals != before.Totals || after.Limits != before.Limits {
+		t.Errorf("%+v, %+v before; %+v, %+v after", before.Totals, before.Limits, after.Totals, after.Limits)
+	}
+	n.reports[1] = connections(25)
+	if got := n.parent.snapshot(n.now).Totals.Connections; got != 35 {
+		t.Errorf("%d connections, want 35", got)
 	}
 }
