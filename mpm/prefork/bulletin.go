@@ -196,8 +196,11 @@ func (c *Child) makeWish() error {
 		return err
 	}
 	_, err = c.wish.Write([]byte{'?'})
-	if errors.Is(err, syscall.EAGAIN) {
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
 		return nil
+	case errors.Is(err, syscall.EPIPE): // the bulletin has no writer any more, nor can it get one
+		return errors.New("this child is from before an upgrade; a reload replaces it")
 	}
 	return err
 }
