@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -193,13 +194,19 @@ func namedConfig(path string) (string, error) {
 }
 
 // realPath is the one absolute name of a file, whichever link leads to it, so
-// that server and commands mean the same file.
+// that server and commands mean the same file. The file need not be there: its
+// server runs on without it.
 func realPath(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("find configuration file: %w", err)
 	}
 	real, err := filepath.EvalSymlinks(absolute)
+	if errors.Is(err, fs.ErrNotExist) {
+		var folder string
+		folder, err = filepath.EvalSymlinks(filepath.Dir(absolute))
+		real = filepath.Join(folder, filepath.Base(absolute))
+	}
 	if err != nil {
 		return "", fmt.Errorf("find configuration file: %w", err)
 	}
