@@ -47,6 +47,22 @@ type Plugin struct {
 	// pages of 64 KiB. 0 means guest.DefaultMemoryLimitBytes.
 	MemoryLimitBytes uint64
 
+	// CPUTimeout is how long the guest may run without calling the host, after
+	// which the model may end its process; 0 is without bound.
+	CPUTimeout time.Duration `json:",omitempty"`
+	// What the plugin is granted. None of it is the default.
+	//
+	// Env is its environment. Args are its arguments behind its name, which is
+	// Arg0 or, if that is empty, Name; of a program that answers requests, see
+	// command.Settings. Dirs are its folders.
+	Env  map[string]string `json:",omitempty"`
+	Arg0 string            `json:",omitempty"`
+	Args []string          `json:",omitempty"`
+	Dirs []Dir             `json:",omitempty"`
+
+	// Entrypoint is the function that a program begins at; empty is main.
+	Entrypoint string `json:",omitempty"`
+
 	// Isolation says what a run finds of those before it; empty is the default
 	// of the plugin's ABI.
 	Isolation Isolation `json:",omitempty"`
@@ -55,6 +71,13 @@ type Plugin struct {
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
 	Config     map[string]string
 	ConfigJSON []byte
+}
+
+// Dir is a folder that a plugin may use.
+type Dir struct {
+	Host  string // absolute
+	Guest string // where the plugin finds it, absolute
+	Write bool   `json:",omitempty"` // else it is read only
 }
 
 // Isolation is the part of a plugin's life after which nothing is left of it.

@@ -33,6 +33,7 @@ var _ mpm.ConnHandler = (*Host)(nil)
 // plugin is a loaded module in one of its two roles.
 type plugin struct {
 	module *guest.Module
+	grants string      // in words
 	serves interface { // the role that is set
 		Check(ctx context.Context, step func(what string)) error
 		Close() error
@@ -56,6 +57,8 @@ type PluginInfo struct {
 	Name  string
 	ABI   string
 	Bytes int // of the binary
+	// Grants is what it may use, as Plugin.Grants has it.
+	Grants string
 }
 
 // abis are the ABIs a plugin may speak.
@@ -126,7 +129,7 @@ func (h *Host) Close() error {
 func (h *Host) Plugins() []PluginInfo {
 	out := make([]PluginInfo, len(h.plugins))
 	for i, p := range h.plugins {
-		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size()}
+		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size(), p.grants}
 	}
 	return out
 }
@@ -136,13 +139,14 @@ func (h *Host) Plugins() []PluginInfo {
 func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	id := connID{h.generation, h.slot, c.ID()}
 	l := h.listeners[c.Listener()]
+	watch, _ := c.(mpm.Watched)
 	switch {
 	case l.conn != nil:
 		record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
 	case l.command != nil:
 		record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
 	case l.web != nil:
-		l.web.ServeConn(guest.WithConnection(ctx, id), c)
+		l.web.ServeConn(guest.WithConnection(ctx, id, watch), c)
 	default:
 		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id.String())
 	}
@@ -178,11 +182,18 @@ func (h *Host) loadAll(ctx context.Context, config *Config) error {
 
 func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error {
 	step("compile")
-	m, err := h.runtime.Load(ctx, guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes})
+	source := guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint}
+	for _, d := range p.Dirs {
+		source.Dirs = append(source.Dirs, guest.Dir(d))
+	}
+	m, err := h.runtime.Load(ctx, source)
 	if err != nil {
 		return err
 	}
-	loaded := &plugin{module: m}
+	if p.Entrypoint != "" && m.ABI() != command.Name {
+		return fmt.Errorf("plugin %q speaks the %s ABI, which has no entrypoint to choose", p.Name, m.ABI())
+	}
+	loaded := &plugin{module: m, grants: p.Grants()}
 	log := h.log.With("plugin", p.Name)
 	isolation, err := isolate(p.Isolation, m.ABI())
 	if err != nil {
@@ -190,13 +201,20 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	}
 	switch m.ABI() {
 	case conn.Name:
-		loaded.conn = conn.New(m, conn.Settings{Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
+		loaded.conn = conn.New(m, conn.Settings{
+			Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation,
+			Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+		})
 		loaded.serves = loaded.conn
 	case httpwasm.Name:
-		handler := httpwasm.New(m, httpwasm.Settings{ConfigJSON: p.ConfigJSON, Isolation: isolation, Logger: log})
+		handler := httpwasm.New(m, httpwasm.Settings{
+			ConfigJSON: p.ConfigJSON, Isolation: isolation, Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+		})
 		loaded.http, loaded.serves = handler, handler
 	case command.Name:
-		loaded.command = command.New(m, command.Settings{Logger: log})
+		loaded.command = command.New(m, command.Settings{
+			Entrypoint: p.Entrypoint, Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+		})
 		loaded.serves = loaded.command
 	default:
 		panic("BUG: plugin of an ABI that is not one of ours: " + m.ABI())

@@ -3,6 +3,7 @@ package mpm
 import (
 	"context"
 	"net"
+	"time"
 )
 
 // ConnHandler serves connections inside a child process.
@@ -57,4 +58,18 @@ type RequestRecorder interface {
 	// EndRequest counts the request that began last, and the bytes that were
 	// sent for it, header included.
 	EndRequest(bytesSent int64)
+}
+
+// Watched is implemented by connections of a model that looks after handlers
+// which do not come back: it ends the process of one that runs for longer than
+// it may. A handler whose code is not its own calls Run before it enters that
+// code, and Pause and Resume around whatever it does for that code and may have
+// to wait for. The calls are made by the goroutine that runs ServeConn and cost
+// nanoseconds.
+type Watched interface {
+	// Run notes that code of that name, as operators know it, runs from now on.
+	// It may run for budget at a time without a Pause; 0 is without bound.
+	Run(name string, budget time.Duration)
+	Pause()
+	Resume()
 }

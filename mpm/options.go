@@ -81,6 +81,8 @@ type Options struct {
 	ErrorLog string
 	// Logs are further log files.
 	Logs []Log
+	// Watch says that handlers run code which may not come back: see Watched.
+	Watch bool `json:",omitzero"`
 	// Privileges are those of the children and candidates.
 	Privileges Privileges `json:",omitzero"`
 }

@@ -127,7 +127,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root.Flags().BoolVarP(&alone, "debug", "X", false, "serve in this one process, one connection after the other, for a debugger")
 	root.AddCommand(reloadCommand(&configPath, stdout), restartCommand(&configPath, stdout), upgradeCommand(&configPath, stdout),
 		stopCommand(&configPath, stdout), statusCommand(&configPath, stdout), logsCommand(&configPath, stdout),
-		routesCommand(&configPath, stdout), inspectCommand(stdout))
+		routesCommand(&configPath, stdout), inspectCommand(stdout), importCommand(stdout, stderr))
 	return root
 }
 

@@ -97,6 +97,8 @@ type pluginNote struct {
 	Name  string `json:"name"`
 	ABI   string `json:"abi"`
 	Bytes int    `json:"bytes"`
+	// Grants is what it may use, in words.
+	Grants string `json:"grants,omitempty"`
 }
 
 type listenerNote struct {
@@ -117,7 +119,7 @@ func (n note) encode() string {
 func notesOf(h *host.Host, listeners []host.Listener) []string {
 	var lines []string
 	for _, p := range h.Plugins() {
-		lines = append(lines, note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes}}.encode())
+		lines = append(lines, note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes, p.Grants}}.encode())
 	}
 	for _, l := range listeners {
 		lines = append(lines, note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())

@@ -162,7 +162,11 @@ func announce(log *slog.Logger, s prefork.Status) {
 	}
 	plugins, listeners := decodeNotes(s.Notes)
 	for _, p := range plugins {
-		log.Info("plugin loaded", "plugin", p.Name, "abi", p.ABI, "size", sizeText(p.Bytes))
+		attrs := []any{"plugin", p.Name, "abi", p.ABI, "size", sizeText(p.Bytes)}
+		if p.Grants != "" {
+			attrs = append(attrs, "grants", p.Grants)
+		}
+		log.Info("plugin loaded", attrs...)
 	}
 	for _, socket := range s.Sockets {
 		l := listeners[socket.Name]
@@ -204,7 +208,11 @@ func checkConfig(configPath, shown string, stdout io.Writer) error {
 	}
 	plugins, _ := decodeNotes(notes)
 	for _, p := range plugins {
-		fmt.Fprintf(stdout, "plugin %s: ABI %s, %s\n", p.Name, p.ABI, sizeText(p.Bytes))
+		grants := ""
+		if p.Grants != "" {
+			grants = "; grants: " + p.Grants
+		}
+		fmt.Fprintf(stdout, "plugin %s: ABI %s, %s%s\n", p.Name, p.ABI, sizeText(p.Bytes), grants)
 	}
 	_, err = fmt.Fprintf(stdout, "%s is good\n", shown)
 	return err

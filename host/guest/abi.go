@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/apphost/apphost/host/internal/wasmbin"
@@ -50,6 +51,21 @@ type HostFunc struct {
 type ExportFunc struct {
 	Name string
 	Type Type
+}
+
+// beginAt are the ABIs where programs begin at the function entry, if that is
+// not empty.
+func beginAt(abis []ABI, entry string) []ABI {
+	if entry == "" {
+		return abis
+	}
+	out := slices.Clone(abis)
+	for i := range out {
+		if out[i].ImportModule == "" {
+			out[i].Required = []ExportFunc{{entry, Signature("", "")}}
+		}
+	}
+	return out
 }
 
 // detect finds the one ABI that m speaks. Otherwise it says why there is none.

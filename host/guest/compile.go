@@ -23,9 +23,9 @@ type compiled struct {
 
 // compile makes machine code of a module, or takes it from the cache. A fault of
 // the cache is logged, and costs the time to compile in each process.
-func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, abi *ABI) (*compiled, error) {
+func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer offer) (*compiled, error) {
 	if r.cache != nil {
-		c, err := r.compileCached(ctx, wasm, abi)
+		c, err := r.compileCached(ctx, wasm, offer)
 		var invalid *invalidError
 		switch {
 		case err == nil:
@@ -35,23 +35,30 @@ func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, abi *AB
 		}
 		r.log.WarnContext(ctx, "compiled without the code cache", "plugin", name, "cache", r.cache.dir, "error", err)
 	}
-	code, err := compileModule(ctx, r.engine, wasm)
+	engine := r.engine
+	if offer.files {
+		var err error
+		if engine, err = r.newEngine(ctx, offer); err != nil {
+			return nil, err
+		}
+	}
+	code, err := compileModule(ctx, engine, wasm)
 	if err != nil {
 		return nil, err
 	}
-	return &compiled{r.engine, code, wasmbin.KeepsTables(wasm)}, nil
+	return &compiled{engine, code, wasmbin.KeepsTables(wasm)}, nil
 }
 
 // invalidError is a fault of the module, not of the cache.
 type invalidError struct{ error }
 
 // compileCached compiles with the module's folder in the cache, or makes that.
-func (r *Runtime) compileCached(ctx context.Context, wasm []byte, abi *ABI) (*compiled, error) {
+func (r *Runtime) compileCached(ctx context.Context, wasm []byte, offer offer) (*compiled, error) {
 	key := keyOf(wasm)
 	folder, err := r.cache.find(key)
 	if err == nil {
 		r.cache.used(folder)
-		c, err := r.compileIn(ctx, folder, wasm, abi)
+		c, err := r.compileIn(ctx, folder, wasm, offer)
 		if err == nil {
 			c.keepsTables = r.cache.keepsTables(folder)
 		}
@@ -70,7 +77,7 @@ func (r *Runtime) compileCached(ctx context.Context, wasm []byte, abi *ABI) (*co
 		return nil, err
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // published, it is not there; else the keeper removes it one day
-	c, err := r.compileIn(ctx, temp, wasm, abi)
+	c, err := r.compileIn(ctx, temp, wasm, offer)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +90,7 @@ func (r *Runtime) compileCached(ctx context.Context, wasm []byte, abi *ABI) (*co
 
 // compileIn compiles with an engine whose cache is folder: an engine has one
 // cache for as long as it lives, so each module gets an engine of its own.
-func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, abi *ABI) (*compiled, error) {
+func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, offer offer) (*compiled, error) {
 	cache, err := wazero.NewCompilationCacheWithDir(folder)
 	if err != nil {
 		return nil, err
@@ -101,10 +108,19 @@ func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, abi
 	if err != nil {
 		return nil, &invalidError{err}
 	}
-	if err := provide(ctx, engine, *abi); err != nil {
+	if err := provide(ctx, engine, offer); err != nil {
 		return nil, err
 	}
 	return &compiled{engine: engine, code: code}, nil
+}
+
+// newEngine makes an engine without a cache, for a module that needs its own.
+func (r *Runtime) newEngine(ctx context.Context, offer offer) (wazero.Runtime, error) {
+	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
+	r.mu.Lock()
+	r.cached = append(r.cached, engine)
+	r.mu.Unlock()
+	return engine, provide(ctx, engine, offer)
 }
 
 // compileModule is the engine's CompileModule, a panic of the compiler made

@@ -4,21 +4,37 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+
+	"github.com/apphost/apphost/mpm"
 )
 
-// connectionKey finds the connection's id in a context.
+// connectionKey finds the connection in a context.
 type connectionKey struct{}
 
-// WithConnection adds the connection's id to a context, for the logs of what
-// is served with it.
-func WithConnection(ctx context.Context, id fmt.Stringer) context.Context {
-	return context.WithValue(ctx, connectionKey{}, id)
+// connection is what runs of a guest need to know of theirs.
+type connection struct {
+	id    fmt.Stringer
+	watch mpm.Watched
+}
+
+// WithConnection adds a connection to a context: its id, for the logs of what is
+// served with it, and what watches over guests, if there is something.
+func WithConnection(ctx context.Context, id fmt.Stringer, watch mpm.Watched) context.Context {
+	return context.WithValue(ctx, connectionKey{}, &connection{id, watch})
 }
 
 // ConnectionLogger is log with the connection of ctx, if there is one.
 func ConnectionLogger(ctx context.Context, log *slog.Logger) *slog.Logger {
-	if id, ok := ctx.Value(connectionKey{}).(fmt.Stringer); ok {
-		return log.With("connection", id.String())
+	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
+		return log.With("connection", c.id.String())
 	}
 	return log
+}
+
+// WatchOf is what watches over the guests of ctx's connection, or nil.
+func WatchOf(ctx context.Context) mpm.Watched {
+	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
+		return c.watch
+	}
+	return nil
 }

@@ -47,7 +47,7 @@ type Export struct {
 func Inspect(ctx context.Context, name string, wasm []byte, abis []ABI) *Inspection {
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	defer engine.Close(ctx) //nolint:errcheck // it holds nothing but memory
-	if err := provideWASI(ctx, engine); err != nil {
+	if err := provideWASI(ctx, engine, false); err != nil {
 		panic("BUG: the interpreter refuses WASI: " + err.Error())
 	}
 	in, _, _ := inspect(engine, name, wasm, abis)

@@ -45,7 +45,8 @@ func (m *Module) instantiate(s Session) (*Instance, error) {
 	out := &output{session: s}
 	ctx := experimental.WithMemoryAllocator(context.WithValue(s, sessionKey{}, s),
 		experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return region }))
-	config := m.config.WithStdin(stdin{out}).WithStdout(out.stream(stdoutName)).WithStderr(out.stream(stderrName))
+	config := m.config.WithStdin(stdin{out}).WithStdout(out.stream(stdoutName)).WithStderr(out.stream(stderrName)).
+		WithNanosleep(out.sleep)
 	wasm, err := m.engine.InstantiateModule(ctx, m.code, config)
 	if err != nil {
 		region.Free() // the engine forgets it when a start function fails
@@ -70,7 +71,11 @@ func (i *Instance) Exports(fn string) bool { return i.module.Exports(fn) }
 // of both. The error is nil or a [*Failure].
 func (i *Instance) Call(s Session, fn string, stack []uint64) error {
 	i.output.session = s
-	if err := i.function(fn).CallWithStack(s, stack); err != nil {
+	f, guard := i.function(fn), guardOf(s)
+	guard.run()
+	err := f.CallWithStack(s, stack)
+	guard.pause()
+	if err != nil {
 		return classify(fn, err)
 	}
 	return nil

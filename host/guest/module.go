@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 
 	"github.com/apphost/apphost/host/internal/mem"
 	"github.com/apphost/apphost/host/internal/wasmbin"
@@ -26,6 +27,12 @@ type Source struct {
 	// pages of 64 KiB; 0 means DefaultMemoryLimitBytes, and 4 GiB less one
 	// page is the most.
 	MemoryLimitBytes uint64
+	// Dirs are the folders that the guest may use; it has no other files. A
+	// guest that has any is made anew for each run.
+	Dirs []Dir
+	// Entrypoint is the function without parameters that a program begins at,
+	// if not its main function.
+	Entrypoint string
 }
 
 // Module is a loaded plugin, from which instances are made.
@@ -44,6 +51,8 @@ type Module struct {
 	globals    []string     // exports of the mutable globals
 	tracker    *mem.Tracker // nil if there is none here
 	funcs      map[string]bool
+	log        *slog.Logger
+	once       refusals
 }
 
 // Load compiles a plugin, or takes its code from the cache.
@@ -55,8 +64,9 @@ type Module struct {
 //   - the bytes are not a valid module
 //   - it speaks no known ABI, or departs from the one it speaks
 //   - it needs more memory than its limit, or too many or too large tables
+//   - a folder cannot be opened, or read
 func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
-	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, r.abis)
+	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, beginAt(r.abis, src.Entrypoint))
 	if err := in.Error(); err != nil {
 		return nil, err
 	}
@@ -71,19 +81,29 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
 	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(src.Wasm, declared, tableElementsMax), declared)
-	made, err := r.compile(ctx, src.Name, binary, speaks)
+	hasFiles := len(src.Dirs) > 0
+	made, err := r.compile(ctx, src.Name, binary, offer{[]ABI{*speaks}, hasFiles})
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
 		engine: made.engine, code: made.code, memory: memory, tracker: r.tracker,
-		globals: globals, resettable: made.keepsTables && canReset(declared),
-		config: wasiConfig(), funcs: map[string]bool{},
+		globals: globals, resettable: made.keepsTables && canReset(declared) && !hasFiles,
+		config: wasiConfig(), funcs: map[string]bool{}, log: r.log,
 	}
 	for _, exp := range declared.Exports {
 		if exp.Kind == wasmbin.KindFunc {
 			m.funcs[exp.Name] = true
+		}
+	}
+	if hasFiles {
+		folders, err := m.openDirs(src.Dirs)
+		r.mu.Lock()
+		r.cached = append(r.cached, folders)
+		r.mu.Unlock()
+		if err != nil {
+			return nil, err
 		}
 	}
 	return m, nil
@@ -129,12 +149,20 @@ func checkTables(m *wasmbin.Module) error {
 func wasiConfig() wazero.ModuleConfig {
 	return wazero.NewModuleConfig().
 		WithName("").WithStartFunctions().
-		WithSysWalltime().WithSysNanotime().WithSysNanosleep().
+		WithSysWalltime().WithSysNanotime().
 		WithRandSource(rand.Reader)
 }
 
 // Name is the plugin's name.
 func (m *Module) Name() string { return m.name }
+
+// Arguments are args, or the plugin's name alone if there are none.
+func (m *Module) Arguments(args []string) []string {
+	if len(args) == 0 {
+		return []string{m.name}
+	}
+	return args
+}
 
 // Size is the length of its binary, in bytes.
 func (m *Module) Size() int { return m.size }

@@ -3,6 +3,7 @@ package guest
 import (
 	"bytes"
 	"io"
+	"time"
 
 	"github.com/apphost/apphost/sdk/abi"
 )
@@ -38,14 +39,30 @@ type stdin struct{ out *output }
 
 func (s stdin) Read(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok {
+		guard := guardOf(s.out.session)
+		guard.pause()
+		defer guard.resume()
 		return streams.Stdin().Read(p)
 	}
 	return 0, io.EOF
 }
 
+// sleep lets the guest wait.
+func (o *output) sleep(ns int64) {
+	guard := guardOf(o.session)
+	guard.pause()
+	defer guard.resume()
+	timer := time.NewTimer(time.Duration(ns))
+	defer timer.Stop()
+	<-timer.C
+}
+
 // Write takes all of p.
 func (s *stream) Write(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok && s.name == stdoutName {
+		guard := guardOf(s.out.session)
+		guard.pause()
+		defer guard.resume()
 		return streams.Stdout().Write(p)
 	}
 	n := len(p)

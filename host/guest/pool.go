@@ -64,6 +64,9 @@ type Isolation int
 const (
 	// Fresh is nothing: each run has an instance as preparation left it.
 	Fresh Isolation = iota
+	// Own is nothing either, and preparation belongs to the run: it has the run's
+	// session, and is not shared with other runs.
+	Own
 	// Kept is all that earlier runs of the same instance have left, for guests
 	// that keep something between runs and are trusted with all their clients.
 	Kept
@@ -76,7 +79,7 @@ func NewPool(m *Module, prepare Prepare, isolation Isolation) Pool {
 	switch {
 	case isolation == Kept:
 		return &keptPool{module: m, prepare: prepare}
-	case m.resettable:
+	case m.resettable && isolation == Fresh:
 		return &imagePool{module: m, prepare: prepare}
 	}
 	return &freshPool{m, prepare}
@@ -100,9 +103,7 @@ func (p *freshPool) Get(s Session) (*Instance, error) {
 }
 
 func (p *freshPool) Put(i *Instance, _ End) {
-	if err := i.close(context.Background()); err != nil {
-		panic("BUG: close of an instance without files failed: " + err.Error())
-	}
+	closeInstance(i)
 }
 
 func (p *freshPool) Module() *Module { return p.module }

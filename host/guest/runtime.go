@@ -23,7 +23,7 @@ type Runtime struct {
 	tracker *mem.Tracker // nil where the kernel has or allows none
 
 	mu     sync.Mutex
-	cached []api.Closer // the engines of modules in the cache, each before its cache
+	cached []api.Closer // of modules: engines of their own, each before its cache, and folders after them
 }
 
 // Options is what NewRuntime needs.
@@ -67,7 +67,7 @@ func NewRuntime(ctx context.Context, o Options) (*Runtime, error) {
 		r.log.DebugContext(ctx, "resetting guests without a tracker of written memory", "error", err)
 	}
 	r.engine = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
-	if err := provide(ctx, r.engine, r.abis...); err != nil {
+	if err := provide(ctx, r.engine, offer{abis: r.abis}); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
@@ -91,9 +91,16 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// provide makes the host functions of WASI and of abis importable.
-func provide(ctx context.Context, engine wazero.Runtime, abis ...ABI) error {
-	if err := provideWASI(ctx, engine); err != nil {
+// offer is what an engine offers its guests besides WASI.
+type offer struct {
+	abis  []ABI
+	files bool // WASI's functions for files work
+}
+
+// provide makes the host functions of WASI and of an offer importable.
+func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
+	abis := offer.abis
+	if err := provideWASI(ctx, engine, offer.files); err != nil {
 		return fmt.Errorf("provide %s: %w", wasiModule, err)
 	}
 	for i := range abis {
@@ -115,7 +122,10 @@ func provide(ctx context.Context, engine wazero.Runtime, abis ...ABI) error {
 
 func hostFunc(call func(context.Context, Memory, []uint64)) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
+		guard := guardOf(sessionIn(ctx))
+		guard.pause()
 		call(ctx, Memory{m.Memory()}, stack)
+		guard.resume()
 	}
 }
 

@@ -28,6 +28,12 @@ type Streams interface {
 	Stdout() io.Writer
 }
 
+// Owned is a session that knows what it is a run of: for others, it is not logged
+// that a guest was refused files.
+type Owned interface {
+	Module() *Module
+}
+
 type sessionKey struct{}
 
 // SessionOf finds the session in a context that the engine has wrapped, as it

@@ -17,8 +17,9 @@ const wasiModule = wasi.ModuleName
 // provideWASI takes the engine's WASI with three changes. Its proc_exit closes
 // the module, and so frees the memory, while the instance is still in use; its
 // arguments and environment are fixed when an instance is made, while ours
-// belong to the run; and so is its table of descriptors (see provideStreams).
-func provideWASI(ctx context.Context, engine wazero.Runtime) error {
+// belong to the run; and its table of descriptors outlives a reset of the memory,
+// where the guest has no files (see provideStreams).
+func provideWASI(ctx context.Context, engine wazero.Runtime, files bool) error {
 	builder := engine.NewHostModuleBuilder(wasiModule)
 	wasi.NewFunctionExporter().ExportFunctions(builder)
 	exit := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
@@ -27,7 +28,11 @@ func provideWASI(ctx context.Context, engine wazero.Runtime) error {
 	builder.NewFunctionBuilder().
 		WithGoModuleFunction(exit, []api.ValueType{api.ValueTypeI32}, nil).
 		WithName("proc_exit").Export("proc_exit")
-	provideStreams(builder)
+	if !files {
+		provideStreams(builder)
+	} else if err := provideFiles(ctx, engine, builder); err != nil {
+		return err
+	}
 	texts := []struct {
 		name string
 		list func(Session) []string

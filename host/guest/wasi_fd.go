@@ -26,7 +26,8 @@ const lastStream = 2
 //
 //   - fd_close succeeds, and if it was standard output, its session is told
 //   - fd_fdstat_set_flags succeeds: reads and writes wait in any case
-//   - path_open finds no folder to begin at, and there is nothing to renumber
+//   - path_open, and whatever else takes a name, finds no folder to begin at, and
+//     there is nothing to renumber
 func provideStreams(builder wazero.HostModuleBuilder) {
 	i32, i64 := api.ValueTypeI32, api.ValueTypeI64
 	for _, f := range []struct {
@@ -37,9 +38,6 @@ func provideStreams(builder wazero.HostModuleBuilder) {
 		{"fd_close", []api.ValueType{i32}, closeStream},
 		{"fd_fdstat_set_flags", []api.ValueType{i32, i32}, func(_ context.Context, stack []uint64) uint64 { return ofStream(stack, 0) }},
 		{"fd_renumber", []api.ValueType{i32, i32}, func(_ context.Context, stack []uint64) uint64 { return ofStream(stack, errnoNotSupported) }},
-		{"path_open", []api.ValueType{i32, i32, i32, i32, i32, i64, i64, i32, i32}, func(_ context.Context, stack []uint64) uint64 {
-			return ofStream(stack, errnoNotDir)
-		}},
 	} {
 		builder.NewFunctionBuilder().
 			WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
@@ -47,6 +45,38 @@ func provideStreams(builder wazero.HostModuleBuilder) {
 			}), f.params, []api.ValueType{i32}).
 			WithName(f.name).Export(f.name)
 	}
+	for _, f := range []struct {
+		name   string
+		params []api.ValueType
+		path   int // which parameter is the name's address; its length is the next
+	}{
+		{"path_open", []api.ValueType{i32, i32, i32, i32, i32, i64, i64, i32, i32}, 2},
+		{"path_filestat_get", []api.ValueType{i32, i32, i32, i32, i32}, 2},
+		{"path_create_directory", []api.ValueType{i32, i32, i32}, 1},
+		{"path_remove_directory", []api.ValueType{i32, i32, i32}, 1},
+		{"path_unlink_file", []api.ValueType{i32, i32, i32}, 1},
+	} {
+		builder.NewFunctionBuilder().
+			WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
+				refuseFiles(ctx, Memory{m.Memory()}, stack[f.path], stack[f.path+1])
+				stack[0] = ofStream(stack, errnoNotDir)
+			}), f.params, []api.ValueType{i32}).
+			WithName(f.name).Export(f.name)
+	}
+}
+
+// pathBytesMax is how much of a name is logged.
+const pathBytesMax = 256
+
+// refuseFiles notes that a guest without files asks for one. Programs in C do not
+// get that far: their library has found no folder to begin at before.
+func refuseFiles(ctx context.Context, mem Memory, ptr, n uint64) {
+	owned, ok := sessionIn(ctx).(Owned)
+	if !ok {
+		return
+	}
+	name, _ := mem.BytesUpTo(uint32(ptr), min(uint32(n), pathBytesMax))
+	owned.Module().noFiles(name)
 }
 
 // ofStream is errno for one of the streams.

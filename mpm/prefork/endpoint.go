@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -103,6 +104,10 @@ func (e *endpoint) Listener() string { return e.listener }
 func (e *endpoint) BeginRequest(method, target, protocol []byte) {
 	e.thread.BeginRequest(method, target, protocol, e.clock.Now())
 }
+
+func (e *endpoint) Run(name string, budget time.Duration) { e.thread.Run(name, budget) }
+func (e *endpoint) Pause()                                { e.thread.Pause() }
+func (e *endpoint) Resume()                               { e.thread.Resume() }
 
 func (e *endpoint) EndRequest(bytesSent int64) { e.thread.EndRequest(bytesSent, e.clock.Now()) }
 

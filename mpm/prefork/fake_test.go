@@ -13,6 +13,7 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // world is a system without processes: the test says what they do. Its clock
@@ -45,6 +46,7 @@ type world struct {
 	log      bytes.Buffer
 
 	reports     map[int]threadReport
+	runs        map[int][]scoreboard.Running
 	published   []Snapshot
 	publishCost time.Duration
 }
@@ -112,7 +114,7 @@ func newWorld(t *testing.T) *world {
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
 		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
 		threads: make(map[int][2]int), conns: make(map[int]uint64),
-		reports: make(map[int]threadReport),
+		reports: make(map[int]threadReport), runs: make(map[int][]scoreboard.Running),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -205,6 +207,8 @@ func (w *world) slotConns(slot int) (child, total uint64) {
 }
 
 func (w *world) slotReport(slot int) []threadReport { return []threadReport{w.reports[slot]} }
+
+func (w *world) slotRuns(slot int) []scoreboard.Running { return w.runs[slot] }
 
 func (w *world) load() [3]float64 { return [3]float64{1, 0.5, 0.25} }
 

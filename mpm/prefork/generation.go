@@ -104,6 +104,9 @@ type child struct {
 	killAt  time.Time // killed then; zero means never
 	closeBy time.Time // given up listening to then, once reaped
 
+	watches []watch // by thread
+	overran bool    // it was killed for what it ran
+
 	// A child is gone when it was reaped and its report pipe is closed, in
 	// either order.
 	reaped, closed bool

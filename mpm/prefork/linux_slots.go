@@ -58,3 +58,14 @@ func (l *linux) slotConns(slot int) (child, total uint64) {
 	}
 	return l.board[slot].Conns()
 }
+
+func (l *linux) slotRuns(slot int) []scoreboard.Running {
+	if l.unreadable(slot) {
+		return nil
+	}
+	runs := make([]scoreboard.Running, l.board[slot].Threads())
+	for i := range runs {
+		runs[i] = l.board[slot].Thread(i).Running()
+	}
+	return runs
+}

@@ -100,6 +100,8 @@ type Parent struct {
 	started    time.Time
 	lastReload *ReloadStatus
 	statistics
+	watched  time.Time // when watchAll last looked
+	overruns uint64    // children killed for what they ran
 
 	newLogs  *newLogs // a reopening of the log files
 	winding  *windUp  // a graceful stop
@@ -166,6 +168,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 			p.enforce(ch, now)
 		}
 	}
+	p.watchAll(now, &next)
 	p.bound(now, &next)
 	p.probate(now, &next)
 	p.proceed(now, &next)

@@ -11,6 +11,7 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // simWorld is a system whose processes act by themselves: at random, but the
@@ -315,6 +316,7 @@ func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
 
 // These are for reports only; the parent decides nothing by them.
 func (w *simWorld) slotReport(int) []threadReport     { return make([]threadReport, 1) }
+func (w *simWorld) slotRuns(int) []scoreboard.Running { return nil }
 func (w *simWorld) load() (none [3]float64)           { return none }
 func (w *simWorld) cpu() (own, ended sys.CPUTime)     { return own, ended }
 func (w *simWorld) processCPU(int) (none sys.CPUTime) { return none }

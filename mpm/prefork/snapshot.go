@@ -47,6 +47,9 @@ type Snapshot struct {
 	Spawning SpawnStatus `json:"spawning"`
 	// Limits are the limits that the server ran into.
 	Limits LimitStatus `json:"limits"`
+	// Overruns is how many children were killed because a plugin ran without
+	// end.
+	Overruns uint64 `json:"overruns"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
 
@@ -134,7 +137,7 @@ type ReloadStatus struct {
 // snapshot looks at everything and changes nothing.
 func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
-		PID: p.cfg.PID, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
+		PID: p.cfg.PID, Overruns: p.overruns, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
 		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
 		Limits: p.limits.status(), LastReload: p.lastReload, Upgraded: p.upgradedAt,
 	}

@@ -44,6 +44,8 @@ type system interface {
 	// slotReport is what the child in a slot says on the scoreboard that its
 	// threads do and have done.
 	slotReport(slot int) []threadReport
+	// slotRuns is what the threads of a slot say that they run.
+	slotRuns(slot int) []scoreboard.Running
 	// load is how busy the machine is, as in ServerStatus.
 	load() [3]float64
 	// cpu is the processor time of the master, of all processes of its that

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 const (
 	magic   = 0x61706273
-	version = 2
+	version = 3
 )
 
 // ThreadsMax is the most threads that a slot can have.
@@ -16,11 +16,12 @@ const (
 	listenerBytes = 56
 	requestBytes  = 64
 	protocolBytes = 16
+	codeBytes     = 47
 )
 
 const (
 	processBytes = 128
-	threadBytes  = 256
+	threadBytes  = 320
 	pageBytes    = 4096
 )
 
@@ -40,8 +41,17 @@ type thread struct {
 	count    counters      // of this owner
 	start    atomic.Uint64
 	stop     atomic.Uint64
-	_        uint64
+	runs     atomic.Uint64 // odd while code runs that may not come back
 	text     text
+	code     code
+}
+
+// code is what runs.
+type code struct {
+	budget  atomic.Uint64 // how long it may, in nanoseconds; 0 is without bound
+	nameLen uint8
+	name    [codeBytes]byte
+	_       [8]byte
 }
 
 // counters are of finished connections and requests.

@@ -17,6 +17,7 @@ type Thread struct {
 
 	began    time.Duration // the connection
 	requests int           // finished in this connection
+	running  string        // the name of what ran last
 }
 
 // State is what the thread says it is doing. A number that is no state counts
@@ -82,6 +83,9 @@ func (t *Thread) reset() {
 	t.start.Store(0)
 	t.stop.Store(0)
 	t.text = text{}
+	t.runs.Store(0)
+	t.code.budget.Store(0)
+	t.code.nameLen, t.running = 0, ""
 	t.sequence.Store(0)
 	t.SetState(mpm.StateStarting)
 }
@@ -101,6 +105,8 @@ type ThreadStatus struct {
 	// the target, without the protocol's version, which is in Protocol; both
 	// are empty where the connection has had no request.
 	Client, Listener, Request, Protocol string
+	// Code is the name of what runs, or ran last.
+	Code string
 }
 
 // textTries is how often to read strings that are being written meanwhile. A
@@ -118,12 +124,13 @@ func (t *Thread) Status() ThreadStatus {
 		if before%2 != 0 {
 			continue
 		}
-		seen := t.text
+		seen, name, nameLen := t.text, t.code.name, t.code.nameLen
 		if t.sequence.Load() == before {
 			s.Client = legible(seen.client[:], seen.clientLen)
 			s.Listener = legible(seen.listener[:], seen.listenerLen)
 			s.Request = legible(seen.request[:], seen.requestLen)
 			s.Protocol = legible(seen.protocol[:], seen.protocolLen)
+			s.Code = legible(name[:], nameLen)
 			break
 		}
 	}

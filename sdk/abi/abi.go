@@ -140,7 +140,7 @@ const (
 	SetHeaderValue  = "set_header_value"     // (kind, name, name_len, value, value_len)
 	AddHeaderValue  = "add_header_value"     // (kind, name, name_len, value, value_len)
 	RemoveHeader    = "remove_header"        // (kind, name, name_len)
-	ReadBody        = "read_body"            // (kind, buf, len) → i64 eof<<32 | len; len 0 traps
+	ReadBody        = "read_body"            // (kind, buf, len) → i64 eof<<32 | len, full unless eof; len 0 traps
 	WriteBody       = "write_body"           // (kind, ptr, len); the first call replaces
 	GetStatusCode   = "get_status_code"      // () → status
 	SetStatusCode   = "set_status_code"      // (status)

@@ -176,8 +176,8 @@ void http_add_header_value(uint32_t kind, const char *name, uint32_t name_len,
 APPHOST_IMPORT("http_handler", "remove_header")
 void http_remove_header(uint32_t kind, const char *name, uint32_t name_len);
 
-/* Reads some of a body: the length read in the lower 32 bits, and 1 in the
- * upper ones if the body has ended. len must not be 0. */
+/* Reads from a body until buf is full or the body ends: the length read in the
+ * lower 32 bits, and 1 in the upper ones at the end. len must not be 0. */
 APPHOST_IMPORT("http_handler", "read_body")
 uint64_t http_read_body(uint32_t kind, void *buf, uint32_t len);
 

@@ -29,8 +29,8 @@ var errExit = errors.New("the program ended with an error")
 func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 	out := &response{x: x}
 	s := &session{
-		Context: ctx, plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
-		environ: h.environment(x), args: arguments(x), stdin: x.Body(), stdout: out,
+		Context: ctx, Guard: h.plugin.guard(ctx), plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
+		environ: h.environment(x).with(h.plugin.set.Environ), args: arguments(x, h.plugin.set.Args), stdin: x.Body(), stdout: out,
 	}
 	code, err := s.run()
 	switch {
@@ -51,15 +51,26 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 	return nil
 }
 
-// arguments are the path and the parts of the query, as WAGI has them.
-func arguments(x exchange.Exchange) []string {
-	path, query, found := strings.Cut(string(x.URI()), "?")
-	args := []string{path}
-	if found && query != "" {
-		args = append(args, strings.Split(query, "&")...)
+// What arguments are replaced by those of the request, in the words of WAGI.
+const (
+	scriptName = "${SCRIPT_NAME}" // the path
+	queryArgs  = "${ARGS}"        // the parts of the query, each an argument
+)
+
+// arguments are those that the program was given, or else the path and the parts
+// of the query, as WAGI has them.
+func arguments(x exchange.Exchange, given []string) []string {
+	if len(given) == 0 {
+		given = []string{scriptName, queryArgs}
 	}
-	for i := range args {
-		args[i] = strings.ReplaceAll(args[i], "\x00", "")
+	path, query, _ := strings.Cut(strings.ReplaceAll(string(x.URI()), "\x00", ""), "?")
+	replace := strings.NewReplacer(scriptName, path, queryArgs, strings.ReplaceAll(query, "&", "\x00"))
+	var args []string
+	for _, arg := range given {
+		if arg == queryArgs && query == "" {
+			continue // as many as the query has
+		}
+		args = append(args, strings.Split(replace.Replace(arg), "\x00")...)
 	}
 	return args
 }
@@ -67,7 +78,7 @@ func arguments(x exchange.Exchange) []string {
 // environment are the meta-variables of RFC 3875, section 4.1, and those of
 // WAGI. A variable without a value is there and empty, as in WAGI, but for
 // CONTENT_LENGTH, which says that there is a body of that length.
-func (h *script) environment(x exchange.Exchange) []string {
+func (h *script) environment(x exchange.Exchange) environment {
 	var env environment
 	uri := string(x.URI())
 	rawPath, query, _ := strings.Cut(uri, "?")

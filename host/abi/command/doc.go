@@ -12,6 +12,10 @@
 // describes the request, standard input is its body, and standard output a
 // header, an empty line, and the body, which is sent as it is written.
 //
+// The arguments are the request's path and the parts of its query, as WAGI has them,
+// unless the program was given others; in those, ${SCRIPT_NAME} and ${ARGS} stand for
+// these two.
+//
 // Either way standard error goes to the log, each run has an instance of its
 // own, and main runs once in it.
 //

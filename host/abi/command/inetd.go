@@ -20,9 +20,10 @@ type Timeouts struct {
 // the connection in logs.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
 	stream := &connStream{conn: c, timeouts: t}
+	watch, _ := c.(mpm.Watched)
 	s := &session{
-		Context: ctx, plugin: p, log: p.set.Logger.With("connection", id.String()),
-		environ: connEnvironment(c), stdin: stream, stdout: stream,
+		Context: ctx, Guard: guest.NewGuard(watch, p.pool.Module().Name(), p.set.CPUTimeout), plugin: p, log: p.set.Logger.With("connection", id.String()),
+		environ: connEnvironment(c).with(p.set.Environ), stdin: stream, stdout: stream,
 	}
 	c.SetState(mpm.StateWriting)
 	code, err := s.run()
@@ -35,7 +36,7 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 }
 
 // connEnvironment says who is connected, as UCSPI-TCP does.
-func connEnvironment(c mpm.Conn) []string {
+func connEnvironment(c mpm.Conn) environment {
 	var env environment
 	remote, ok := c.RemoteAddr().(*net.TCPAddr)
 	local, localOK := c.LocalAddr().(*net.TCPAddr)

@@ -1,12 +1,15 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/sdk/abi"
@@ -15,20 +18,42 @@ import (
 // Plugin runs one program. Its methods may be called concurrently, except
 // Close.
 type Plugin struct {
-	pool guest.Pool
-	set  Settings
+	pool  guest.Pool
+	set   Settings
+	entry string
 }
 
 // Settings is what a plugin is made with.
 type Settings struct {
+	// CPUTimeout is how long the guest may run without calling the host; 0 is
+	// without bound.
+	CPUTimeout time.Duration
+	// Entrypoint is the function that a run begins at; empty is main.
+	Entrypoint string
+	// Args are the program's arguments, its name first. None is the plugin's name
+	// on a connection, and for a request its path and the parts of its query.
+	// In others the request's are put for scriptName and queryArgs.
+	Args []string
+	// Environ is its environment, NAME=VALUE. What a connection or a request says
+	// of itself wins.
+	Environ []string
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
 
 // New makes a plugin of a module that is a program.
 func New(m *guest.Module, set Settings) *Plugin {
-	prepare := func(guest.Session, *guest.Instance) (any, error) { return nil, nil }
-	return &Plugin{pool: guest.NewPool(m, prepare, guest.Fresh), set: set}
+	p := &Plugin{set: set, entry: cmp.Or(set.Entrypoint, abi.Start)}
+	if p.entry == abi.Start || !m.Exports(abi.Initialize) {
+		p.pool = guest.NewPool(m, func(guest.Session, *guest.Instance) (any, error) { return nil, nil }, guest.Fresh)
+		return p
+	}
+	// A library, whose functions rely on this. It may read the environment already,
+	// which is of one request.
+	p.pool = guest.NewPool(m, func(s guest.Session, i *guest.Instance) (any, error) {
+		return nil, i.Call(s, abi.Initialize, nil)
+	}, guest.Own)
+	return p
 }
 
 // Close ends the plugin. Nothing may be served any more.
@@ -48,9 +73,14 @@ func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 	return nil
 }
 
+func (p *Plugin) guard(ctx context.Context) guest.Guard {
+	return guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.set.CPUTimeout)
+}
+
 // session is one run of a program. It is the context its host functions get.
 type session struct {
 	context.Context
+	guest.Guard
 	plugin *Plugin
 	log    *slog.Logger
 
@@ -76,13 +106,16 @@ func (s *session) GuestLine(stream string, line []byte) {
 // Args are the program's arguments, its name first.
 func (s *session) Args() []string {
 	if s.args == nil {
-		return []string{s.plugin.pool.Module().Name()}
+		return s.Module().Arguments(s.plugin.set.Args)
 	}
 	return s.args
 }
 
 // Environ is its environment.
 func (s *session) Environ() []string { return s.environ }
+
+// Module is what runs.
+func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // Stdin is its input.
 func (s *session) Stdin() io.Reader { return s.stdin }
@@ -101,7 +134,7 @@ func (s *session) run() (exitCode uint32, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("prepare: %w", err)
 	}
-	err = i.Call(s, abi.Start, nil)
+	err = i.Call(s, s.plugin.entry, nil)
 	s.plugin.pool.Put(i, guest.EndOf(err))
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited {
 		return f.ExitCode, nil
@@ -111,6 +144,17 @@ func (s *session) run() (exitCode uint32, err error) {
 
 // environment is a list of NAME=VALUE. What cannot be in one is left out.
 type environment []string
+
+// with are the variables and those of granted that have another name.
+func (e environment) with(granted []string) []string {
+	for _, v := range granted {
+		name, _, _ := strings.Cut(v, "=")
+		if !slices.ContainsFunc(e, func(own string) bool { return strings.HasPrefix(own, name+"=") }) {
+			e = append(e, v)
+		}
+	}
+	return e
+}
 
 func (e *environment) set(name, value string) {
 	if i := slices.Index([]byte(name+value), 0); i < 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/mpm"
@@ -17,6 +18,9 @@ type Plugin struct {
 	pool       guest.Pool
 	config     map[string]string
 	configJSON string
+	cpuTimeout time.Duration
+	args       []string
+	environ    []string
 	log        *slog.Logger
 }
 
@@ -26,8 +30,14 @@ type Settings struct {
 	// object.
 	Config     map[string]string
 	ConfigJSON []byte
+	// Args are the guest's arguments, its name first; none is the plugin's name.
+	// Environ is its environment, NAME=VALUE.
+	Args, Environ []string
 	// Isolation is what a run sees of those before it.
 	Isolation guest.Isolation
+	// CPUTimeout is how long the guest may run without calling the host; 0 is
+	// without bound.
+	CPUTimeout time.Duration
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -38,6 +48,9 @@ func New(m *guest.Module, set Settings) *Plugin {
 		pool:       guest.NewPool(m, prepare, set.Isolation),
 		config:     set.Config,
 		configJSON: string(set.ConfigJSON),
+		cpuTimeout: set.CPUTimeout,
+		args:       m.Arguments(set.Args),
+		environ:    set.Environ,
 		log:        set.Logger,
 	}
 }
@@ -92,7 +105,9 @@ func run(s *session, i *guest.Instance, fn string) (int32, error) {
 // ServeConn runs process_connection for c and logs how it went wrong, if so.
 // id names the connection in logs and to the guest.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
-	s := &session{Context: ctx, plugin: p, id: id, read: limit{fallback: t.Read}, write: limit{fallback: t.Write}}
+	watch, _ := c.(mpm.Watched)
+	guard := guest.NewGuard(watch, p.pool.Module().Name(), p.cpuTimeout)
+	s := &session{Context: ctx, Guard: guard, plugin: p, id: id, read: limit{fallback: t.Read}, write: limit{fallback: t.Write}}
 	i, err := p.pool.Get(s)
 	s.conn = c
 	defer s.end()

@@ -15,6 +15,7 @@ import (
 // instance without one. It is the context its host functions get.
 type session struct {
 	context.Context
+	guest.Guard
 	plugin *Plugin
 	conn   mpm.Conn     // nil while an instance is prepared
 	id     fmt.Stringer // of the connection
@@ -64,11 +65,14 @@ func (s *session) GuestLine(stream string, line []byte) {
 	}
 }
 
-// Args is the plugin's name.
-func (s *session) Args() []string { return []string{s.plugin.pool.Module().Name()} }
+// Args is the plugin's name and what it was given.
+func (s *session) Args() []string { return s.plugin.args }
 
-// Environ is nothing.
-func (s *session) Environ() []string { return nil }
+// Environ is what it was given.
+func (s *session) Environ() []string { return s.plugin.environ }
+
+// Module is what runs.
+func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // end logs what is known of a run at its end only.
 func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }

@@ -2,6 +2,7 @@ package httpwasm
 
 import (
 	"context"
+	"errors"
 
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/sdk/abi"
@@ -69,13 +70,26 @@ func hostFunc(name, params, results string, fn func(call) uint64) guest.HostFunc
 func (c call) arg(n int) uint32 { return uint32(c.stack[n]) }
 
 // bytes is the guest's buffer at the n-th parameter, whose length is the next
-// one. The guest ends if that is not inside its memory.
+// one. The guest ends if that is not inside its memory. Nothing is anywhere: an
+// empty slice of a guest may point outside.
 func (c call) bytes(n int) []byte {
+	if c.arg(n+1) == 0 {
+		return nil
+	}
 	p, ok := c.mem.Bytes(c.arg(n), c.arg(n+1))
 	if !ok {
 		c.abort("the buffer is outside the memory")
 	}
 	return p
+}
+
+// ioFailed ends the guest because a body could not be read or written. If that is
+// the client's doing, it is not the guest's failure.
+func (c call) ioFailed(err error) {
+	if !errors.Is(err, errTooMuchHeld) {
+		c.s.ioErr = err
+	}
+	c.abort(err.Error())
 }
 
 // abort ends the guest for a misuse of the function.

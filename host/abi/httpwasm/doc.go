@@ -12,15 +12,19 @@
 //     from the next handler, and can read it again afterwards. Otherwise the
 //     next handler gets what the guest has left of it. A body that the guest
 //     writes is the next handler's in either case.
-//   - buffer_response: what the next handler answers is held back until
-//     handle_response has returned, which may read, change and replace it.
-//     Otherwise it is sent as it is made, and changing it ends the guest.
-//   - trailers: without it they cannot be seen.
+//   - buffer_response: what the guest writes, and what the next handler answers
+//     behind that, is held back until handle_response has returned, which may
+//     read, change and replace it. Otherwise it is sent as it is made, and
+//     changing it ends the guest.
+//   - trailers: without it there seem to be none.
 //
 // What is held back counts towards the plugin's memory limit.
 //
 // If the next handler fails, handle_response is told so by its second
 // parameter. The response is then 500, which it may change like any other.
+//
+// docs/abi.md says where this differs from the reference host, and why;
+// TestConformance holds it to the text.
 //
 // The ABI has no error numbers. A guest that passes a pointer outside its
 // memory, or calls a function when it makes no sense, is ended; the client

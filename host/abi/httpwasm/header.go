@@ -1,6 +1,9 @@
 package httpwasm
 
 import (
+	"bytes"
+	"errors"
+
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/sdk/abi"
 )
@@ -11,11 +14,24 @@ func (c call) block() exchange.Header {
 	if kind > abi.HeaderResponseTrailers {
 		c.abort("unknown kind of header")
 	}
+	x := c.exchange()
 	if kind >= abi.HeaderRequestTrailers && c.s.features&abi.FeatureTrailers == 0 {
-		c.abort("trailers are not enabled")
+		return hiddenTrailers{}
 	}
-	return c.exchange().Header(exchange.Kind(kind))
+	return x.Header(exchange.Kind(kind))
 }
+
+// hiddenTrailers are trailers for a guest that has not enabled them: there are
+// none, and none can be set.
+type hiddenTrailers struct{}
+
+var errTrailers = errors.New("trailers are not enabled")
+
+func (hiddenTrailers) Names(func([]byte) bool)          {}
+func (hiddenTrailers) Values([]byte, func([]byte) bool) {}
+func (hiddenTrailers) Set(_, _ []byte) error            { return errTrailers }
+func (hiddenTrailers) Add(_, _ []byte) error            { return errTrailers }
+func (hiddenTrailers) Remove([]byte) error              { return errTrailers }
 
 // blockToChange is like block, for a change: requests can be changed before
 // the next handler, responses also after it if they are buffered.
@@ -29,9 +45,12 @@ func (c call) blockToChange() exchange.Header {
 	return c.block()
 }
 
-// getHeaderNames implements abi.GetHeaderNames.
+// getHeaderNames implements abi.GetHeaderNames. The ABI wants lower case.
 func getHeaderNames(c call) uint64 {
-	return c.putList(1, c.block().Names)
+	block := c.block()
+	return c.putList(1, func(yield func([]byte) bool) {
+		block.Names(func(name []byte) bool { return yield(bytes.ToLower(name)) })
+	})
 }
 
 // getHeaderValues implements abi.GetHeaderValues.

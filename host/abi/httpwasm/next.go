@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
@@ -30,7 +31,7 @@ func (s *session) serve(i *guest.Instance) error {
 	const next = 1
 	ctxNext := stack[0] // the guest's context in the upper half, next in the lower
 	if ctxNext&math.MaxUint32 != next {
-		return nil
+		return s.finish()
 	}
 	if s.wrote {
 		return errAnsweredTwice
@@ -49,18 +50,50 @@ func (s *session) serve(i *guest.Instance) error {
 	return s.finish()
 }
 
-// next lets the next handler answer.
+// next lets the next handler answer. Held back, its response comes behind what
+// the guest wrote already.
 func (s *session) next() {
 	s.phase = inResponse
-	if s.features&abi.FeatureBufferResponse != 0 {
+	if s.features&abi.FeatureBufferResponse != 0 && s.response == nil {
 		s.response = &buffer{}
 	}
+	s.rewind()
+	s.measure()
 	s.nextErr = s.onward.Serve(s.Context, &passed{s.x, s})
-	if s.request != nil {
-		s.request.read = 0 // the guest may read it again
+	s.rewind() // the guest may read it again
+	if s.response != nil {
+		s.response.own = false // what the guest writes now replaces it
 	}
 	if s.nextErr != nil && s.response != nil {
 		s.failed()
+	}
+}
+
+// rewind goes back to the start of what is kept of the request's body.
+func (s *session) rewind() {
+	if s.request != nil {
+		s.request.read = 0
+	}
+}
+
+// measure makes the request's Content-Length that of the body which the next
+// handler gets: a program reads so much, and a proxy sends so much. Of a body
+// that came in chunks, the length is told if the guest has written it.
+func (s *session) measure() {
+	header, name, length := s.x.Header(exchange.Request), []byte("Content-Length"), int64(-1)
+	if s.request != nil && s.request.own {
+		length = int64(len(s.request.data))
+		_ = header.Remove([]byte("Transfer-Encoding"))
+	} else if s.taken > 0 {
+		header.Values(name, func(value []byte) bool {
+			if n, err := strconv.ParseInt(string(value), 10, 64); err == nil {
+				length = max(0, n-s.taken)
+			}
+			return false
+		})
+	}
+	if length >= 0 {
+		_ = header.Set(name, strconv.AppendInt(nil, length, 10))
 	}
 }
 
@@ -87,12 +120,17 @@ func (s *session) finish() error {
 	if s.response == nil {
 		return nil
 	}
+	if s.response.own {
+		// It is not as long as what it replaces, which a HEAD would still tell.
+		_ = s.x.Header(exchange.Response).Remove([]byte("Content-Length"))
+	}
 	_, err := s.x.Write(s.response.data)
 	s.ioErr, s.response, s.nextErr = err, nil, nil
 	return err
 }
 
-// passed is the exchange as the next handler sees it.
+// passed is the exchange as the next handler sees it. It is no exchange.Rerouter:
+// the guest is told of the answer to this request, and not of another one's.
 type passed struct {
 	exchange.Exchange
 	s *session
@@ -103,10 +141,9 @@ type passed struct {
 func (p *passed) Body() io.Reader {
 	switch {
 	case p.s.request != nil && p.s.request.own:
-		p.s.request.read = 0
 		return p.s.request
 	case p.s.features&abi.FeatureBufferRequest != 0:
-		return p.s.bufferedRequest()
+		return (*keptBody)(p.s)
 	}
 	return p.Exchange.Body()
 }
@@ -123,26 +160,33 @@ func (p *passed) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// bufferedRequest reads the client's body from its beginning, and keeps it.
-func (s *session) bufferedRequest() io.Reader {
-	if s.request == nil {
-		s.request = &buffer{}
-	}
-	s.request.read = 0
-	return (*keptBody)(s)
+// takenBody is a request's body that is read without keeping it.
+type takenBody session
+
+func (b *takenBody) Read(p []byte) (int, error) {
+	n, err := b.x.Body().Read(p)
+	b.taken += int64(n)
+	return n, err
 }
 
 // keptBody is a request's body that is kept while it is read.
 type keptBody session
 
 func (b *keptBody) Read(p []byte) (int, error) {
+	if b.request == nil {
+		b.request = &buffer{}
+	}
 	if kept := b.request; kept.read < len(kept.data) {
 		n := copy(p, kept.data[kept.read:])
 		kept.read += n
 		return n, nil
 	}
+	if b.request.over {
+		return 0, errTooMuchHeld
+	}
 	n, err := b.x.Body().Read(p)
 	if (*session)(b).room() < uint64(n) {
+		b.request.over = true
 		return 0, errTooMuchHeld
 	}
 	b.request.data = append(b.request.data, p[:n]...)

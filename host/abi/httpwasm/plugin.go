@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
@@ -14,6 +15,9 @@ import (
 type Plugin struct {
 	pool         guest.Pool
 	configJSON   []byte
+	cpuTimeout   time.Duration
+	args         []string
+	environ      []string
 	log          *slog.Logger
 	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
 }
@@ -24,8 +28,14 @@ var _ exchange.Link = (*Plugin)(nil)
 type Settings struct {
 	// ConfigJSON is what get_config reads.
 	ConfigJSON []byte
+	// Args are the guest's arguments, its name first; none is the plugin's name.
+	// Environ is its environment, NAME=VALUE.
+	Args, Environ []string
 	// Isolation is what a run sees of those before it.
 	Isolation guest.Isolation
+	// CPUTimeout is how long the guest may run without calling the host; 0 is
+	// without bound.
+	CPUTimeout time.Duration
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -35,6 +45,9 @@ func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
 		pool:         guest.NewPool(m, prepare, set.Isolation),
 		configJSON:   set.ConfigJSON,
+		cpuTimeout:   set.CPUTimeout,
+		args:         m.Arguments(set.Args),
+		environ:      set.Environ,
 		log:          set.Logger,
 		bodyBytesMax: m.MemoryLimitBytes(),
 	}
@@ -76,7 +89,8 @@ func (p *Plugin) Serve(ctx context.Context, x exchange.Exchange) error {
 // ServeWith runs the guest for x; next is called if it asks for the next
 // handler.
 func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchange.Handler) error {
-	s := &session{Context: ctx, plugin: p, onward: next}
+	guard := guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.cpuTimeout)
+	s := &session{Context: ctx, Guard: guard, plugin: p, onward: next}
 	defer s.end()
 	i, err := p.pool.Get(s)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/apphost/apphost/host/guest"
-	"github.com/apphost/apphost/sdk/abi"
 )
 
 // getConfig implements abi.GetConfig.
@@ -23,13 +22,9 @@ func logEnabled(c call) uint64 {
 // guestLog implements abi.HTTPLog.
 func guestLog(c call) uint64 {
 	text := c.bytes(1)
-	number := int32(c.arg(0))
-	level, ok := guest.LogLevel(number)
+	level, ok := guest.LogLevel(int32(c.arg(0)))
 	if !ok {
-		if number != abi.LevelNone {
-			c.abort("unknown level")
-		}
-		return 0
+		return 0 // what cannot be logged is ignored
 	}
 	s := c.s
 	if s.plugin.log.Enabled(s.Context, level) && s.budget.Take(len(text)) {
@@ -59,13 +54,11 @@ func getURI(c call) uint64 { return c.put(0, c.exchange().URI()) }
 func setURI(c call) uint64 {
 	c.beforeNext()
 	x, uri := c.exchange(), c.bytes(0)
-	for _, b := range uri {
-		if b <= ' ' || b == 0x7f {
-			c.abort("not a valid request target")
-		}
-	}
 	if len(uri) == 0 {
 		uri = []byte("/")
+	}
+	if !isTarget(uri) {
+		c.abort("not a valid request target")
 	}
 	x.SetURI(uri)
 	return 0
@@ -76,6 +69,17 @@ func getProtocol(c call) uint64 { return c.put(0, []byte(c.exchange().Protocol()
 
 // getSourceAddr implements abi.GetSourceAddr.
 func getSourceAddr(c call) uint64 { return c.put(0, []byte(c.exchange().RemoteAddr())) }
+
+// isTarget reports whether p is a path and maybe a query, or the "*" of OPTIONS
+// (RFC 9112, section 3.2).
+func isTarget(p []byte) bool {
+	for _, b := range p {
+		if b <= ' ' || b == 0x7f || b == '#' {
+			return false
+		}
+	}
+	return p[0] == '/' || string(p) == "*"
+}
 
 // isToken reports whether p is a token of RFC 9110, section 5.6.2.
 func isToken(p []byte) bool {

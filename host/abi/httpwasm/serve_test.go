@@ -17,7 +17,7 @@ func (n name) String() string { return string(n) }
 func TestEachRequestHasAFreshGuest(t *testing.T) {
 	logger, log := hosttest.Logger()
 	p := newPlugin(t, "hello", Settings{Logger: logger.With("plugin", "hello")})
-	ctx := guest.WithConnection(t.Context(), name("g7-s3-42"))
+	ctx := guest.WithConnection(t.Context(), name("g7-s3-42"), nil)
 	for range 3 {
 		x := newFake("/", "")
 		if err := p.Serve(ctx, x); err != nil {

@@ -14,6 +14,7 @@ import (
 // instance without one. It is the context its host functions get.
 type session struct {
 	context.Context
+	guest.Guard
 	plugin   *Plugin
 	x        exchange.Exchange // nil while an instance is prepared
 	features uint32            // bits that enable_features has set
@@ -25,7 +26,10 @@ type session struct {
 	request *buffer
 	// response is the response's body while it is held back.
 	response *buffer
-	// wrote means that the guest has begun to answer.
+	// taken is how much of the request's body the guest has read without leaving
+	// it to the next handler.
+	taken int64
+	// wrote means that the guest has begun to answer, and it is not held back.
 	wrote bool
 	// ioErr is why a body could not be read or written: the client's doing.
 	ioErr error
@@ -67,11 +71,14 @@ func (s *session) GuestLine(stream string, line []byte) {
 	}
 }
 
-// Args is the plugin's name.
-func (s *session) Args() []string { return []string{s.plugin.pool.Module().Name()} }
+// Args is the plugin's name and what it was given.
+func (s *session) Args() []string { return s.plugin.args }
 
-// Environ is nothing.
-func (s *session) Environ() []string { return nil }
+// Environ is what it was given.
+func (s *session) Environ() []string { return s.plugin.environ }
+
+// Module is what runs.
+func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // end logs what is known of a run at its end only.
 func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
@@ -104,6 +111,7 @@ type buffer struct {
 	data []byte
 	read int  // bytes that were read
 	own  bool // the guest wrote it: further writes append
+	over bool // a piece of it did not fit, and is lost
 }
 
 // begin makes the buffer the guest's, without what others wrote.

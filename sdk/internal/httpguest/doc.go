@@ -22,8 +22,8 @@ type Exchange interface {
 	AddHeader(kind uint32, name, value string)
 	RemoveHeader(kind uint32, name string)
 
-	// ReadBody reads some of the request's body into p, which is not empty.
-	// ended is true if nothing comes after the n bytes.
+	// ReadBody fills p, which is not empty, with more of the request's body,
+	// unless that ends before. ended is true if nothing comes after the n bytes.
 	ReadBody(p []byte) (n int, ended bool)
 
 	SetStatus(code int)

@@ -58,6 +58,9 @@ const (
 	BacklogDefault = 511
 	backlogMax     = 65_535
 
+	// CPUTimeoutDefault bounds how long a plugin runs without calling the host.
+	CPUTimeoutDefault = 10 * time.Second
+	cpuTimeoutMin     = 200 * time.Millisecond
 	// TimeoutDefault bounds reads and writes on tcp, like httpd's Timeout.
 	TimeoutDefault = 60 * time.Second
 

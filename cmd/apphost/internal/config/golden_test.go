@@ -177,6 +177,12 @@ type pluginView struct {
 	MemoryLimitBytes uint64
 	Config           map[string]string
 	ConfigJSON       json.RawMessage
+
+	Env        map[string]string `json:",omitempty"`
+	Arg0       string            `json:",omitempty"`
+	Args       []string          `json:",omitempty"`
+	Dirs       []host.Dir        `json:",omitempty"`
+	Entrypoint string            `json:",omitempty"`
 }
 
 func viewOf(c *Config) view {
@@ -186,7 +192,9 @@ func viewOf(c *Config) view {
 		Warnings: c.Warnings,
 	}
 	for _, p := range c.Host.Plugins {
-		v.Plugins = append(v.Plugins, pluginView{p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON})
+		v.Plugins = append(v.Plugins, pluginView{
+			p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
+		})
 	}
 	return v
 }

@@ -44,6 +44,7 @@ func TestReferenceIsDefault(t *testing.T) {
 		}
 	}
 	got.MPM.Listeners = nil
+	want.MPM.Watch = true // there are plugins
 	if !reflect.DeepEqual(got.MPM, want.MPM) {
 		t.Errorf("mpm: got %+v, the default is %+v", got.MPM, want.MPM)
 	}

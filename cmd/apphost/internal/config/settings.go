@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apphost/apphost/host"
 )
@@ -18,9 +19,11 @@ import (
 
 // settings is what one place says about a plugin.
 type settings struct {
-	memoryLimitBytes uint64 // 0 is not given
-	isolation        string // "" is not given
+	memoryLimitBytes uint64         // 0 is not given
+	isolation        string         // "" is not given
+	cpuTimeout       *time.Duration // nil is not given
 	config           map[string]any
+	grants           grants
 }
 
 // settings reads the keys of a plugin. This is the list of them.
@@ -29,12 +32,27 @@ func (t *table) settings() settings {
 	var s settings
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
+	s.cpuTimeout = t.cpuTimeout("cpu_timeout")
+	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
 	for key, v := range s.config {
 		config.checkJSON(join(config.path, key), v)
 	}
 	return s
+}
+
+// cpuTimeout reads how long a plugin may run, or nil if it is not given.
+func (t *table) cpuTimeout(key string) *time.Duration {
+	timeout := CPUTimeoutDefault
+	t.duration(key, &timeout)
+	if !t.has(key) || t.refusedKey(key) {
+		return nil
+	}
+	if timeout != 0 && timeout < cpuTimeoutMin {
+		t.fault(key, `must be "0s", which is none, or at least "%s", got %q`, cpuTimeoutMin, t.values[key])
+	}
+	return &timeout
 }
 
 // settingsFile reads NAME.toml.
@@ -80,6 +98,7 @@ func (d *decoder) pluginSections(t *table) {
 	for i := range d.config.Host.Plugins {
 		plugin := &d.config.Host.Plugins[i]
 		settle(plugin, d.plugins.shipped[plugin.Name], given[plugin.Name])
+		d.config.MPM.Watch = d.config.MPM.Watch || plugin.CPUTimeout > 0
 	}
 }
 
@@ -87,6 +106,11 @@ func (d *decoder) pluginSections(t *table) {
 func settle(p *host.Plugin, shipped, given settings) {
 	p.MemoryLimitBytes = cmp.Or(given.memoryLimitBytes, shipped.memoryLimitBytes, MemoryLimitDefault)
 	p.Isolation = host.Isolation(cmp.Or(given.isolation, shipped.isolation))
+	p.CPUTimeout = CPUTimeoutDefault
+	if timeout := cmp.Or(given.cpuTimeout, shipped.cpuTimeout); timeout != nil {
+		p.CPUTimeout = *timeout
+	}
+	settleGrants(p, shipped.grants, given.grants)
 	values := map[string]any{}
 	maps.Copy(values, shipped.config)
 	maps.Copy(values, given.config)

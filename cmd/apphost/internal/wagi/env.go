@@ -1,0 +1,55 @@
+package wagi
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// environment is what WAGI's flags --env-file and --env give every module; the
+// latter win.
+func environment(files, variables []string) (map[string]string, error) {
+	env := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read environment: %w", err)
+		}
+		n := 0
+		for line := range strings.Lines(string(text)) {
+			n++
+			line = strings.TrimSpace(line)
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			name, value, err := variable(line)
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", file, n, err)
+			}
+			env[name] = value
+		}
+	}
+	for _, v := range variables {
+		name, value, err := variable(v)
+		if err != nil {
+			return nil, fmt.Errorf("--env: %w", err)
+		}
+		env[name] = value
+	}
+	return env, nil
+}
+
+// variable splits NAME=VALUE, whose value may be in quotes.
+func variable(text string) (name, value string, err error) {
+	name, value, ok := strings.Cut(text, "=")
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !ok || name == "" {
+		return "", "", fmt.Errorf("must be NAME=VALUE, got %q", text)
+	}
+	for _, quote := range []string{`"`, `'`} {
+		if inner, ok := strings.CutPrefix(value, quote); ok && strings.HasSuffix(inner, quote) {
+			return name, strings.TrimSuffix(inner, quote), nil
+		}
+	}
+	return name, value, nil
+}

@@ -1,0 +1,52 @@
+package scoreboard
+
+import "time"
+
+// A thread that runs code which may not come back says so before and after, and
+// says how long it may run at a time. It reads no clock for that: whoever watches
+// looks now and then whether it is still the same run.
+
+// Run notes that code of that name runs from now on, for budget at most; 0 is
+// without bound.
+func (t *Thread) Run(name string, budget time.Duration) {
+	if name != t.running {
+		t.running = name
+		t.sequence.Add(1)
+		t.code.nameLen = uint8(copy(t.code.name[:], name))
+		t.sequence.Add(1)
+	}
+	if b := uint64(budget); t.code.budget.Load() != b {
+		t.code.budget.Store(b)
+	}
+	t.Resume()
+}
+
+// Pause notes that the code has come back, for good or to wait for something.
+func (t *Thread) Pause() {
+	if t.runs.Load()%2 != 0 {
+		t.runs.Add(1)
+	}
+}
+
+// Resume notes that it runs again.
+func (t *Thread) Resume() {
+	if t.runs.Load()%2 == 0 {
+		t.runs.Add(1)
+	}
+}
+
+// Running is what a thread says that it runs: Number is the same while the code
+// has not come back, and 0 if none runs. Budget is at least 0.
+type Running struct {
+	Number uint64
+	Budget time.Duration
+}
+
+// Running reads what the thread runs.
+func (t *Thread) Running() Running {
+	n := t.runs.Load()
+	if n%2 == 0 {
+		return Running{}
+	}
+	return Running{n, clampTime(t.code.budget.Load())}
+}
