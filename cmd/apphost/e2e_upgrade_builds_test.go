@@ -13,7 +13,7 @@ import (
 // other, in both directions.
 func TestE2EAnUpgradeNeedsNoCommonLayout(t *testing.T) {
 	for name, other := range map[string]string{
-		"scoreboard": apphosttest.Variant(t, "mpm/scoreboard/layout.go", "version = 2", "version = 200"),
+		"scoreboard": apphosttest.Variant(t, "mpm/scoreboard/layout.go", "\tversion = ", "\tversion = 100 + "),
 		"image":      apphosttest.Variant(t, "mpm/image/image.go", `const magic = "apphost\x01"`, `const magic = "apphost\x02"`),
 		"handshake":  apphosttest.Variant(t, "mpm/prefork/handshake.go", `const handshakeVersion = "`, `const handshakeVersion = "other `),
 	} {
