@@ -28,7 +28,8 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 	for _, m := range config.Mounts {
 		mounts = append(mounts, web.Mount{Path: m.Path, Handler: m.Handler})
 	}
-	webConfig := web.Config{Mounts: mounts, Name: "apphost", Logger: h.log}
+	webConfig := config.HTTP.web()
+	webConfig.Mounts, webConfig.Name, webConfig.Logger, webConfig.AccessLog = mounts, "apphost", h.log, h.accessLog
 	if err == nil {
 		errs = append(errs, webConfig.Validate())
 	}
@@ -53,12 +54,22 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 				errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
 				continue
 			}
-			out[l.Name] = listener{conn: p.conn, command: p.command, plugin: []byte(l.Plugin), timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
+			out[l.Name] = listener{conn: p.conn, command: p.command, plugin: l.Plugin, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
 		default:
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// web is the web server's part of the settings.
+func (s *HTTPSettings) web() web.Config {
+	return web.Config{
+		HeaderBytesMax: s.HeaderBytesMax, BodyBytesMax: s.BodyBytesMax,
+		FirstByteTimeout: s.FirstByteTimeout, HeaderTimeout: s.HeaderTimeout, IdleTimeout: s.IdleTimeout, WriteTimeout: s.WriteTimeout,
+		BodyTimeout: s.BodyTimeout, BodyGrace: s.BodyGrace, BodyRateMin: s.BodyRateMin,
+		RequestsPerConnection: s.RequestsPerConnection, RequestIDHeader: s.RequestIDHeader, TrustRequestID: s.TrustRequestID,
+	}
 }
 
 func (h *Host) byName(name string) (*plugin, error) {

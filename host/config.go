@@ -1,6 +1,7 @@
 package host
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -26,6 +27,14 @@ type Config struct {
 	// ids. A candidate has slot -1.
 	Slot       int
 	Generation uint64
+
+	// HTTP are the limits of the http listeners.
+	HTTP HTTPSettings
+
+	// AccessLog gets each line of the access log in one Write; nil is no access
+	// log. AccessFormat passes accesslog.CheckFormat.
+	AccessLog    io.Writer
+	AccessFormat string
 
 	// Logger receives what guests and the host have to say.
 	Logger *slog.Logger
@@ -78,6 +87,23 @@ type Dir struct {
 	Host  string // absolute
 	Guest string // where the plugin finds it, absolute
 	Write bool   `json:",omitempty"` // else it is read only
+}
+
+// HTTPSettings are those of web.Config by the same names, which says what they
+// mean. 0 is the default there, and where there is none, no limit.
+type HTTPSettings struct {
+	HeaderBytesMax        int
+	BodyBytesMax          int64
+	FirstByteTimeout      time.Duration
+	HeaderTimeout         time.Duration
+	BodyTimeout           time.Duration
+	BodyGrace             time.Duration
+	BodyRateMin           int64
+	IdleTimeout           time.Duration
+	WriteTimeout          time.Duration
+	RequestsPerConnection int
+	RequestIDHeader       string
+	TrustRequestID        bool
 }
 
 // Isolation is the part of a plugin's life after which nothing is left of it.
@@ -142,8 +168,18 @@ type Route struct {
 	// The end is at most one of these. Without one it is the last plugin,
 	// and what that passes on is answered with 404.
 	Root     string    `json:",omitempty"` // a folder of files, absolute
+	Proxy    *Proxy    `json:",omitempty"`
 	Redirect *Redirect `json:",omitempty"`
 	Respond  *Respond  `json:",omitempty"`
+}
+
+// Proxy has another server answer.
+type Proxy struct {
+	// To is http://HOST:PORT, with a path that takes the place of the route's or
+	// without, or unix: and the absolute path of a socket.
+	To string
+	// ConnectTimeout and Timeout are those of proxy.Config.
+	ConnectTimeout, Timeout time.Duration
 }
 
 // Redirect sends clients to Location.

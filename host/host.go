@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,8 +12,10 @@ import (
 	"github.com/apphost/apphost/host/abi/command"
 	"github.com/apphost/apphost/host/abi/conn"
 	"github.com/apphost/apphost/host/abi/httpwasm"
+	"github.com/apphost/apphost/host/accesslog"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/web/proxy"
 	"github.com/apphost/apphost/host/web/static"
 	"github.com/apphost/apphost/mpm"
 )
@@ -23,9 +27,12 @@ type Host struct {
 	runtime    *guest.Runtime
 	plugins    []*plugin       // in the order of Config.Plugins
 	files      []*static.Files // of routes
+	proxies    []*proxy.Proxy  // of routes
 	listeners  map[string]listener
 	slot       int
 	generation uint64
+	process    string         // in the ids of requests: no other process has it
+	accessLog  *accesslog.Log // nil: none
 }
 
 var _ mpm.ConnHandler = (*Host)(nil)
@@ -47,7 +54,7 @@ type plugin struct {
 type listener struct {
 	conn     *conn.Plugin
 	command  *command.Plugin
-	plugin   []byte        // the name of either
+	plugin   string        // the name of either
 	timeouts conn.Timeouts // of its connections
 	web      webServer
 }
@@ -102,6 +109,10 @@ func New(ctx context.Context, config Config) (*Host, error) {
 	h := &Host{
 		log:     log,
 		runtime: runtime, slot: config.Slot, generation: config.Generation,
+		process: newProcessName(),
+	}
+	if h.accessLog, err = h.openAccessLog(&config); err != nil {
+		return nil, errors.Join(err, h.Close())
 	}
 	faults := h.loadAll(ctx, &config)
 	h.listeners, err = h.bind(&config, faults != nil)
@@ -122,6 +133,10 @@ func (h *Host) Close() error {
 		errs = append(errs, f.Close())
 	}
 	h.files = nil
+	for _, p := range h.proxies {
+		p.Close()
+	}
+	h.proxies = nil
 	return errors.Join(append(errs, h.runtime.Close(context.Background()))...)
 }
 
@@ -142,11 +157,12 @@ func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	watch, _ := c.(mpm.Watched)
 	switch {
 	case l.conn != nil:
-		record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
+		h.record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
 	case l.command != nil:
-		record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
+		h.record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
 	case l.web != nil:
-		l.web.ServeConn(guest.WithConnection(ctx, id, watch), c)
+		t := accesslog.NewTrace(h.process, c.ID())
+		l.web.ServeConn(t.With(guest.WithConnection(ctx, &requestID{id, t}, watch)), c)
 	default:
 		h.log.ErrorContext(ctx, "connection of an unknown listener dropped", "listener", c.Listener(), "connection", id.String())
 	}
@@ -163,6 +179,36 @@ type connID struct {
 // String is such as g7-s3-42.
 func (id connID) String() string {
 	return fmt.Sprintf("g%d-s%d-%d", id.generation, id.slot, id.number)
+}
+
+// requestID names a connection and the request that it is at.
+type requestID struct {
+	connID
+	trace *accesslog.Trace
+}
+
+// Request is the id of the request.
+func (id *requestID) Request() string { return id.trace.ID() }
+
+// newProcessName is one that no other process has, also one of another server or
+// of another day: slots, generations and connections begin anew with them.
+func newProcessName() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:])
+}
+
+func (h *Host) openAccessLog(config *Config) (*accesslog.Log, error) {
+	if config.AccessLog == nil {
+		return nil, nil
+	}
+	l, err := accesslog.New(accesslog.Config{
+		Format: config.AccessFormat, To: config.AccessLog, Generation: h.generation, Slot: h.slot, Logger: h.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open access log: its format: %w", err)
+	}
+	return l, nil
 }
 
 func (h *Host) loadAll(ctx context.Context, config *Config) error {

@@ -1,8 +1,12 @@
 package host
 
 import (
+	"context"
 	"crypto/tls"
+	"time"
 
+	"github.com/apphost/apphost/host/accesslog"
+	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -13,14 +17,53 @@ const (
 	recordedProtocol = "tcp"
 )
 
-// recorded is a connection that counts what is sent on it.
+// recorded is a connection that counts what is sent on it, and knows when its
+// plugin waits for the client.
 type recorded struct {
 	mpm.Conn
-	sent int64 // bytes
+	sent  int64 // bytes
+	trace *accesslog.Trace
+	watch mpm.Watched // what the connection is besides, or nil
+}
+
+var _ mpm.Watched = (*recorded)(nil)
+
+// Run passes on what the model wants to know.
+func (r *recorded) Run(name string, budget time.Duration) {
+	if r.watch != nil {
+		r.watch.Run(name, budget)
+	}
+}
+
+// Pause does, too.
+func (r *recorded) Pause() {
+	if r.watch != nil {
+		r.watch.Pause()
+	}
+}
+
+// Resume does, too.
+func (r *recorded) Resume() {
+	if r.watch != nil {
+		r.watch.Resume()
+	}
+}
+
+func (r *recorded) Read(p []byte) (int, error) {
+	paused := r.trace.Pause()
+	n, err := r.Conn.Read(p)
+	if paused {
+		r.trace.Resume()
+	}
+	return n, err
 }
 
 func (r *recorded) Write(p []byte) (int, error) {
+	paused := r.trace.Pause()
 	n, err := r.Conn.Write(p)
+	if paused {
+		r.trace.Resume()
+	}
 	r.sent += int64(n)
 	return n, err
 }
@@ -33,16 +76,93 @@ func (r *recorded) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{}
 }
 
-// record shows on the scoreboard, if the model wants to, what serve does with a
-// tcp connection.
-func record(c mpm.Conn, plugin []byte, serve func(mpm.Conn)) {
-	to, ok := c.(mpm.RequestRecorder)
-	if !ok {
+// record shows on the scoreboard and in the access log, if they want it, what
+// serve does with a tcp connection.
+func (h *Host) record(c mpm.Conn, plugin string, serve func(mpm.Conn)) {
+	to, shown := c.(mpm.RequestRecorder)
+	logged := h.accessLog != nil && h.accessLog.JSON()
+	if !shown && !logged {
 		serve(c)
 		return
 	}
-	to.BeginRequest([]byte(recordedMethod), plugin, []byte(recordedProtocol))
-	counted := &recorded{Conn: c}
+	began := time.Now()
+	if shown {
+		to.BeginRequest([]byte(recordedMethod), []byte(plugin), []byte(recordedProtocol))
+	}
+	counted := &recorded{Conn: c, trace: accesslog.NewTrace(h.process, c.ID())}
+	counted.watch, _ = c.(mpm.Watched)
+	counted.trace.Time(logged)
+	counted.trace.Enter(plugin)
 	serve(counted)
-	to.EndRequest(counted.sent)
+	counted.trace.Leave()
+	if shown {
+		to.EndRequest(counted.sent)
+	}
+	if logged {
+		h.logConnection(counted, began)
+	}
+}
+
+// logConnection writes the line of a tcp connection.
+func (h *Host) logConnection(c *recorded, began time.Time) {
+	var e accesslog.Entry
+	e.Begin()
+	e.Trace, e.Began, e.Took = c.trace, began, time.Since(began)
+	e.Remote, e.Listener, e.Connection, e.SentBytes = c.RemoteAddr().String(), c.Listener(), c.ID(), c.sent
+	e.Request(nil, nil, []byte(recordedProtocol))
+	c.SetState(mpm.StateLogging)
+	h.accessLog.Write(h.accessLog.Append(nil, &e))
+}
+
+// metered tells the access log what plugin a request is with.
+type metered struct {
+	handler exchange.Handler
+	plugin  string
+}
+
+func (m *metered) Serve(ctx context.Context, x exchange.Exchange) error {
+	t := accesslog.TraceOf(ctx)
+	t.Enter(m.plugin)
+	err := m.handler.Serve(ctx, x)
+	t.Leave()
+	return err
+}
+
+// meteredLink is metered for a plugin that passes requests on.
+type meteredLink struct {
+	metered
+	link exchange.Link
+}
+
+func (m *meteredLink) ServeWith(ctx context.Context, x exchange.Exchange, next exchange.Handler) error {
+	t := accesslog.TraceOf(ctx)
+	t.Enter(m.plugin)
+	err := m.link.ServeWith(ctx, x, next)
+	t.Leave()
+	return err
+}
+
+// meter makes a plugin's handler metered, if there is an access log.
+func (h *Host) meter(handler exchange.Handler, plugin string) exchange.Handler {
+	if h.accessLog == nil || handler == nil {
+		return handler
+	}
+	m := metered{handler, plugin}
+	if link, ok := handler.(exchange.Link); ok {
+		return &meteredLink{m, link}
+	}
+	return &m
+}
+
+// unmetered is what answers behind plugins, in time that is not theirs.
+type unmetered struct{ exchange.Handler }
+
+func (u unmetered) Serve(ctx context.Context, x exchange.Exchange) error {
+	t := accesslog.TraceOf(ctx)
+	paused := t.Pause()
+	err := u.Handler.Serve(ctx, x)
+	if paused {
+		t.Resume()
+	}
+	return err
 }

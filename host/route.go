@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
 	"github.com/apphost/apphost/host/abi/command"
 	"github.com/apphost/apphost/host/abi/httpwasm"
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/host/web"
 	"github.com/apphost/apphost/host/web/fixed"
+	"github.com/apphost/apphost/host/web/proxy"
 	"github.com/apphost/apphost/host/web/static"
 )
 
@@ -34,7 +37,7 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 	}
 	for _, p := range h.plugins {
 		if path, ok := config.ownPath(p.module.Name(), p.module.ABI()); ok {
-			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: p.at(path)})
+			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: h.meter(p.at(path), p.module.Name())})
 		}
 	}
 	return out, errors.Join(errs...)
@@ -72,12 +75,15 @@ func (h *Host) chain(r *Route) (exchange.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if handler != nil && h.accessLog != nil {
+		handler = unmetered{handler}
+	}
 	for _, name := range slices.Backward(r.Chain) {
 		p, err := h.byName(name)
 		if err != nil {
 			return nil, err
 		}
-		answers := p.at(r.Path)
+		answers := h.meter(p.at(r.Path), name)
 		if answers == nil {
 			return nil, fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command", name, p.module.ABI())
 		}
@@ -117,6 +123,8 @@ func (h *Host) end(r *Route) (exchange.Handler, error) {
 		}
 		h.files = append(h.files, files)
 		return files, nil
+	case r.Proxy != nil:
+		return h.proxy(r)
 	case r.Redirect != nil:
 		return &fixed.Redirect{Location: r.Redirect.Location, Response: fixed.Response{Status: r.Redirect.Status}}, nil
 	case r.Respond != nil:
@@ -128,12 +136,28 @@ func (h *Host) end(r *Route) (exchange.Handler, error) {
 	return nil, nil
 }
 
+// proxy is the end of a route that another server answers.
+func (h *Host) proxy(r *Route) (exchange.Handler, error) {
+	to, err := proxy.ParseUpstream(r.Proxy.To, r.Path)
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	p := proxy.New(proxy.Config{
+		Upstream: to, ConnectTimeout: r.Proxy.ConnectTimeout, Timeout: r.Proxy.Timeout, Route: r.Host + r.Path,
+		Logger: func(ctx context.Context) *slog.Logger { return guest.ConnectionLogger(ctx, h.log) },
+	})
+	h.proxies = append(h.proxies, p)
+	return p, nil
+}
+
 // Describe says in a few words what answers, such as "auth → shop".
 func (r *Route) Describe() string {
 	parts := slices.Clone(r.Chain)
 	switch {
 	case r.Root != "":
 		parts = append(parts, "files of "+r.Root)
+	case r.Proxy != nil:
+		parts = append(parts, "proxy to "+r.Proxy.To)
 	case r.Redirect != nil:
 		parts = append(parts, fmt.Sprintf("redirect %d to %s", r.Redirect.Status, r.Redirect.Location))
 	case r.Respond != nil:

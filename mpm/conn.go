@@ -19,7 +19,8 @@ type ConnHandler interface {
 
 // Conn is one accepted connection. Its methods are called by one goroutine
 // at a time, the one that runs ServeConn, except Close, which anyone may call
-// to end a read or write that is under way.
+// to end a read or write that is under way. Duplexer says how to let another
+// one read.
 type Conn interface {
 	net.Conn
 
@@ -72,4 +73,17 @@ type Watched interface {
 	Run(name string, budget time.Duration)
 	Pause()
 	Resume()
+}
+
+// Duplexer is a Conn that can be read by one goroutine while another writes. It
+// may be that only then, as it costs some models something.
+type Duplexer interface {
+	Conn
+
+	// Duplex(true) lets one goroutine call Read, and another one Write and
+	// CloseWrite, until Duplex(false). Meanwhile anyone may set the deadlines,
+	// also to end a call that is under way; those that were set before no longer
+	// hold, neither then nor afterwards. Nothing else may be under way at either
+	// call.
+	Duplex(on bool) error
 }

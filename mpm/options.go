@@ -91,9 +91,16 @@ type Options struct {
 type Log struct {
 	// Name is what a child knows it by.
 	Name string
-	// Path is absolute.
+	// Path is absolute, or StandardOutput or StandardError, which are those of
+	// the master.
 	Path string
 }
+
+// Names in place of a path.
+const (
+	StandardOutput = "stdout"
+	StandardError  = "stderr"
+)
 
 // Listener is one socket to accept from.
 type Listener struct {
@@ -211,7 +218,9 @@ func (o *Options) Validate() error {
 		absolute("error_log", o.ErrorLog)
 	}
 	for _, l := range o.Logs {
-		absolute("logs", l.Path)
+		if l.Path != StandardOutput && l.Path != StandardError {
+			absolute("logs", l.Path)
+		}
 	}
 	o.Privileges.validate(fault)
 	return errors.Join(errs...)

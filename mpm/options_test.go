@@ -48,7 +48,7 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"max_spare_threads", func(o *Options) { o.MaxSpareThreads = 2 }},
 		{"pid_file", func(o *Options) { o.PIDFile = "pid" }},
 		{"error_log", func(o *Options) { o.ErrorLog = "logs/error" }},
-		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: ""}} }},
+		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: StandardError}, {Name: "access", Path: ""}} }},
 	} {
 		o := good()
 		tc.spoil(o)

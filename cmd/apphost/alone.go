@@ -23,6 +23,9 @@ func runAlone(configPath string) error {
 	log := newLogger(os.Stderr, settings.Log)
 	hostConfig := settings.Host
 	hostConfig.Generation, hostConfig.Logger = 1, log
+	if len(settings.MPM.Logs) > 0 {
+		hostConfig.AccessLog, hostConfig.AccessFormat = os.Stderr, settings.Log.AccessFormat
+	}
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
 		return err

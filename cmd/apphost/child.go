@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/mpm/prefork"
 )
@@ -47,6 +48,9 @@ func openHost(c *prefork.Child) (*host.Host, error) {
 	}
 	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
 	hostConfig.Logger = newLogger(c.ErrorLog(), log)
+	if access := c.Log(config.AccessLogName); access != nil {
+		hostConfig.AccessLog, hostConfig.AccessFormat = access, log.AccessFormat
+	}
 	status, err := decodeStatus(c.Image)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,5 +56,30 @@ func TestE2EAPluginThatNeverReturnsLosesItsChild(t *testing.T) {
 				return same == len(before)-1
 			})
 		})
+	}
+}
+
+// A TCP plugin that waits for its client is not blamed for that; one that loops
+// is found.
+func TestE2EATCPPluginThatLoopsLosesItsChild(t *testing.T) {
+	s := apphosttest.Start(t, plain+"[plugin.echo]\ncpu_timeout = \"300ms\"\n",
+		map[string]string{"hello": helloWasm, "echo": "testdata/spin_tcp.wasm"})
+	roundTrip, hangUp := hold(t, s.Addr("echo"))
+	defer hangUp()
+	conn, err := net.Dial("tcp", s.Addr("echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte("!")); err != nil {
+		t.Fatal(err)
+	}
+	line, ok := s.WaitLog("a plugin runs without end; killing its child", nil)
+	if !ok || line["plugin"] != "echo" || line["client"] != conn.LocalAddr().String() {
+		t.Errorf("the log says %v", line)
+	}
+	// The other one has waited for its client all the time.
+	if err := roundTrip(); err != nil {
+		t.Errorf("a connection that waits: %v", err)
 	}
 }

@@ -25,11 +25,12 @@ type manifest struct {
 	Listeners []host.Listener
 	Routes    []host.Route
 	CacheDir  string
+	HTTP      host.HTTPSettings
 }
 
 // encodeGeneration lays out what the children need.
 func encodeGeneration(c *config.Config) ([]image.Section, error) {
-	m := manifest{Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir}
+	m := manifest{Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir, HTTP: c.Host.HTTP}
 	var modules []image.Section
 	for _, p := range c.Host.Plugins {
 		modules = append(modules, image.Section{Name: wasmPrefix + p.Name, Data: p.Wasm})
@@ -71,7 +72,7 @@ func decodeGeneration(img *image.Image) (host.Config, config.Log, error) {
 			return host.Config{}, log, fmt.Errorf("decode generation: it has no module for plugin %q", m.Plugins[i].Name)
 		}
 	}
-	return host.Config{Plugins: m.Plugins, Listeners: m.Listeners, Routes: m.Routes, CacheDir: m.CacheDir}, log, nil
+	return host.Config{Plugins: m.Plugins, Listeners: m.Listeners, Routes: m.Routes, CacheDir: m.CacheDir, HTTP: m.HTTP}, log, nil
 }
 
 func decodeLog(img *image.Image) (config.Log, error) {

@@ -7,6 +7,7 @@ package exchange
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // Kind selects one of the header blocks of an exchange. The numbers are those
@@ -61,7 +62,8 @@ type Exchange interface {
 	// Changing the response block fails with ErrSent once it was sent.
 	Header(kind Kind) Header
 
-	// Body reads the request's body.
+	// Body reads the request's body. It may be Sized: what the header says of
+	// its length need not be true of what handlers before have left of it.
 	Body() io.Reader
 
 	// Status is the response's status code, 200 until set.
@@ -87,6 +89,57 @@ type Rerouter interface {
 	Reroute(target []byte) error
 }
 
+// Sized is a Body that knows its length.
+type Sized interface {
+	// Remaining is how many bytes are still to be read, -1 if only their end
+	// will tell.
+	Remaining() int64
+}
+
+// Duplexer is an exchange whose request can be read while it is answered.
+type Duplexer interface {
+	// Duplex lets one other goroutine read Body, then the request's trailers,
+	// and call Gone, while that of Serve goes on with everything else. The client
+	// is asked for the body if it waits for that. Serve must not return before
+	// that goroutine has ended. With an error nothing has changed.
+	Duplex() (Duplex, error)
+}
+
+// Duplex is the client's side of an exchange that is read beside its answer.
+type Duplex interface {
+	// Gone waits, once Body is at its end, and reports whether the client has
+	// closed the connection, or its side of it. It returns false when the client
+	// has sent more, the next request, or was interrupted.
+	Gone() bool
+	// Interrupt ends a Read of Body or a Gone that is under way, and later ones.
+	// Whoever may call it at any time until Serve returns. What is left of the
+	// body can no longer be read.
+	Interrupt()
+}
+
+// Upgrader is an exchange that can make its connection one of another protocol
+// (RFC 9110, section 7.8).
+type Upgrader interface {
+	// CanUpgrade reports whether Upgrade is possible.
+	CanUpgrade() bool
+	// Upgrade sends the response's header with the status 101 and that
+	// protocol. then gets the connection after Serve has returned, and always,
+	// so that it can free what it has; if Serve fails, nothing can be read
+	// or written there. When it returns, the connection ends. It fails with
+	// ErrSent if the response was sent, and with ErrUnsupported or ErrInvalid.
+	Upgrade(protocol []byte, then func(Stream)) error
+}
+
+// Stream is a connection after an upgrade. One goroutine may read while another
+// one writes, and anyone may set the deadlines, as with a net.Conn.
+type Stream interface {
+	io.ReadWriter
+	// CloseWrite tells the client that nothing more will be written.
+	CloseWrite() error
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+}
+
 // Header is one header block.
 type Header interface {
 	// Names calls yield for each name once, in order of first appearance,
@@ -109,4 +162,6 @@ const (
 	ErrSent = Error("the response header was already sent")
 	// ErrInvalid refuses a header name or value that HTTP does not allow.
 	ErrInvalid = Error("not a valid header name or value")
+	// ErrUnsupported refuses what this exchange, or this connection, cannot do.
+	ErrUnsupported = Error("not possible on this connection")
 )

@@ -61,13 +61,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if b.awaited {
-		b.awaited = false
-		// Behind the start of the response it would be taken for a part of it.
-		if !b.x.stream.on {
-			_ = b.x.c.sendString(continueLine) // the read tells of a failure
-		}
-	}
+	b.ask()
 	n, err := b.source.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
@@ -76,6 +70,18 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.err = b.cause(err)
 	return n, b.err
+}
+
+// ask tells a client that holds the body back to send it.
+func (b *body) ask() {
+	if !b.awaited {
+		return
+	}
+	b.awaited = false
+	// Behind the start of the response it would be taken for a part of it.
+	if !b.x.stream.on {
+		_ = b.x.c.sendString(continueLine) // the read tells of a failure
+	}
 }
 
 // cause is why the body ended when the library says err: io.EOF if it is
@@ -96,6 +102,17 @@ func (b *body) cause(err error) error {
 		return io.EOF
 	}
 	return fmt.Errorf("read request body: %w", err)
+}
+
+// Remaining implements exchange.Sized.
+func (b *body) Remaining() int64 {
+	switch {
+	case b.err == io.EOF:
+		return 0
+	case b.trailersFrom > 0, b.err != nil:
+		return -1
+	}
+	return b.left
 }
 
 // failure is why the body could not be read, if so.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -38,6 +39,7 @@ const (
 	inHeader phase = iota // a request's header
 	inBody                // a request's body
 	inIdle                // the next request
+	inTunnel              // what comes after an upgrade
 )
 
 // conn is the connection the library sees: it tells the model the state,
@@ -50,7 +52,7 @@ type conn struct {
 	x      exchangeState
 
 	phase       phase
-	headerStart time.Time     // of the header being read; zero before its first read
+	headerStart time.Time     // of the header being read, or of the wait for it; zero before its first read
 	heard       bool          // anything of the current request arrived
 	readErr     error         // of the last read for the current request's body
 	bodyTime    time.Duration // how much longer all of that body may keep us waiting
@@ -61,6 +63,11 @@ type conn struct {
 	out   []byte
 	muted bool  // drop what the library writes: it was answered, or nobody listens
 	err   error // of the first write that failed; sticky
+
+	duplex      bool        // another goroutine reads: see duplex.go
+	interrupted atomic.Bool // it is to end
+	early       []byte      // what it read of the next request
+	upgrade     *upgrade    // nil: none
 
 	written int64 // bytes, in the life of the connection
 	record  record
@@ -80,13 +87,14 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.phase, c.headerStart, c.heard = inHeader, time.Time{}, false
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
 	c.muted, c.err, c.readErr, c.refused = false, nil, nil, false
-	c.remote = ""
-	c.written, c.record.open = 0, false
-	c.record.to, _ = m.(mpm.RequestRecorder)
+	c.remote, c.early, c.upgrade = "", nil, nil
+	c.written = 0
+	c.openRecord(ctx, m)
 }
 
 func (c *conn) release() {
-	c.Conn, c.ctx, c.record.to = nil, nil, nil
+	c.Conn, c.ctx, c.early, c.upgrade = nil, nil, nil, nil
+	c.releaseRecord()
 	c.out = reuse(c.out)
 	c.x.release()
 }
@@ -106,10 +114,16 @@ func (c *conn) onState(state fasthttp.ConnState) {
 }
 
 // Read reads for the phase the connection is in. Before it can block, all
-// output goes out: pipelined requests are thereby answered in one write.
+// output goes out: pipelined requests are thereby answered in one write. (While
+// another goroutine than the writer's reads, that is up to the writer.)
 func (c *conn) Read(p []byte) (int, error) {
-	if err := c.flush(); err != nil {
-		return 0, err
+	if c.phase == inTunnel {
+		return c.receive(p)
+	}
+	if !c.duplex {
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
 	}
 	now := time.Now()
 	var deadline time.Time
@@ -122,6 +136,9 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.SetState(mpm.StateReading)
 		}
 		limit = config.HeaderTimeout
+		if !c.heard {
+			limit = config.FirstByteTimeout
+		}
 		deadline = c.headerStart.Add(limit)
 	case inIdle:
 		c.SetState(mpm.StateKeepalive)
@@ -140,9 +157,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		c.readArmed = deadline
 	}
-	n, err := c.Conn.Read(p)
+	paused := c.record.trace.Pause()
+	n, err := c.receive(p)
+	if paused {
+		c.record.trace.Resume()
+	}
 	if n > 0 {
-		c.heard = true
+		c.noteArrival()
 	} else if err != nil && !c.heard {
 		c.muted = true // no request: no response either, such as 408
 	}
@@ -154,6 +175,23 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// noteArrival notes that something has come of the request.
+func (c *conn) noteArrival() {
+	first := !c.heard && c.phase == inHeader
+	c.heard = true
+	timed := c.server.config.AccessLog != nil && c.record.began.IsZero() && c.phase != inBody
+	if !first && !timed {
+		return
+	}
+	now := time.Now()
+	if first {
+		c.headerStart = now
+	}
+	if timed {
+		c.record.began = now
+	}
 }
 
 // startBody begins a request's body. Only the time that reads wait counts, so
@@ -215,14 +253,15 @@ func (c *conn) sendString(s string) error {
 	return nil
 }
 
-// flush writes the output gathered so far.
+// flush writes the output gathered so far, and what the access log has to say
+// of it.
 func (c *conn) flush() error {
-	if c.err != nil || len(c.out) == 0 {
-		return c.err
+	if c.err == nil && len(c.out) > 0 {
+		_ = c.writeOut(c.out) // a failure is kept
+		c.out = c.out[:0]
 	}
-	err := c.writeOut(c.out)
-	c.out = c.out[:0]
-	return err
+	c.writeLines()
+	return c.err
 }
 
 // writeOut writes p in pieces, each of which has the whole WriteTimeout.
@@ -244,7 +283,11 @@ func (c *conn) writePiece(p []byte) error {
 		}
 		c.writeArmed = deadline
 	}
+	paused := c.record.trace.Pause()
 	n, err := c.Conn.Write(p)
+	if paused {
+		c.record.trace.Resume()
+	}
 	c.written += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite

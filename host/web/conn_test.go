@@ -122,22 +122,22 @@ func TestTimeouts(t *testing.T) {
 		return err
 	})
 	for _, tc := range []struct {
-		name, raw          string
-		header, body, idle time.Duration
-		statuses           string
+		name, raw                 string
+		start, header, body, idle time.Duration
+		statuses                  string
 	}{
-		{"nothing comes", "", short, long, long, ""},
-		{"slow header", "GET / HTTP/1.1\r\nHo", short, long, long, "408"},
-		{"slow body start", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", long, short, long, "408"},
-		{"slow short body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc", long, short, long, "408"},
-		{"slow body", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", long, short, long, "408"},
-		{"slow chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc", long, short, long, "408"},
-		{"slow trailer", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", long, short, long, "408"},
-		{"idle", get("/"), long, long, short, "200"},
-		{"slow header after idle", get("/") + "GET / HT", short, long, long, "200 408"},
+		{"nothing comes", "", short, long, long, long, ""},
+		{"slow header", "GET / HTTP/1.1\r\nHo", long, short, long, long, "408"},
+		{"slow body start", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", long, long, short, long, "408"},
+		{"slow short body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc", long, long, short, long, "408"},
+		{"slow body", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", long, long, short, long, "408"},
+		{"slow chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc", long, long, short, long, "408"},
+		{"slow trailer", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", long, long, short, long, "408"},
+		{"idle", get("/"), long, long, long, short, "200"},
+		{"slow header after idle", get("/") + "GET / HT", long, short, long, long, "200 408"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := serve(t, Config{HeaderTimeout: tc.header, BodyTimeout: tc.body, IdleTimeout: tc.idle, Mounts: []Mount{{Path: "/", Handler: read}}})
+			f := serve(t, Config{FirstByteTimeout: tc.start, HeaderTimeout: tc.header, BodyTimeout: tc.body, IdleTimeout: tc.idle, Mounts: []Mount{{Path: "/", Handler: read}}})
 			c := f.dial().send(tc.raw)
 			var got []string
 			for part := range strings.SplitSeq(c.rest(), "HTTP/1.1 ") {

@@ -13,6 +13,9 @@
 //   - a request is judged by its header: its handler runs, or its refusal is
 //     sent, before any of its body came, and a client that asks before it sends
 //     the body (RFC 9110, section 10.1.1) is told to when the handler reads;
+//   - a handler that reads a body beside its response, or upgrades the
+//     connection, says so (exchange.Duplexer, exchange.Upgrader); otherwise one
+//     goroutine does everything on a connection;
 //   - ServeConn starts no goroutine that outlives it. (The HTTP library keeps
 //     one for the whole process, which renders the Date header each second.)
 //

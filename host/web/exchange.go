@@ -28,10 +28,11 @@ type exchangeState struct {
 	response         block
 	responseTrailers block
 	held             []byte
-	isHeld           bool // the first Write was made
-	close            bool // no request follows
-	rerouted         bool // the target has changed, and the response is that of another one
-	reroutes         int  // how often that was
+	isHeld           bool  // the first Write was made
+	bodySent         int64 // bytes of the response's body that were sent, or are in the output
+	close            bool  // no request follows
+	rerouted         bool  // the target has changed, and the response is that of another one
+	reroutes         int   // how often that was
 	stream           stream
 }
 
@@ -45,7 +46,7 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	x.body = body{err: io.EOF}
 	x.status = fasthttp.StatusOK
 	x.pathBuffer, x.hostBuffer = reuse(x.pathBuffer), reuse(x.hostBuffer)
-	x.held, x.isHeld = reuse(x.held), false
+	x.held, x.isHeld, x.bodySent = reuse(x.held), false, 0
 	x.close = false
 	x.rerouted, x.reroutes = false, 0
 	x.stream = stream{}
@@ -75,6 +76,18 @@ func (x *exchangeState) setTarget(method, target []byte) error {
 		return nil
 	}
 	return x.request.set([]byte("Host"), authority)
+}
+
+// setRequestID puts the request's id where handlers find it, in place of what
+// the client may have put there. If trusted, a sound one of the client's is it.
+func (x *exchangeState) setRequestID(name []byte, trusted bool) {
+	trace := x.c.record.trace
+	if i := x.request.index(name); trusted && i >= 0 {
+		trace.Take(x.request.fields[i].value)
+	}
+	var id [96]byte
+	x.request.remove(name)
+	_ = x.request.append(name, trace.AppendID(id[:0])) // it cannot fail
 }
 
 // host is the name of the host that the request is for.
@@ -108,6 +121,7 @@ func (x *exchangeState) Body() io.Reader {
 type emptyBody struct{}
 
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Remaining() int64         { return 0 }
 
 func (x *exchangeState) Protocol() string {
 	if x.http.Request.Header.IsHTTP11() {
@@ -147,6 +161,9 @@ func (x *exchangeState) Header(kind exchange.Kind) exchange.Header {
 
 // Write holds the first piece, and streams from the second on.
 func (x *exchangeState) Write(p []byte) (int, error) {
+	if x.c.upgrade != nil {
+		return 0, exchange.ErrSent
+	}
 	if !x.isHeld {
 		x.hold(p)
 		return len(p), nil

@@ -40,6 +40,7 @@ type modelConn struct {
 }
 
 func (c *modelConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
+func (c *modelConn) Duplex(bool) error { return nil }
 func (c *modelConn) ID() uint64        { return 1 }
 func (c *modelConn) Listener() string  { return "test" }
 func (c *modelConn) Stopping() bool    { return c.stopping.Load() }

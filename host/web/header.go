@@ -261,3 +261,18 @@ func hasToken(list []byte, token string) bool {
 	}
 	return false
 }
+
+// withoutToken is the comma-separated list without token.
+func withoutToken(list, token []byte) []byte {
+	var kept [][]byte
+	all := bytes.Split(list, []byte{','})
+	for _, item := range all {
+		if item = bytes.Trim(item, " \t"); !sameName(item, token) {
+			kept = append(kept, item)
+		}
+	}
+	if len(kept) == len(all) {
+		return list
+	}
+	return bytes.Join(kept, []byte(", "))
+}

@@ -16,9 +16,33 @@ func (h *requestHeader) Names(yield func(name []byte) bool) { h.block().Names(yi
 func (h *requestHeader) Values(name []byte, yield func(value []byte) bool) {
 	h.block().Values(name, yield)
 }
-func (h *requestHeader) Set(name, value []byte) error { return h.block().set(name, value) }
-func (h *requestHeader) Add(name, value []byte) error { return h.block().add(name, value) }
-func (h *requestHeader) Remove(name []byte) error     { h.block().remove(name); return nil }
+func (h *requestHeader) Remove(name []byte) error { h.block().remove(name); return nil }
+
+func (h *requestHeader) Set(name, value []byte) error {
+	h.passOn(name)
+	return h.block().set(name, value)
+}
+
+func (h *requestHeader) Add(name, value []byte) error {
+	h.passOn(name)
+	return h.block().add(name, value)
+}
+
+// passOn takes a field off the client's list of those that end here (RFC 9110,
+// section 7.6.1): otherwise a client could have a proxy drop what a handler
+// before it has found out, such as who the client is.
+func (h *requestHeader) passOn(name []byte) {
+	if isName(name, "connection") {
+		return
+	}
+	for i := range h.fields {
+		if f := &h.fields[i]; isName(f.name, "connection") {
+			kept := withoutToken(f.value, name)
+			h.live += len(kept) - len(f.value)
+			f.value = kept
+		}
+	}
+}
 
 // responseHeader is the response's header block.
 //
@@ -138,6 +162,12 @@ func (x *exchangeState) bodyAllowed() bool {
 
 // finish ends the response after the handler, which returned err.
 func (x *exchangeState) finish(err error) {
+	if x.c.upgrade != nil {
+		if err != nil {
+			x.c.cut(nil)
+		}
+		return
+	}
 	if err != nil && !x.stream.on {
 		x.plain(fasthttp.StatusInternalServerError)
 		if failure := x.body.failure(); failure != nil {
@@ -182,6 +212,9 @@ func (x *exchangeState) drainBody() bool {
 func (x *exchangeState) render() {
 	x.fillHeader()
 	x.http.Response.SetBodyRaw(x.held)
+	if x.bodyAllowed() {
+		x.bodySent = int64(len(x.held))
+	}
 }
 
 // fillHeader copies status and header to the library's response.

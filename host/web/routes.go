@@ -42,6 +42,7 @@ type paths struct {
 
 // spot is what is mounted at one path.
 type spot struct {
+	route   string           // host and path, for the access log
 	all     exchange.Handler // for each method that has none of its own
 	methods map[string]exchange.Handler
 }
@@ -50,6 +51,7 @@ type spot struct {
 // to, or else, if the path is there for other methods, those.
 type match struct {
 	handler  exchange.Handler
+	route    string // where that is mounted
 	location string
 	allow    []string
 }
@@ -65,7 +67,7 @@ func newRoutes(mounts []Mount) routes {
 			p.longest = max(p.longest, len(m.Path))
 		}
 		if set[m.Path] == nil {
-			set[m.Path] = &spot{methods: make(map[string]exchange.Handler)}
+			set[m.Path] = &spot{route: m.Host + m.Path, methods: make(map[string]exchange.Handler)}
 		}
 		set[m.Path].mount(m)
 	}
@@ -180,7 +182,7 @@ func (s *spot) take(method []byte, m *match) bool {
 		}
 	}
 	if h != nil {
-		*m = match{handler: h}
+		*m = match{handler: h, route: s.route}
 		return true
 	}
 	for method := range s.methods {

@@ -37,6 +37,7 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	x.begin(ctx)
 	c.beginRecord(request.Method(), request.RequestURI(), request.Protocol())
 	f, err := parseHeader(&x.request, request.RawHeaders(), request.IsHTTP11())
+	c.recordFields()
 	if err != nil {
 		s.refuseRequest(x, refusalStatus(err), err)
 		return
@@ -45,7 +46,7 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 		s.refuseRequest(x, refusalStatus(errVersion), errVersion)
 		return
 	}
-	x.close = f.close || request.ConnectionClose()
+	x.close = f.close || request.ConnectionClose() || s.isLast(c.record.trace.Requests())
 	known := int64(0)
 	switch {
 	case f.chunked:
@@ -61,8 +62,17 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 		s.refuseRequest(x, refusalStatus(err), err)
 		return
 	}
+	if len(s.requestIDHeader) > 0 {
+		x.setRequestID(s.requestIDHeader, s.config.TrustRequestID)
+	}
 	x.body.open(x, known, s.config.BodyBytesMax, f.awaited)
 	s.answer(x)
+}
+
+// isLast reports whether the nth request of a connection is the last one.
+func (s *Server) isLast(n uint64) bool {
+	limit := s.config.RequestsPerConnection
+	return limit > 0 && n >= uint64(limit)
 }
 
 // answer has the request answered by the handler at its path, or at that to
@@ -71,6 +81,7 @@ func (s *Server) answer(x *exchangeState) {
 	for {
 		x.rerouted = false
 		err := s.dispatch(x)
+		x.c.endDuplex()
 		if err != nil || !x.rerouted {
 			x.finish(err)
 			return
@@ -89,6 +100,7 @@ func (s *Server) dispatch(x *exchangeState) error {
 		host = x.host()
 	}
 	m := s.routes.find(host, path, x.method)
+	x.c.record.entry.Route = m.route
 	switch {
 	case m.handler != nil:
 		return m.handler.Serve(x.c.ctx, x)
@@ -122,6 +134,12 @@ func (s *Server) servePage(x *exchangeState) {
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	c := ctx.Conn().(*conn)
 	c.x.begin(ctx)
+	if errors.As(err, new(*fasthttp.ErrSmallBuffer)) {
+		err = errHeaderTooLarge // in the words of our settings
+	}
+	if !c.muted && !c.record.open {
+		c.beginLine()
+	}
 	s.refuseRequest(&c.x, refusalStatus(err), err)
 }
 
@@ -136,7 +154,7 @@ func (s *Server) refuseRequest(x *exchangeState, status int, err error) {
 func (x *exchangeState) refused(status int, err error) {
 	c := x.c
 	if !c.muted {
-		c.server.config.Logger.Debug("request refused", "connection", c.ID(), "remote", c.remoteAddr(), "status", status, "error", err)
+		c.server.config.Logger.Debug("request refused", "connection", c.ID(), "request", c.record.trace.ID(), "remote", c.remoteAddr(), "status", status, "error", err)
 	}
 	c.refused = true
 	x.plain(status)
@@ -145,10 +163,9 @@ func (x *exchangeState) refused(status int, err error) {
 
 // refusalStatus is the status for a request that could not be read.
 func refusalStatus(err error) int {
-	var tooSmall *fasthttp.ErrSmallBuffer
 	var network net.Error
 	switch {
-	case errors.As(err, &tooSmall), errors.Is(err, errTooManyFields):
+	case errors.Is(err, errHeaderTooLarge), errors.As(err, new(*fasthttp.ErrSmallBuffer)), errors.Is(err, errTooManyFields):
 		return fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &network) && network.Timeout():
 		return fasthttp.StatusRequestTimeout
@@ -161,6 +178,8 @@ func refusalStatus(err error) int {
 	}
 	return fasthttp.StatusBadRequest
 }
+
+var errHeaderTooLarge = errors.New("the request line and header are larger than header_bytes_max")
 
 var errVersion = errors.New("not a version of HTTP/1")
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/apphost/apphost/host/accesslog"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/mpm"
 )
@@ -58,9 +59,11 @@ type Config struct {
 	// The timeouts may come early by an eighth of their length, by one
 	// second at most: it saves most of the cost of arming them.
 
-	// HeaderTimeout is the time from a request's first byte (the first
-	// request's: from the start of the connection) to the end of its header.
-	// Default 20s.
+	// FirstByteTimeout is the longest wait for a connection's first byte.
+	// Default 10s.
+	FirstByteTimeout time.Duration
+	// HeaderTimeout is the time from a request's first byte to the end of its
+	// header. Default 20s.
 	HeaderTimeout time.Duration
 	// BodyTimeout is the longest wait for a next piece of a request's body.
 	// Default 30s.
@@ -77,18 +80,30 @@ type Config struct {
 	// WriteTimeout is the longest a client may take to accept a piece of a
 	// response. Default 30s.
 	WriteTimeout time.Duration
+
+	// RequestsPerConnection is after how many requests a connection is closed;
+	// 0 is never.
+	RequestsPerConnection int
+	// RequestIDHeader is the field in which handlers find the id that the
+	// request has in logs; "" leaves the header as it came. With
+	// TrustRequestID a client's own, if it is sound, becomes that id.
+	RequestIDHeader string
+	TrustRequestID  bool
+	// AccessLog gets a line for each request; nil is none.
+	AccessLog *accesslog.Log
 }
 
 // The defaults of Config.
 const (
-	DefaultHeaderBytesMax = 16 << 10
-	DefaultBodyBytesMax   = 64 << 20
-	DefaultHeaderTimeout  = 20 * time.Second
-	DefaultBodyTimeout    = 30 * time.Second
-	DefaultBodyGrace      = 20 * time.Second
-	DefaultBodyRateMin    = 500
-	DefaultIdleTimeout    = 15 * time.Second
-	DefaultWriteTimeout   = 30 * time.Second
+	DefaultHeaderBytesMax   = 16 << 10
+	DefaultBodyBytesMax     = 64 << 20
+	DefaultFirstByteTimeout = 10 * time.Second
+	DefaultHeaderTimeout    = 20 * time.Second
+	DefaultBodyTimeout      = 30 * time.Second
+	DefaultBodyGrace        = 20 * time.Second
+	DefaultBodyRateMin      = 500
+	DefaultIdleTimeout      = 15 * time.Second
+	DefaultWriteTimeout     = 30 * time.Second
 )
 
 // Server answers HTTP requests. It is safe for concurrent use, and nothing
@@ -99,6 +114,8 @@ type Server struct {
 	page   []byte
 	http   *fasthttp.Server
 	conns  sync.Pool // of *conn
+
+	requestIDHeader []byte
 	// drainTimeout is the constant; shorter in tests.
 	drainTimeout time.Duration
 }
@@ -109,7 +126,7 @@ func New(config Config) *Server {
 		panic(fmt.Sprintf("BUG: %v", err))
 	}
 	config.setDefaults()
-	s := &Server{config: config, routes: newRoutes(config.Mounts), page: renderPage(config.Mounts), drainTimeout: drainTimeout}
+	s := &Server{config: config, routes: newRoutes(config.Mounts), page: renderPage(config.Mounts), drainTimeout: drainTimeout, requestIDHeader: []byte(config.RequestIDHeader)}
 	s.conns.New = func() any { return newConn(s) }
 	s.http = &fasthttp.Server{
 		Handler:         s.serveRequest,
@@ -148,17 +165,22 @@ func (c *Config) Validate() error {
 	}{
 		{"HeaderBytesMax", int64(c.HeaderBytesMax)},
 		{"BodyBytesMax", c.BodyBytesMax},
+		{"FirstByteTimeout", int64(c.FirstByteTimeout)},
 		{"HeaderTimeout", int64(c.HeaderTimeout)},
 		{"BodyTimeout", int64(c.BodyTimeout)},
 		{"BodyGrace", int64(c.BodyGrace)},
 		{"BodyRateMin", c.BodyRateMin},
 		{"IdleTimeout", int64(c.IdleTimeout)},
 		{"WriteTimeout", int64(c.WriteTimeout)},
+		{"RequestsPerConnection", int64(c.RequestsPerConnection)},
 	}
 	for _, l := range limits {
 		if l.value < 0 {
 			return fmt.Errorf("validate web config: %s must not be negative, got %d", l.name, l.value)
 		}
+	}
+	if c.RequestIDHeader != "" && !validName([]byte(c.RequestIDHeader)) {
+		return fmt.Errorf("validate web config: RequestIDHeader is not a header name, got %q", c.RequestIDHeader)
 	}
 	return nil
 }
@@ -169,6 +191,7 @@ func (c *Config) setDefaults() {
 	}
 	orDefault(&c.HeaderBytesMax, DefaultHeaderBytesMax)
 	orDefault(&c.BodyBytesMax, DefaultBodyBytesMax)
+	orDefault(&c.FirstByteTimeout, DefaultFirstByteTimeout)
 	orDefault(&c.HeaderTimeout, DefaultHeaderTimeout)
 	orDefault(&c.BodyTimeout, DefaultBodyTimeout)
 	orDefault(&c.BodyGrace, DefaultBodyGrace)
@@ -192,10 +215,14 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	wrapped := s.conns.Get().(*conn)
 	wrapped.open(ctx, c)
 	err := s.http.ServeConn(wrapped)
+	if wrapped.upgrade != nil {
+		wrapped.upgrade.run(wrapped, err)
+	}
 	if flushErr := wrapped.flush(); err == nil {
 		err = flushErr
 	}
 	wrapped.endRecord()
+	wrapped.writeLines()
 	if err != nil && !wrapped.refused {
 		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
 	}

@@ -87,6 +87,7 @@ func (x *exchangeState) writeStream(p []byte) error {
 	if s.left != unlimited {
 		s.left -= int64(len(p))
 	}
+	x.bodySent += int64(len(p))
 	if !s.chunked {
 		return x.c.send(p)
 	}

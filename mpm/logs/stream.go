@@ -18,6 +18,7 @@ type Stream struct {
 	mu      sync.Mutex
 	own     sys.FD // a description of our own for what fd refers to, or None
 	socket  bool   // fd is one
+	polled  bool   // fd is a pipe that we must not open: ask for room before
 	torn    bool   // the last record is there in part
 	stalled bool   // the reader was waited for in vain
 }
@@ -36,12 +37,13 @@ func NewStream(fd int, patience time.Duration) *Stream {
 // a reader.
 func (s *Stream) settle() {
 	_ = s.own.Close()
-	s.own, s.socket, s.torn, s.stalled = sys.None, false, false, false
+	s.own, s.socket, s.polled, s.torn, s.stalled = sys.None, false, false, false, false
 	if s.patience < 0 {
 		return
 	}
 	s.own = s.fd.Unblocked()
 	s.socket = s.fd.IsSocket()
+	s.polled = s.own == sys.None && s.fd.IsPipe()
 }
 
 // Fd is the descriptor, for those who want to know whether it is a terminal.
@@ -90,6 +92,8 @@ func (s *Stream) put(p []byte) (int, error) {
 		return s.own.Write(p)
 	case s.socket:
 		return s.fd.TrySend(p)
+	case s.polled && !s.await(time.Now()):
+		return 0, syscall.EAGAIN
 	default:
 		return s.fd.Write(p)
 	}

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
 // A reader that does not read costs the writer one wait, and lines; when it
@@ -119,5 +122,36 @@ func TestRedirectChangesOver(t *testing.T) {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+// A pipe of another user cannot be opened once more, as by a child without
+// privileges; what fits a pipe at once does not wait there either.
+func TestAPipeThatCannotBeOpenedHoldsUpNobody(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	s := NewStream(int(w.Fd()), 20*time.Millisecond)
+	_ = s.own.Close()
+	s.own, s.polled = sys.None, true
+	line := []byte(strings.Repeat("x", 3999) + "\n")
+	start, lost := time.Now(), 0
+	for range 1000 {
+		if _, err := s.Write(line); err != nil {
+			lost++
+		}
+	}
+	if took := time.Since(start); took > 5*time.Second || lost < 900 {
+		t.Errorf("%d lines lost in %s", lost, took)
+	}
+	buf := make([]byte, 4000)
+	if _, err := io.ReadFull(r, buf); err != nil || string(buf) != string(line) {
+		t.Errorf("not a line: %q, %v", buf, err)
+	}
+	_ = r.Close()
+	if _, err := s.Write(line); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("without a reader: %v", err)
 	}
 }

@@ -11,29 +11,41 @@ import (
 // it. It belongs to one goroutine.
 type Table struct {
 	standard sys.FD // what standard error was at the start; None once given up
+	output   sys.FD // likewise standard output; None, too, if there was none
 	files    []*File
 }
 
 // File is an open log file. Its descriptor changes when it is reopened.
 type File struct {
-	path  string // "" is standard error
+	path  string // "" is standard error, Output standard output
 	fd    sys.FD
 	users int
 }
 
+// Output is standard output in place of a path.
+const Output = "stdout"
+
+// opened reports whether the file was opened by a path.
+func (f *File) opened() bool { return f.path != "" && f.path != Output }
+
 // FD is the open file, to be passed on but not closed.
 func (f *File) FD() sys.FD { return f.fd }
 
-// NewTable remembers where standard error leads now.
+// NewTable remembers where standard error and standard output lead now.
 func NewTable() (*Table, error) {
 	standard, err := sys.FD(2).Dup()
 	if err != nil {
 		return nil, err
 	}
-	return &Table{standard: standard}, nil
+	output, err := sys.FD(1).Dup()
+	if err != nil {
+		output = sys.None // a server may be started without
+	}
+	return &Table{standard: standard, output: output}, nil
 }
 
-// Acquire opens the files of a generation, all or none. "" is standard error.
+// Acquire opens the files of a generation, all or none. "" is standard error, and
+// Output standard output.
 // They are to be released again.
 func (t *Table) Acquire(paths []string) ([]*File, error) {
 	var files []*File
@@ -62,6 +74,10 @@ func (t *Table) acquire(path string) (*File, error) {
 	}
 	f := &File{path: path, fd: t.standard}
 	switch {
+	case path == Output && t.output == sys.None:
+		return nil, errors.New("log.access: there is no standard output to log to; name a file")
+	case path == Output:
+		f.fd = t.output
 	case path != "":
 		var err error
 		if f.fd, err = open(path); err != nil {
@@ -94,13 +110,13 @@ func (t *Table) Release(files []*File) {
 				break
 			}
 		}
-		if f.path != "" {
+		if f.opened() {
 			_ = f.fd.Close()
 		}
 	}
 }
 
-// ErrNoFile is returned by Reopen when every log goes to standard error.
+// ErrNoFile is returned by Reopen when no log is a file.
 var ErrNoFile = errors.New("there is no log file to reopen: the log goes to standard error; set log.file")
 
 // Reopen opens every file anew by its name. If one cannot be opened, all stay
@@ -109,7 +125,7 @@ func (t *Table) Reopen() error {
 	fresh := make(map[*File]sys.FD)
 	var errs []error
 	for _, f := range t.files {
-		if f.path == "" {
+		if !f.opened() {
 			continue
 		}
 		fd, err := open(f.path)
@@ -138,24 +154,25 @@ func (t *Table) Reopen() error {
 // Moved reports whether the path of some file leads elsewhere by now.
 func (t *Table) Moved() bool {
 	for _, f := range t.files {
-		if f.path != "" && !f.fd.IsAt(f.path) {
+		if f.opened() && !f.fd.IsAt(f.path) {
 			return true
 		}
 	}
 	return false
 }
 
-// GiveUpStandardError lets go of what standard error was at the start, so that
-// whoever reads it sees the end.
+// GiveUpStandardError lets go of what standard error and standard output were at
+// the start, so that whoever reads them sees the end.
 func (t *Table) GiveUpStandardError() {
 	_ = t.standard.Close()
-	t.standard = sys.None
+	_ = t.output.Close()
+	t.standard, t.output = sys.None, sys.None
 }
 
 // Close closes all files.
 func (t *Table) Close() {
 	for _, f := range t.files {
-		if f.path != "" {
+		if f.opened() {
 			_ = f.fd.Close()
 		}
 	}

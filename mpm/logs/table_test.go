@@ -85,3 +85,26 @@ func TestAcquireAndReopenAreAllOrNothing(t *testing.T) {
 		t.Errorf("descriptor %d, before %d; %v", files[0].FD(), before, err)
 	}
 }
+
+func TestStandardOutputIsNoFileToReopen(t *testing.T) {
+	table, err := NewTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	files, err := table.Acquire([]string{"", Output, Output})
+	if err != nil || files[1] != files[2] || files[1].FD() == files[0].FD() {
+		t.Fatalf("%v, %v", files, err)
+	}
+	if err := table.Reopen(); !errors.Is(err, ErrNoFile) || table.Moved() {
+		t.Errorf("reopened: %v", err)
+	}
+	table.Release(files)
+	if !table.output.Open() {
+		t.Error("released for good")
+	}
+	table.GiveUpStandardError()
+	if _, err := table.Acquire([]string{Output}); err == nil || !strings.Contains(err.Error(), "log.access") {
+		t.Errorf("after it was given up: %v", err)
+	}
+}

@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/logs"
 )
+
+// logPatience is how long a line of a log waits for a reader that does not read,
+// a pipe's, until it is lost. The error log's lines wait.
+const logPatience = 100 * time.Millisecond
 
 // openLogs takes over the log files and follows the master to new ones.
 func (c *Child) openLogs() error {
@@ -18,7 +23,7 @@ func (c *Child) openLogs() error {
 	c.logs = []*logs.Stream{logs.NewStream(fdLog, -1)}
 	for i := range c.Options.Logs {
 		fd := inherit(fdListeners + len(c.listeners) + i)
-		c.logs = append(c.logs, logs.NewStream(int(fd), -1))
+		c.logs = append(c.logs, logs.NewStream(int(fd), logPatience))
 	}
 	if err := c.newLogs.SetNonblock(); err != nil {
 		return fmt.Errorf("start child: %w", err)

@@ -15,7 +15,9 @@ import (
 // conn is the child's one connection. It waits with poll(2) on the calling
 // thread instead of going through the runtime's poller: there is one
 // connection and nothing else to run, so registering it would only cost
-// system calls and a goroutine switch for each message.
+// system calls and a goroutine switch for each message. Only for a time in which
+// two goroutines use the connection, polled does: poll(2) in one would stop the
+// other, as there is one processor for both.
 type conn struct {
 	endpoint
 	child *Child
@@ -23,16 +25,26 @@ type conn struct {
 	readDeadline, writeDeadline time.Time
 
 	idle bool // between two requests
+
+	duplex bool     // polled is in use
+	polled *os.File // nil until then
 }
 
 var (
-	_ mpm.Conn            = (*conn)(nil)
+	_ mpm.Duplexer        = (*conn)(nil)
 	_ mpm.RequestRecorder = (*conn)(nil)
 )
 
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if c.duplex {
+		n, err := c.polled.Read(p)
+		if c.ended = c.ended || err == io.EOF; err != nil && err != io.EOF {
+			err = c.failed("read", err)
+		}
+		return n, err
 	}
 	for {
 		if c.closed.Load() {
@@ -48,7 +60,7 @@ func (c *conn) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		case err != nil:
-			c.broken = true
+			c.broken.Store(true)
 			return 0, c.fail("read", err)
 		case n == 0:
 			c.ended = true
@@ -81,6 +93,14 @@ func (c *conn) awaitRead() error {
 }
 
 func (c *conn) Write(p []byte) (written int, err error) {
+	if c.duplex {
+		n, err := c.polled.Write(p)
+		c.sent += int64(n)
+		if err != nil {
+			err = c.failed("write", err)
+		}
+		return n, err
+	}
 	for len(p) > 0 {
 		if c.closed.Load() {
 			return written, net.ErrClosed
@@ -96,7 +116,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 			continue
 		}
 		if err != nil {
-			c.broken = true
+			c.broken.Store(true)
 			return written, c.fail("write", err)
 		}
 		written += n
@@ -123,17 +143,60 @@ func passed(deadline time.Time) bool {
 	return !deadline.IsZero() && !time.Now().Before(deadline)
 }
 
+// Duplex implements mpm.Duplexer.
+func (c *conn) Duplex(on bool) error {
+	if on && c.polled == nil {
+		polled, err := c.fd.Polled()
+		if err != nil {
+			return err
+		}
+		c.polled = polled
+	}
+	c.LocalAddr() // so that errors of both goroutines find it
+	c.readDeadline, c.writeDeadline = time.Time{}, time.Time{}
+	c.duplex = on
+	if on {
+		return c.polled.SetDeadline(time.Time{})
+	}
+	return nil
+}
+
+// failed is what a failure of the polled file comes to.
+func (c *conn) failed(op string, err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.broken.Store(true)
+	}
+	return c.fail(op, cause(err))
+}
+
+// retire also gives up the descriptor that the poller has.
+func (c *conn) retire() (wasClosed bool) {
+	if c.polled != nil {
+		_ = c.polled.Close()
+	}
+	return c.endpoint.retire()
+}
+
 func (c *conn) SetDeadline(t time.Time) error {
+	if c.duplex {
+		return c.polled.SetDeadline(t)
+	}
 	c.readDeadline, c.writeDeadline = t, t
 	return nil
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.duplex {
+		return c.polled.SetReadDeadline(t)
+	}
 	c.readDeadline = t
 	return nil
 }
 
 func (c *conn) SetWriteDeadline(t time.Time) error {
+	if c.duplex {
+		return c.polled.SetWriteDeadline(t)
+	}
 	c.writeDeadline = t
 	return nil
 }

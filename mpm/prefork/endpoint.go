@@ -24,8 +24,8 @@ type endpoint struct {
 	clock  sys.Clock
 	sent   int64
 
-	ended  bool // the peer has sent all it will
-	broken bool // a read or write failed
+	ended  bool        // the peer has sent all it will
+	broken atomic.Bool // a read or write failed
 
 	mu     sync.Mutex // so that Close never meets another connection's descriptor
 	closed atomic.Bool

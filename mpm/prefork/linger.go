@@ -34,7 +34,7 @@ type lingerer struct {
 
 // finish closes a connection whose handler has returned.
 func (c *Child) finish(conn *conn) {
-	if conn.retire() || conn.ended || conn.broken {
+	if conn.retire() || conn.ended || conn.broken.Load() {
 		_ = conn.fd.Close()
 		return
 	}

@@ -36,7 +36,14 @@ func (l *logFiles) release() { l.table.Close() }
 func (l *logFiles) acquire(o *mpm.Options) ([]*logs.File, error) {
 	paths := []string{o.ErrorLog}
 	for _, log := range o.Logs {
-		paths = append(paths, log.Path)
+		path := log.Path
+		switch path {
+		case mpm.StandardError:
+			path = ""
+		case mpm.StandardOutput:
+			path = logs.Output
+		}
+		paths = append(paths, path)
 	}
 	return l.table.Acquire(paths)
 }

@@ -26,7 +26,7 @@ type threadConn struct {
 }
 
 var (
-	_ mpm.Conn            = (*threadConn)(nil)
+	_ mpm.Duplexer        = (*threadConn)(nil)
 	_ mpm.RequestRecorder = (*threadConn)(nil)
 )
 
@@ -42,7 +42,7 @@ func (c *threadConn) Read(p []byte) (int, error) {
 		c.ended = true
 		return 0, io.EOF
 	case !errors.Is(err, os.ErrDeadlineExceeded):
-		c.broken = true
+		c.broken.Store(true)
 		return 0, c.fail("read", cause(err))
 	case c.idle && c.isCut():
 		return c.lastRead(p)
@@ -58,7 +58,7 @@ func (c *threadConn) lastRead(p []byte) (int, error) {
 	case errors.Is(err, syscall.EAGAIN):
 		return 0, io.EOF
 	case err != nil:
-		c.broken = true
+		c.broken.Store(true)
 		return 0, c.fail("read", err)
 	case n == 0 && len(p) > 0:
 		c.ended = true
@@ -79,7 +79,7 @@ func (c *threadConn) Write(p []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, c.fail("write", os.ErrDeadlineExceeded)
 	}
-	c.broken = true
+	c.broken.Store(true)
 	return n, c.fail("write", cause(err))
 }
 
@@ -135,6 +135,12 @@ func (c *threadConn) isCut() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cut
+}
+
+// Duplex implements mpm.Duplexer: the file can be read and written at a time.
+func (c *threadConn) Duplex(bool) error {
+	c.LocalAddr() // so that errors of both goroutines find it
+	return c.SetDeadline(time.Time{})
 }
 
 func (c *threadConn) SetDeadline(t time.Time) error {

@@ -163,7 +163,7 @@ func (w *crew) run(thread int, c *threadConn) {
 // end closes a connection whose handler has returned. A peer that may still
 // send gets time to read; see lingering.
 func (w *crew) end(c *threadConn) {
-	if c.retire() || c.ended || c.broken {
+	if c.retire() || c.ended || c.broken.Load() {
 		_ = c.file.Close()
 		return
 	}

@@ -129,6 +129,11 @@ func (s *session) finish() error {
 	return err
 }
 
+var (
+	_ exchange.Duplexer = (*passed)(nil)
+	_ exchange.Upgrader = (*passed)(nil)
+)
+
 // passed is the exchange as the next handler sees it. It is no exchange.Rerouter:
 // the guest is told of the answer to this request, and not of another one's.
 type passed struct {
@@ -153,6 +158,8 @@ func (p *passed) Write(b []byte) (int, error) {
 	if p.s.response == nil {
 		return p.Exchange.Write(b)
 	}
+	p.s.holding.Lock()
+	defer p.s.holding.Unlock()
 	if p.s.room() < uint64(len(b)) {
 		return 0, errTooMuchHeld
 	}
@@ -167,6 +174,29 @@ func (b *takenBody) Read(p []byte) (int, error) {
 	n, err := b.x.Body().Read(p)
 	b.taken += int64(n)
 	return n, err
+}
+
+// Duplex passes on what the exchange can do.
+func (p *passed) Duplex() (exchange.Duplex, error) {
+	if x, ok := p.Exchange.(exchange.Duplexer); ok {
+		return x.Duplex()
+	}
+	return nil, exchange.ErrUnsupported
+}
+
+// CanUpgrade reports whether the exchange can, and the guest does not want to
+// see the response first.
+func (p *passed) CanUpgrade() bool {
+	x, ok := p.Exchange.(exchange.Upgrader)
+	return ok && p.s.response == nil && x.CanUpgrade()
+}
+
+// Upgrade passes on what the exchange can do.
+func (p *passed) Upgrade(protocol []byte, then func(exchange.Stream)) error {
+	if !p.CanUpgrade() {
+		return exchange.ErrUnsupported
+	}
+	return p.Exchange.(exchange.Upgrader).Upgrade(protocol, then)
 }
 
 // keptBody is a request's body that is kept while it is read.
@@ -185,6 +215,8 @@ func (b *keptBody) Read(p []byte) (int, error) {
 		return 0, errTooMuchHeld
 	}
 	n, err := b.x.Body().Read(p)
+	b.holding.Lock()
+	defer b.holding.Unlock()
 	if (*session)(b).room() < uint64(n) {
 		b.request.over = true
 		return 0, errTooMuchHeld
@@ -192,6 +224,15 @@ func (b *keptBody) Read(p []byte) (int, error) {
 	b.request.data = append(b.request.data, p[:n]...)
 	b.request.read += n
 	return n, err
+}
+
+// Remaining implements exchange.Sized.
+func (b *keptBody) Remaining() int64 {
+	rest, ok := b.x.Body().(exchange.Sized)
+	if !ok || rest.Remaining() < 0 {
+		return -1
+	}
+	return b.request.Remaining() + rest.Remaining()
 }
 
 // notFound answers in the place of a next handler.

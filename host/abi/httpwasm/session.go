@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
@@ -26,6 +27,9 @@ type session struct {
 	request *buffer
 	// response is the response's body while it is held back.
 	response *buffer
+	// holding guards the length of both: the next handler may read the one on
+	// another goroutine while it writes the other.
+	holding sync.Mutex
 	// taken is how much of the request's body the guest has read without leaving
 	// it to the next handler.
 	taken int64
@@ -144,6 +148,14 @@ func (b *buffer) Read(p []byte) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// Remaining implements exchange.Sized.
+func (b *buffer) Remaining() int64 {
+	if b == nil {
+		return 0
+	}
+	return int64(len(b.data) - b.read)
 }
 
 // enableFeatures implements abi.EnableFeatures. What a guest enables while it

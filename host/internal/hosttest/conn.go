@@ -22,7 +22,7 @@ type Conn struct {
 	state  atomic.Uint32
 }
 
-var _ mpm.Conn = (*Conn)(nil)
+var _ mpm.Duplexer = (*Conn)(nil)
 
 // CloseWrite closes the write side, of a net.Pipe both sides.
 func (c *Conn) CloseWrite() error {
@@ -31,6 +31,9 @@ func (c *Conn) CloseWrite() error {
 	}
 	return c.Close()
 }
+
+// Duplex does nothing: a net.Conn can be read and written at a time.
+func (c *Conn) Duplex(bool) error { return nil }
 
 // ID is Number.
 func (c *Conn) ID() uint64 { return c.Number }

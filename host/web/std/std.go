@@ -1,6 +1,6 @@
 // Package std lets what is written for net/http answer exchanges: the
-// standard library's file server and reverse proxy have seen more of HTTP's
-// corners than new code would.
+// standard library's file server has seen more of HTTP's corners than new code
+// would.
 //
 // A handler gets a request with the exchange's method, target, header, body
 // and, once the body is read, trailers. What it writes goes out as it comes:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,17 @@ func (fd FD) Send(p []byte) (int, error) {
 			return max(n, 0), err
 		}
 	}
+}
+
+// Polled returns a non-blocking socket as a file, which waits by the runtime's
+// poller. It has a descriptor of its own: closing one closes not the other. (A
+// net.Conn would also change the options of the socket.)
+func (fd FD) Polled() (*os.File, error) {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate socket: %w", err)
+	}
+	return os.NewFile(uintptr(own), "socket"), nil
 }
 
 // Interest is what WaitSocket waits for.

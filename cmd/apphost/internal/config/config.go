@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/host/accesslog"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -31,6 +32,9 @@ type Log struct {
 	Level slog.Level
 	// Format is "text", "json", or "auto": text on a terminal, else JSON.
 	Format string
+	// AccessFormat is that of the access log, as accesslog.Config has it. Where
+	// it goes is in mpm.Options.Logs.
+	AccessFormat string
 }
 
 // Status says where the status page is and who sees it.
@@ -85,7 +89,8 @@ const (
 // comes from the environment.
 func Default() *Config {
 	return &Config{
-		Log:    Log{Level: slog.LevelInfo, Format: "auto"},
+		Host:   host.Config{HTTP: defaultHTTP()},
+		Log:    Log{Level: slog.LevelInfo, Format: "auto", AccessFormat: accesslog.Combined},
 		Status: Status{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, AllowUnix: true},
 		MPM: mpm.Options{
 			Model:                  mpm.Prefork,

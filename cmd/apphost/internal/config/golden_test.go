@@ -162,9 +162,11 @@ func (missingFolder) Open(name string) (fs.File, error) {
 type view struct {
 	Level     string
 	Format    string
+	Access    string // format
 	MPM       mpm.Options
 	Listeners []host.Listener
 	Routes    []host.Route
+	HTTP      host.HTTPSettings
 	CacheDir  string
 	Status    Status
 	Plugins   []pluginView
@@ -187,8 +189,8 @@ type pluginView struct {
 
 func viewOf(c *Config) view {
 	v := view{
-		Level: c.Log.Level.String(), Format: c.Log.Format, MPM: c.MPM,
-		Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir, Status: c.Status,
+		Level: c.Log.Level.String(), Format: c.Log.Format, Access: c.Log.AccessFormat, MPM: c.MPM,
+		Listeners: c.Host.Listeners, Routes: c.Host.Routes, HTTP: c.Host.HTTP, CacheDir: c.Host.CacheDir, Status: c.Status,
 		Warnings: c.Warnings,
 	}
 	for _, p := range c.Host.Plugins {

@@ -113,14 +113,14 @@ func (d *decoder) listenerPlugin(t *table, protocol host.Protocol) string {
 	return plugin
 }
 
-// timeout reads one that goes with tcp; those of http are not settings.
+// timeout reads one that goes with tcp; http has others.
 func (t *table) timeout(key string, protocol host.Protocol) time.Duration {
 	timeout := TimeoutDefault
 	t.duration(key, &timeout)
 	switch {
 	case !t.has(key) || t.refusedKey(key):
 	case protocol == host.HTTP && !t.refusedKey("protocol"):
-		t.fault(key, `goes with protocol "tcp" only; those of http are fixed in this version`)
+		t.fault(key, `goes with protocol "tcp" only; http has several, which are in section [http]`)
 	case timeout != 0 && timeout < time.Millisecond:
 		t.fault(key, `must be "0s", which is none, or at least "1ms", got %q`, t.values[key])
 	}

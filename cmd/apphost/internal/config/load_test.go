@@ -51,6 +51,9 @@ func TestReferenceIsDefault(t *testing.T) {
 	if !reflect.DeepEqual(got.Status, want.Status) {
 		t.Errorf("status: got %+v, the default is %+v", got.Status, want.Status)
 	}
+	if got.Host.HTTP != want.Host.HTTP {
+		t.Errorf("http: got %+v, the default is %+v", got.Host.HTTP, want.Host.HTTP)
+	}
 	if len(got.Host.Routes) != 0 {
 		t.Errorf("routes: got %v, none is the default", got.Host.Routes)
 	}

@@ -36,6 +36,7 @@ func (d *decoder) route(t *table, seen map[string]string) host.Route {
 	}
 	d.routeChain(t, &r)
 	d.routeRoot(t, &r)
+	d.routeProxy(t, &r)
 	t.routeEnd(&r)
 	t.oneEnd()
 	if !slices.ContainsFunc(routeAnswers, t.has) {
@@ -45,7 +46,7 @@ func (d *decoder) route(t *table, seen map[string]string) host.Route {
 }
 
 // routeAnswers are the keys of which a route needs one.
-var routeAnswers = []string{"plugin", "chain", "root", "redirect", "respond"}
+var routeAnswers = []string{"plugin", "chain", "root", "proxy", "redirect", "respond"}
 
 // routeChain reads the plugins that a request passes.
 func (d *decoder) routeChain(t *table, r *host.Route) {

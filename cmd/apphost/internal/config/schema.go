@@ -39,6 +39,7 @@ func (d *decoder) file(doc *document) {
 	d.pluginSections(root.table("plugin"))
 	d.listen(root.tables("listen"))
 	d.routes(root.tables("route"))
+	d.http(root.table("http"))
 	d.status(root.table("status"))
 	d.validateMPM(root)
 	root.done()
@@ -58,6 +59,7 @@ func (d *decoder) log(t *table) {
 	if t.text("file", &d.config.MPM.ErrorLog) && d.config.MPM.ErrorLog != "" {
 		d.config.MPM.ErrorLog = d.resolve(d.config.MPM.ErrorLog)
 	}
+	d.accessLog(t)
 }
 
 // oldNames are names that keys of [mpm] had: httpd's before 2.4, still in many
@@ -205,7 +207,7 @@ func (d *decoder) reportUnknown() {
 
 // sectionOf is the section whose key this is, or "".
 func (d *decoder) sectionOf(key string) string {
-	for _, section := range []string{"log", "mpm", "status", "plugins"} {
+	for _, section := range []string{"log", "mpm", "http", "status", "plugins"} {
 		if slices.Contains(d.known, join(section, key)) {
 			return section
 		}

@@ -1,0 +1,2 @@
+// Package sock looks at sockets in ways that package net does not have.
+package sock
