@@ -133,7 +133,7 @@ func TestE2ETermDuringAnUpgradeStopsTheServer(t *testing.T) {
 			t.Errorf("the server ended badly: %v", err)
 		}
 		<-answered
-		apphosttest.Eventually(t, time.Second, "no process is left", func() bool { return len(s.Processes()) == 0 })
+		apphosttest.Eventually(t, promptly, "no process is left", func() bool { return len(s.Processes()) == 0 })
 	}
 }
 
