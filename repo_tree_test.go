@@ -36,8 +36,8 @@ type goFile struct {
 	syntax *ast.File
 }
 
-// loadRepository reads what git tracks or would track, or, where there is no
-// git, every file that is not hidden.
+// loadRepository reads what git tracks, which is not what a visitor of the clone
+// has built in it, or, where there is no git, every file that is not hidden.
 func loadRepository() (*tree, error) {
 	fsys := os.DirFS(".")
 	files, err := gitFiles()
@@ -56,7 +56,7 @@ func loadRepository() (*tree, error) {
 }
 
 func gitFiles() ([]string, error) {
-	out, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	out, err := exec.Command("git", "ls-files", "-z", "--cached").Output()
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}

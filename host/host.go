@@ -282,7 +282,7 @@ func isolate(want Isolation, abi string) (guest.Isolation, error) {
 	}[abi]
 	switch {
 	case want != "" && !slices.Contains(may, want):
-		return 0, fmt.Errorf("isolation is %q, but of the %s ABI it can be one of %q", want, abi, may)
+		return 0, fmt.Errorf("isolation is %q, but with the %s ABI it can be %q or %q", want, abi, may[0], may[1])
 	case want == IsolateChildren:
 		return guest.Kept, nil
 	}

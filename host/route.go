@@ -33,7 +33,7 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 			errs = append(errs, fmt.Errorf("route %q: %w", r.Host+r.Path, err))
 			continue
 		}
-		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.Describe(), Handler: handler})
+		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.label(), Handler: handler})
 	}
 	for _, p := range h.plugins {
 		if path, ok := config.ownPath(p.module.Name(), p.module.ABI()); ok {
@@ -126,7 +126,7 @@ func (h *Host) end(r *Route) (exchange.Handler, error) {
 	case r.Proxy != nil:
 		return h.proxy(r)
 	case r.Redirect != nil:
-		return &fixed.Redirect{Location: r.Redirect.Location, Response: fixed.Response{Status: r.Redirect.Status}}, nil
+		return &fixed.Redirect{Location: r.Redirect.Location, Path: r.Path, Response: fixed.Response{Status: r.Redirect.Status}}, nil
 	case r.Respond != nil:
 		return &fixed.Response{
 			Status: r.Respond.Status, Body: []byte(r.Respond.Body),
@@ -164,4 +164,19 @@ func (r *Route) Describe() string {
 		parts = append(parts, fmt.Sprintf("respond %d", r.Respond.Status))
 	}
 	return strings.Join(parts, " → ")
+}
+
+// label says what answers to visitors, who need not know where things are.
+func (r *Route) label() string {
+	switch {
+	case r.Root != "":
+		return "files"
+	case r.Proxy != nil:
+		return "proxy"
+	case r.Redirect != nil:
+		return "redirect"
+	case r.Respond != nil:
+		return "text"
+	}
+	return r.Chain[len(r.Chain)-1]
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
@@ -47,6 +48,9 @@ func tryOut(c *prefork.Candidate) error {
 	}
 	c.Timeout(settings.MPM.CandidateTimeout)
 
+	if err := checkFolders(&settings.MPM); err != nil {
+		return errors.Join(err, inspectAll(err))
+	}
 	c.Step("resolve the listeners' addresses")
 	unresolved := resolve(settings.MPM.Listeners)
 	if err := sealAndConfine(c, settings, unresolved == nil); err != nil {
@@ -137,6 +141,35 @@ func resolve(listeners []mpm.Listener) error {
 			errs = append(errs, fmt.Errorf("listen on %s: listener %q has that address, too", written, other))
 		}
 		taken[l.Address] = l.Name
+	}
+	return errors.Join(errs...)
+}
+
+// checkFolders finds the files that the master could not make, so that checking
+// a configuration says so, too.
+func checkFolders(o *mpm.Options) error {
+	var errs []error
+	check := func(key, path string) {
+		if path == "" {
+			return
+		}
+		folder := filepath.Dir(path)
+		switch info, err := os.Stat(folder); {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: the folder of %s cannot be used: %w", key, path, err))
+		case !info.IsDir():
+			errs = append(errs, fmt.Errorf("%s: %s is not a folder", key, folder))
+		}
+	}
+	check("log.file", o.ErrorLog)
+	check("mpm.pid_file", o.PIDFile)
+	for _, l := range o.Logs {
+		check("log."+l.Name, l.Path)
+	}
+	for i := range o.Listeners {
+		if path, ok := o.Listeners[i].UnixPath(); ok && !strings.HasPrefix(path, "@") {
+			check(fmt.Sprintf("listen %q", o.Listeners[i].Name), path)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -203,9 +203,11 @@ func realPath(path string) (string, error) {
 	}
 	real, err := filepath.EvalSymlinks(absolute)
 	if errors.Is(err, fs.ErrNotExist) {
-		var folder string
-		folder, err = filepath.EvalSymlinks(filepath.Dir(absolute))
-		real = filepath.Join(folder, filepath.Base(absolute))
+		// A server that runs with a file that was removed since can still be
+		// asked. Whoever needs the file says that it is not there.
+		if folder, err := filepath.EvalSymlinks(filepath.Dir(absolute)); err == nil {
+			return filepath.Join(folder, filepath.Base(absolute)), nil
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("find configuration file: %w", err)

@@ -197,6 +197,53 @@ func TestE2EAStartAfterAKillWorks(t *testing.T) {
 	s.Reload()
 }
 
+// Children that still serve when their master was killed do not keep the next
+// one from binding their addresses.
+func TestE2EAStartAfterAKillNeedNotWaitForClients(t *testing.T) {
+	for name, config := range map[string]string{"prefork": plain, "worker": crew} {
+		t.Run(name, func(t *testing.T) {
+			port := freePort(t)
+			config := strings.Replace(config, `name = "echo"
+address = "127.0.0.1:0"`, `name = "echo"
+address = "127.0.0.1:`+port+`"`, 1)
+			s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
+			roundTrip, hangUp := hold(t, s.Addr("echo"))
+			s.Kill()
+			apphosttest.Eventually(t, apphosttest.Patience, "one child is left, and lets go of the port", func() bool {
+				l, err := net.Listen("tcp", "127.0.0.1:"+port)
+				if err != nil {
+					return false
+				}
+				_ = l.Close()
+				return len(s.Processes()) == 1
+			})
+			s.Start()
+			if err := echo(s.Addr("echo"), "new"); err != nil {
+				t.Error(err)
+			}
+			if err := roundTrip(); err != nil {
+				t.Errorf("the old connection: %v", err)
+			}
+			hangUp()
+		})
+	}
+}
+
+// freePort is one that nobody has now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
 func TestE2EASecondServerWithTheSameFileIsRefused(t *testing.T) {
 	s := startPlain(t)
 	out, code := s.Run("-c", "config.toml")

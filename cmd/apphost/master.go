@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -178,7 +180,7 @@ func announce(log *slog.Logger, s prefork.Status) {
 		case l.Protocol == host.HTTP && socket.Address.Network() == "unix": // no URL leads there
 			log.Info("listening", "listener", socket.Name, "address", address, "protocol", "http")
 		case l.Protocol == host.HTTP:
-			log.Info("listening", "listener", socket.Name, "address", address, "url", "http://"+address+"/")
+			log.Info("listening", "listener", socket.Name, "address", address, "url", "http://"+reachable(socket.Address)+"/")
 		default:
 			log.Info("listening", "listener", socket.Name, "address", address, "plugin", l.Plugin)
 		}
@@ -194,6 +196,15 @@ func announce(log *slog.Logger, s prefork.Status) {
 		args = append(args, "children_of_older_generations", s.Older)
 	}
 	log.Info("serving", args...)
+}
+
+// reachable is a way to an address from this machine: of all its addresses, the
+// one that is always there.
+func reachable(address net.Addr) string {
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return address.String()
 }
 
 // checkConfig tries out a configuration as a start or reload would.

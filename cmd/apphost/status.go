@@ -66,9 +66,19 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
 	return cmd
 }
 
+// statusPatience is how long an answer may take that costs a master
+// microseconds.
+const statusPatience = 10 * time.Second
+
 func status(configPath string, asJSON bool, stdout io.Writer) error {
 	var raw json.RawMessage
-	if err := control.Ask(context.Background(), configPath, control.Status, &raw); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), statusPatience)
+	defer cancel()
+	err := control.Ask(ctx, configPath, control.Status, &raw)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the server does not answer within %s; is its master stopped, or the machine overloaded?", statusPatience)
+	case err != nil:
 		return err
 	}
 	var refused prefork.Result
@@ -88,7 +98,7 @@ func status(configPath string, asJSON bool, stdout io.Writer) error {
 		}
 		writeStatus(&out, &s)
 	}
-	_, err := stdout.Write(out.Bytes())
+	_, err = stdout.Write(out.Bytes())
 	return err
 }
 

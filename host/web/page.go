@@ -30,7 +30,8 @@ a { color: inherit; text-decoration-color: var(--accent); text-underline-offset:
 func renderPage(mounts []Mount) []byte {
 	var b strings.Builder
 	b.WriteString(pageHead)
-	mounts = slices.DeleteFunc(slices.Clone(mounts), func(m Mount) bool { return m.Name == "" })
+	// Other hosts have their own visitors.
+	mounts = slices.DeleteFunc(slices.Clone(mounts), func(m Mount) bool { return m.Name == "" || m.Host != "" })
 	if len(mounts) == 0 {
 		b.WriteString("<p>apphost is running. No handler is mounted yet.</p>\n")
 		return []byte(b.String())

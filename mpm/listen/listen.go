@@ -213,7 +213,7 @@ func (t *Table) Release(sockets []*Socket) {
 func explain(err error, port uint16) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("another program or listener has it; stop that or choose another address: %w", err)
+		return fmt.Errorf("another program or listener has it, or a child that outlived a killed server ('apphost: child' in ps); stop that or choose another address: %w", err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("port %d needs root or CAP_NET_BIND_SERVICE; choose a port from 1024 up: %w", port, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

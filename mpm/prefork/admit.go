@@ -12,11 +12,12 @@ func (p *Parent) admit(o *mpm.Options) (free int, err error) {
 	if p.slots == nil {
 		p.slots = make([]*child, o.ServerLimit)
 	}
-	if o.ServerLimit != len(p.slots) {
-		return 0, fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
-	}
+	// Before the limit, of which each model has its own default.
 	if s := p.serving; s != nil && o.Model.Threaded() != s.options.Model.Threaded() {
 		return 0, fmt.Errorf("mpm.model: it cannot change while the server runs (from %q to %q); stop and start the server", s.options.Model, o.Model)
+	}
+	if o.ServerLimit != len(p.slots) {
+		return 0, fmt.Errorf("mpm.server_limit: it cannot change while the server runs (from %d to %d); stop and start the server", len(p.slots), o.ServerLimit)
 	}
 	if p.serving != nil {
 		if err := p.serving.options.Privileges.Change(&o.Privileges); err != nil {

@@ -65,7 +65,7 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 	defer func() { err = errors.Join(err, board.Close()) }()
 
 	c := &Child{
-		Generation: 1, Options: a.Options, board: board, pod: sys.None,
+		Generation: 1, Options: a.Options, board: board, pod: sys.None, lent: true,
 		generation: generation.r, lifeline: lifeline.r, gate: gate.r, hurryPipe: hurry.r, clock: sys.NewClock(),
 	}
 	for _, s := range socks {

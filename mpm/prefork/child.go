@@ -51,6 +51,8 @@ type Child struct {
 	turn    int  // where the search for a ready listener starts
 	open    bool // the gate is: listeners are watched
 	over    bool // the generation or the master is gone: leave after this
+	orphan  bool // the master is gone, as a connection has found
+	lent    bool // the listeners are somebody else's to close
 	// starved is since when it could not accept for want of something.
 	starved time.Time
 
@@ -278,6 +280,7 @@ func (c *Child) stopping() bool {
 func (c *Child) leave(m model, err error) {
 	c.phase.Store(int32(mpm.PhaseStopping))
 	c.board.SetState(mpm.StateGraceful)
+	c.letGo()
 	graceful := err == nil && !sys.Closed(c.lifeline)
 	if hook := c.hooks.ChildStopping; hook != nil {
 		hook(graceful)

@@ -79,7 +79,7 @@ func (c *conn) awaitRead() error {
 	if c.idle {
 		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline, c.child.hurryPipe, c.child.lifeline)
 	} else {
-		wake, err = sys.WaitSocket(c.fd, sys.Readable, c.readDeadline)
+		wake, err = c.wait(sys.Readable, c.readDeadline)
 	}
 	switch {
 	case err != nil:
@@ -127,7 +127,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 }
 
 func (c *conn) awaitWrite() error {
-	wake, err := sys.WaitSocket(c.fd, sys.Writable, c.writeDeadline)
+	wake, err := c.wait(sys.Writable, c.writeDeadline)
 	switch {
 	case err != nil:
 		return c.fail("write", err)

@@ -1,13 +1,16 @@
 // Package fixed answers requests with what the configuration says: a redirect,
-// or a response. It looks at nothing of a request but its query.
+// or a response. It looks at nothing of a request but its target.
 package fixed
 
 import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/urlpath"
 )
 
 // Response is an answer. It implements exchange.Handler and may be used by
@@ -54,6 +57,9 @@ type Redirect struct {
 	// Location is where to. The request's query is added to one without a query
 	// of its own.
 	Location string
+	// Path is the path that is redirected. If it and Location end in "/", what
+	// follows it in a request's is added to Location.
+	Path string
 }
 
 var _ exchange.Handler = (*Redirect)(nil)
@@ -61,6 +67,12 @@ var _ exchange.Handler = (*Redirect)(nil)
 // Serve answers x.
 func (r *Redirect) Serve(_ context.Context, x exchange.Exchange) error {
 	location := []byte(r.Location)
+	if strings.HasSuffix(r.Path, "/") && strings.HasSuffix(r.Location, "/") {
+		var buf []byte
+		if rest, ok := bytes.CutPrefix(urlpath.Clean(&buf, x.URI()), []byte(r.Path)); ok {
+			location = append(location, (&url.URL{Path: string(rest)}).EscapedPath()...)
+		}
+	}
 	if query := bytes.IndexByte(x.URI(), '?'); query >= 0 && !bytes.ContainsAny(location, "?#") {
 		location = append(location, x.URI()[query:]...)
 	}

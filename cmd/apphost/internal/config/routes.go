@@ -104,7 +104,7 @@ func (t *table) routeEnd(r *host.Route) {
 	var text string
 	if t.text("redirect", &text) {
 		r.Redirect = &host.Redirect{Location: text, Status: 308}
-		if to, err := url.Parse(text); err != nil || text == "" || to.Path == "" && to.Host == "" {
+		if !isLocation(text) {
 			t.fault("redirect", `must be where to go, such as "https://example.com/" or "/new/", got %q`, text)
 		}
 		if given {
@@ -136,6 +136,19 @@ func (t *table) routeEnd(r *host.Route) {
 	}
 }
 
+// isLocation reports whether text can be sent as it is: a URL with a host, or a
+// path.
+func isLocation(text string) bool {
+	to, err := url.Parse(text)
+	if err != nil || to.String() != text {
+		return false
+	}
+	if to.Scheme == "" && to.Host == "" {
+		return strings.HasPrefix(text, "/")
+	}
+	return to.Host != "" && (to.Scheme == "http" || to.Scheme == "https")
+}
+
 func (d *decoder) servesHTTP() bool {
 	for _, l := range d.config.Host.Listeners {
 		if l.Protocol == host.HTTP {
@@ -153,7 +166,7 @@ func (t *table) routeHost(key, name string) {
 		t.fault(key, "must not be empty; leave it out for any host")
 	case strings.Contains(bare, "*"):
 		t.fault(key, `must be a name such as "example.com", or "*.example.com" for all below it, got %q`, name)
-	case strings.Contains(bare, ":") && !strings.HasPrefix(bare, "["):
+	case strings.Contains(bare, ":") && !strings.ContainsAny(bare, "/[@"):
 		t.fault(key, "must not have a port: it is not compared, got %q", name)
 	case strings.HasSuffix(bare, "."), strings.ContainsAny(bare, "/@?# "), strings.ContainsFunc(bare, isControl):
 		t.fault(key, `must be a name such as "example.com", got %q`, name)
