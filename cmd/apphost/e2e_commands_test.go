@@ -154,26 +154,6 @@ func TestE2EStatus(t *testing.T) {
 	hangUp()
 }
 
-// A server whose configuration file is gone can be looked at and stopped.
-func TestE2ECommandsFindAServerWithoutItsFile(t *testing.T) {
-	s := startPlain(t)
-	if err := os.Remove(s.Dir + "/config.toml"); err != nil {
-		t.Fatal(err)
-	}
-	if out, code := s.Run("status", "-c", "config.toml"); code != 0 {
-		t.Errorf("status: exit status %d: %s", code, out)
-	}
-	if out, code := s.Run("reload", "-c", "config.toml"); code != 1 || !strings.Contains(out, "config.toml: there is no such file") {
-		t.Errorf("reload: exit status %d: %s", code, out)
-	}
-	if out, code := s.Run("stop", "-c", "config.toml"); code != 0 {
-		t.Errorf("stop: exit status %d: %s", code, out)
-	}
-	if err := s.Wait(); err != nil {
-		t.Errorf("the server ended badly: %v", err)
-	}
-}
-
 // Whoever may not reach a server is told whose it is.
 func TestE2EAnotherUsersServerIsNamed(t *testing.T) {
 	if os.Getuid() != 0 {
