@@ -97,7 +97,7 @@ func TestE2ECurlAndEachKindOfRoute(t *testing.T) {
 		{"file that is not newer", "-z public/a.txt /files/a.txt", "304", "", ""},
 		{"file that is not there", "/files/b.txt", "404", "", "404 "},
 		{"file outside", "--path-as-is /files/../config.toml", "404", "", "404 "},
-		{"redirect", "/old/a.txt", "301", "location: /files/\r\n", ""},
+		{"redirect", "/old/a.txt", "301", "location: /files/a.txt\r\n", ""},
 		{"respond", "/robots.txt", "200", "content-type: text/plain", "User-agent: *\n"},
 		{"command", "/cgi/?args&x", "200", "content-type: text/plain", "[\"/cgi/\""},
 		{"command with a body", "-d hello /cgi/?body", "200", "x-a: 1", "5 bytes, <nil>: hello"},

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/apphost/apphost/cmd/apphosttest"
 )
@@ -49,12 +48,12 @@ func TestE2EASuccessorThatCrashesCostsNoConnection(t *testing.T) {
 	if err := s.Wait(); err == nil {
 		t.Error("the server ended well")
 	}
-	apphosttest.Eventually(t, time.Second, "idle children leave", func() bool { return len(s.Processes()) == 1 })
+	apphosttest.Eventually(t, promptly, "idle children leave", func() bool { return len(s.Processes()) == 1 })
 	if err := roundTrip(); err != nil {
 		t.Errorf("the crash ended a connection: %v", err)
 	}
 	hangUp()
-	apphosttest.Eventually(t, time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
+	apphosttest.Eventually(t, promptly, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
 	s.Start()
 	s.Reload()
 }

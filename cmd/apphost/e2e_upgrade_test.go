@@ -66,7 +66,7 @@ func TestE2EUpgradesUnderLoadLoseNothing(t *testing.T) {
 	apphosttest.Eventually(t, apphosttest.Patience, "the master and five children", six)
 	apphosttest.Eventually(t, apphosttest.Patience, fmt.Sprintf("%d descriptors as before", before),
 		func() bool { return openDescriptors(t, s) <= before })
-	apphosttest.Eventually(t, time.Second, "no zombie", func() bool {
+	apphosttest.Eventually(t, promptly, "no zombie", func() bool {
 		return !slices.ContainsFunc(childrenOf(t, s.PID), func(pid int) bool { return apphosttest.State(pid) == "Z" })
 	})
 	if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", s.PID)); strings.TrimSpace(string(comm)) != "apphost" {
