@@ -30,8 +30,8 @@ type Hooks struct {
 	// or the reload, and closes them again.
 	PostConfig func(*Options) error
 	// PreMPM runs in the master after PostConfig, at the start and at a
-	// Restart but not for a graceful reload. An error ends the start or the
-	// Restart.
+	// Restart but not for a graceful reload or an upgrade. An error ends the
+	// start or the Restart.
 	PreMPM func(*Options) error
 	// ChildStatus runs in the master when a child was spawned and when it is
 	// gone.

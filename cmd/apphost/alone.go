@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
@@ -11,11 +12,21 @@ import (
 )
 
 // runAlone serves in this one process, for a debugger. It logs to standard
-// error, whatever the configuration says.
+// error, whatever the configuration says, and stays the user who starts it.
 func runAlone(configPath string) error {
 	settings, err := config.Load(configPath)
 	if err != nil {
 		return errors.Join(err, inspectAll(err))
+	}
+	warnings := settings.Warnings
+	switch id := settings.MPM.Privileges.Identity; {
+	case id != nil: // or plugins had all that root has, in spite of the setting
+		return fmt.Errorf("mpm.user: one process (-X) does not become another user; start it as that one: runuser -u '%s' -- apphost -X -c %s", id.User, configPath)
+	case os.Geteuid() == 0:
+		warnings = append(warnings, warnRoot)
+	}
+	if settings.Status.Path != "" {
+		warnings = append(warnings, "status.path: one process (-X) has no status page")
 	}
 	if err := resolve(settings.MPM.Listeners); err != nil {
 		return err
@@ -35,7 +46,7 @@ func runAlone(configPath string) error {
 		Serving: func(sockets []prefork.Socket) {
 			logBuild(log)
 			announce(log, prefork.Status{
-				Generation: 1, Sockets: sockets, Notes: notesOf(h, settings.Host.Listeners), Warnings: settings.Warnings,
+				Generation: 1, Sockets: sockets, Notes: notesOf(h, settings.Host.Listeners), Warnings: warnings,
 			})
 		},
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/apphost/apphost/mpm/prefork"
 )
 
+const warnRoot = "mpm.user: is not set: plugins run as root; name a user that owns nothing, such as one made for this server"
+
 // candidateSlot is the slot that a candidate's host reports: it has none.
 const candidateSlot = -1
 
@@ -83,7 +85,7 @@ func tryOut(c *prefork.Candidate) error {
 func sealAndConfine(c *prefork.Candidate, settings *config.Config, whole bool) error {
 	p := &settings.MPM.Privileges
 	if p.Identity == nil && os.Geteuid() == 0 {
-		c.Warn("mpm.user: is not set: plugins run as root; name a user that owns nothing, such as one made for this server")
+		c.Warn(warnRoot)
 	}
 	if id := p.Identity; id != nil {
 		c.Step("make the code cache")

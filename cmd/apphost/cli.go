@@ -157,13 +157,7 @@ it cannot (exit status 1); then the server goes on as before.
 If children of the new generation die soon after that (mpm.prove_deaths), what
 served before serves again, which the log and 'apphost status' tell.`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			path, err := namedConfig(*configPath)
-			if err != nil {
-				return err
-			}
-			return reload(path, control.Reload, stdout)
-		},
+		RunE: onNamed(configPath, func(path string) error { return reload(path, control.Reload, stdout) }),
 	}
 }
 
@@ -175,13 +169,19 @@ func restartCommand(configPath *string, stdout io.Writer) *cobra.Command {
 before are ended, whatever they serve. If the new generation cannot serve,
 nothing is ended and nothing changes (exit status 1).`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			path, err := namedConfig(*configPath)
-			if err != nil {
-				return err
-			}
-			return reload(path, control.Restart, stdout)
-		},
+		RunE: onNamed(configPath, func(path string) error { return reload(path, control.Restart, stdout) }),
+	}
+}
+
+// onNamed does something with the real path of the configuration file that was
+// named.
+func onNamed(configPath *string, do func(path string) error) func(*cobra.Command, []string) error {
+	return func(*cobra.Command, []string) error {
+		path, err := namedConfig(*configPath)
+		if err != nil {
+			return err
+		}
+		return do(path)
 	}
 }
 
@@ -194,7 +194,8 @@ func namedConfig(path string) (string, error) {
 }
 
 // realPath is the one absolute name of a file, whichever link leads to it, so
-// that server and commands mean the same file.
+// that server and commands mean the same file. The file need not be there: its
+// server runs on without it.
 func realPath(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -151,6 +151,8 @@ func TestE2ELostAccessLinesCostNoRequest(t *testing.T) {
 	if _, err := get("http://" + s.Addr("web") + "/hello/"); err != nil {
 		t.Fatal(err)
 	}
+	written := func() bool { return len(accessLines(t, filepath.Join(s.Dir, "access.log"))) > 0 }
+	apphosttest.Eventually(t, apphosttest.Patience, "the line of a response that was sent", written)
 	s.Stop()
 	if n := strings.Count(s.Log(), "lines of the access log are lost"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, s.Log())

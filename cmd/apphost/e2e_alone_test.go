@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,4 +82,26 @@ func TestE2EOneProcessSaysWhatStandsInItsWay(t *testing.T) {
 	wantRun(t, s, 1, "listen on "+s.Addr("web"), "-X")
 	s.Configure("[mmp]\n" + detachable)
 	wantRun(t, s, 1, "mmp: unknown key", "-X")
+}
+
+// One process cannot give up root and open ports, so it does not run plugins
+// that somebody else should run, and says what else it does without.
+func TestE2EOneProcessDoesNotRunPluginsAsRootUnasked(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	s := apphosttest.New(t, strings.Replace(withStatus, "[mpm]", "[mpm]\nuser = \"65534\"\ngroup = \"65534\"", 1),
+		map[string]string{"hello": helloWasm, "echo": echoWasm})
+	out, code := s.Run("-X", "-c", "config.toml")
+	if code != 1 || !strings.Contains(out, "mpm.user: one process (-X) does not become another user") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
+	s.Configure(withStatus)
+	s.Flags = []string{"-X"}
+	s.Start()
+	for _, want := range []string{"plugins run as root", "status.path: one process (-X) has no status page"} {
+		if !strings.Contains(s.Log(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, s.Log())
+		}
+	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -150,4 +152,22 @@ func TestE2EStatus(t *testing.T) {
 		}
 	}
 	hangUp()
+}
+
+// Whoever may not reach a server is told whose it is.
+func TestE2EAnotherUsersServerIsNamed(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can be somebody else for a moment")
+	}
+	s := startPlain(t)
+	s.Unprivileged() // from now on
+	for _, dir := range s.ControlFiles() {
+		if err := os.Chown(filepath.Dir(dir), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, code := s.Run("status", "-c", "config.toml")
+	if code != 1 || !strings.Contains(out, "it is another user's: run this as that user") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
 }

@@ -152,12 +152,12 @@ func TestE2ENobodyOutlivesTheMaster(t *testing.T) {
 	s := startPlain(t)
 	roundTrip, hangUp := hold(t, s.Addr("echo"))
 	s.Kill()
-	apphosttest.Eventually(t, time.Second, "idle children leave", func() bool { return len(s.Processes()) == 1 })
+	apphosttest.Eventually(t, promptly, "idle children leave", func() bool { return len(s.Processes()) == 1 })
 	if err := roundTrip(); err != nil {
 		t.Errorf("a busy child did not finish what it serves: %v", err)
 	}
 	hangUp()
-	apphosttest.Eventually(t, time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
+	apphosttest.Eventually(t, promptly, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
 }
 
 // Loading a large guest moves the child's main goroutine between threads; what
@@ -192,7 +192,7 @@ func TestE2EServingChildrenOutliveTheMaster(t *testing.T) {
 func TestE2EAStartAfterAKillWorks(t *testing.T) {
 	s := startPlain(t)
 	s.Kill()
-	apphosttest.Eventually(t, time.Second, "everything is gone", func() bool { return len(s.Processes()) == 0 })
+	apphosttest.Eventually(t, promptly, "everything is gone", func() bool { return len(s.Processes()) == 0 })
 	s.Start()
 	s.Reload()
 }
@@ -349,5 +349,5 @@ func TestE2EACandidateDiesWithItsMaster(t *testing.T) {
 		return slices.ContainsFunc(s.Processes(), isCandidate)
 	})
 	s.Kill()
-	apphosttest.Eventually(t, time.Second, "everything is gone", func() bool { return len(s.Processes()) == 0 })
+	apphosttest.Eventually(t, promptly, "everything is gone", func() bool { return len(s.Processes()) == 0 })
 }

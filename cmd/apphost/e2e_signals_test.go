@@ -31,8 +31,11 @@ func TestE2ESignalsToAChild(t *testing.T) {
 	if err := echo(s.Addr("echo"), "x"); err != nil {
 		t.Error(err)
 	}
-	if after := s.Children(); !slices.Equal(before, after) {
-		t.Errorf("children %v, before %v", after, before)
+	after := s.Children() // there may be one more: somebody is busy
+	for _, pid := range before {
+		if !slices.Contains(after, pid) {
+			t.Errorf("child %d is gone; there are %v", pid, after)
+		}
 	}
 	for _, pid := range before {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {

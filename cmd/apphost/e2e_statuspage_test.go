@@ -222,3 +222,24 @@ func TestE2EStatusPageOfTheWorkerModel(t *testing.T) {
 		t.Errorf("%d connections of the echo plugin are shown, want 2:\n%s", n, body)
 	}
 }
+
+// The page goes on over upgrades, and so do the totals that it shows.
+func TestE2EAnUpgradeKeepsTheStatus(t *testing.T) {
+	s := startOwn(t, withStatus)
+	const each = 20
+	for range each {
+		if _, err := get("http://" + s.Addr("web") + "/hello/"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 2 {
+		upgradeTo(t, s, s.Dir+"/apphost", version)
+		values := auto(t, s)
+		if n, err := strconv.Atoi(values["Total Accesses"]); err != nil || n < each {
+			t.Errorf("%d accesses after upgrade %d, %v; there were %d before", n, i+1, err, each)
+		}
+		if got, want := values["ParentServerConfigGeneration"], strconv.Itoa(i+2); got != want {
+			t.Errorf("generation %s is shown, want %s", got, want)
+		}
+	}
+}

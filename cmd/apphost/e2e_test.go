@@ -21,6 +21,9 @@ import (
 	"github.com/apphost/apphost/cmd/apphosttest"
 )
 
+// promptly is at once, on a machine that has much else to do.
+const promptly = 10 * time.Second
+
 // The tests named e2e run the real binary with real sockets and processes.
 func TestMain(m *testing.M) { os.Exit(apphosttest.Main(m)) }
 

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/apphost/apphost/cmd/apphosttest"
 )
@@ -13,7 +12,7 @@ import (
 // other, in both directions.
 func TestE2EAnUpgradeNeedsNoCommonLayout(t *testing.T) {
 	for name, other := range map[string]string{
-		"scoreboard": apphosttest.Variant(t, "mpm/scoreboard/layout.go", "version = 3", "version = 300"),
+		"scoreboard": apphosttest.Variant(t, "mpm/scoreboard/layout.go", "\tversion = ", "\tversion = 200 + "),
 		"image":      apphosttest.Variant(t, "mpm/image/image.go", `const magic = "apphost\x01"`, `const magic = "apphost\x02"`),
 		"handshake":  apphosttest.Variant(t, "mpm/prefork/handshake.go", `const handshakeVersion = "`, `const handshakeVersion = "other `),
 	} {
@@ -49,12 +48,12 @@ func TestE2EASuccessorThatCrashesCostsNoConnection(t *testing.T) {
 	if err := s.Wait(); err == nil {
 		t.Error("the server ended well")
 	}
-	apphosttest.Eventually(t, time.Second, "idle children leave", func() bool { return len(s.Processes()) == 1 })
+	apphosttest.Eventually(t, promptly, "idle children leave", func() bool { return len(s.Processes()) == 1 })
 	if err := roundTrip(); err != nil {
 		t.Errorf("the crash ended a connection: %v", err)
 	}
 	hangUp()
-	apphosttest.Eventually(t, time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
+	apphosttest.Eventually(t, promptly, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
 	s.Start()
 	s.Reload()
 }

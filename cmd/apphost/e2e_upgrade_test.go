@@ -66,7 +66,7 @@ func TestE2EUpgradesUnderLoadLoseNothing(t *testing.T) {
 	apphosttest.Eventually(t, apphosttest.Patience, "the master and five children", six)
 	apphosttest.Eventually(t, apphosttest.Patience, fmt.Sprintf("%d descriptors as before", before),
 		func() bool { return openDescriptors(t, s) <= before })
-	apphosttest.Eventually(t, time.Second, "no zombie", func() bool {
+	apphosttest.Eventually(t, promptly, "no zombie", func() bool {
 		return !slices.ContainsFunc(childrenOf(t, s.PID), func(pid int) bool { return apphosttest.State(pid) == "Z" })
 	})
 	if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", s.PID)); strings.TrimSpace(string(comm)) != "apphost" {
@@ -170,8 +170,8 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 		{"another protocol", apphosttest.Variant(t, "mpm/prefork/takeover.go", "const takeoverProtocol = 1", "const takeoverProtocol = 2"), "upgrade protocol"},
 		{"a state it cannot take over", apphosttest.Variant(t, "cmd/apphost/upgrade.go", "!filepath.IsAbs(h.Config)", "filepath.IsAbs(h.Config)"), "no absolute path"},
 		{"children that cannot serve", apphosttest.Variant(t, "cmd/apphost/child.go", "h, err := openHost(c)", "h, err := openHost(nil)"), "new generation died"},
-		{"a takeover that fails", apphosttest.Variant(t, "mpm/prefork/handover.go", "if err := l.table.Import(st.Sockets); err != nil {",
-			"if err := errors.New(`nothing goes`); err != nil {"), "nothing goes"},
+		{"a takeover that fails", apphosttest.Variant(t, "mpm/prefork/adopt.go", "if err := l.table.Import(st.Sockets); err != nil {",
+			"if err := fmt.Errorf(`nothing goes`); err != nil {"), "nothing goes"},
 		{"a state that reads differently", apphosttest.Variant(t, "mpm/prefork/handed.go", "if !fd.Open() {", "if fd.Open() {"), "is not open"},
 	}
 	roundTrip, _ := hold(t, s.Addr("echo")) // for which all has to be built

@@ -138,5 +138,5 @@ func TestE2EAWorkerFinishesWithoutItsMaster(t *testing.T) {
 		t.Errorf("a busy child did not finish what it serves: %v", err)
 	}
 	hangUpSecond()
-	apphosttest.Eventually(t, 5*time.Second, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
+	apphosttest.Eventually(t, promptly, "the last child leaves", func() bool { return len(s.Processes()) == 0 })
 }

@@ -33,13 +33,7 @@ If a file cannot be opened, all stay as they are; if a child does not change
 over within 5 s, because its plugin keeps the processor to itself, it is named
 (exit status 1, both).`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			path, err := namedConfig(*configPath)
-			if err != nil {
-				return err
-			}
-			return reopenLogs(path, stdout)
-		},
+		RunE: onNamed(configPath, func(path string) error { return reopenLogs(path, stdout) }),
 	})
 	return logs
 }

@@ -60,13 +60,7 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
                  ended_user_seconds, ended_system_seconds
   load           of the machine, over 1, 5 and 15 minutes`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			path, err := namedConfig(*configPath)
-			if err != nil {
-				return err
-			}
-			return status(path, asJSON, stdout)
-		},
+		RunE: onNamed(configPath, func(path string) error { return status(path, asJSON, stdout) }),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
 	return cmd

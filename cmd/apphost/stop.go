@@ -26,13 +26,7 @@ ends that at once.
 
 If no such server runs, it says so (exit status 1).`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			path, err := namedConfig(*configPath)
-			if err != nil {
-				return err
-			}
-			return stop(path, graceful, stdout)
-		},
+		RunE: onNamed(configPath, func(path string) error { return stop(path, graceful, stdout) }),
 	}
 	cmd.Flags().BoolVar(&graceful, "graceful", false, "serve to its end what is being served")
 	return cmd

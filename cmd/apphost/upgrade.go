@@ -153,13 +153,7 @@ generation, as a reload does. It returns when that serves every new connection
 (exit status 0), or prints why it does not (exit status 1); then the server
 goes on as before, with the build it had.`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			path, err := namedConfig(*configPath)
-			if err != nil {
-				return err
-			}
-			return upgrade(path, binary, stdout)
-		},
+		RunE: onNamed(configPath, func(path string) error { return upgrade(path, binary, stdout) }),
 	}
 	cmd.Flags().StringVar(&binary, "binary", "", "the `PATH` of the new build")
 	return cmd

@@ -51,7 +51,7 @@ func openCache(dir string, keeper bool) (*cache, error) {
 	if keeper {
 		err := os.MkdirAll(dir, 0o700)
 		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("make code cache: %w; user %d has to be able to get there", err, os.Geteuid())
+			return nil, fmt.Errorf("make code cache: %w; user %d has to be able to get there, or plugins.cache_dir to name a folder of theirs", err, os.Geteuid())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("make code cache: %w", err)

@@ -37,11 +37,16 @@ func NewTable() (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	return &Table{standard: standard, output: ownOutput()}, nil
+}
+
+// ownOutput is standard output, to which nothing else ever leads.
+func ownOutput() sys.FD {
 	output, err := sys.FD(1).Dup()
 	if err != nil {
-		output = sys.None // a server may be started without
+		return sys.None // a server may be started without
 	}
-	return &Table{standard: standard, output: output}, nil
+	return output
 }
 
 // Acquire opens the files of a generation, all or none. "" is standard error, and

@@ -107,9 +107,6 @@ func Adopt(path string, pid, fd int) *File {
 	return &File{path: path, pid: pid, file: os.NewFile(uintptr(fd), path)}
 }
 
-// Path is where the file is.
-func (f *File) Path() string { return f.path }
-
 // Renew makes the file again if somebody has removed it.
 func (f *File) Renew() error {
 	if sys.IsAt(f.file, f.path) {

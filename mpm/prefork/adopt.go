@@ -2,6 +2,7 @@ package prefork
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -17,6 +18,65 @@ func pipeName(at int) string {
 		return [fixedPipes]string{"generation", "gate", "hurry"}[at]
 	}
 	return fmt.Sprint("pod ", at-fixedPipes)
+}
+
+// takeOverLinux makes a system of what another program handed over. It changes
+// nothing that the other would miss, should it fail.
+func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
+	t := cfg.Upgrade.Takeover
+	st := t.state
+	if err := sys.KeepFromChildren(); err != nil {
+		return nil, adopted{}, err
+	}
+	own, err := sys.OpenProgram(sys.Self)
+	if err != nil {
+		return nil, adopted{}, err
+	}
+	id, err := own.ID()
+	_ = own.Close()
+	if err != nil {
+		return nil, adopted{}, err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, adopted{}, fmt.Errorf("open null device: %w", err)
+	}
+	env := environment(cfg.Environment)
+	files, err := adoptLogFiles(cfg, st.Logs)
+	if err != nil {
+		return nil, adopted{}, err
+	}
+	l := &linux{
+		logFiles: files, pid: adoptPIDFile(st.PIDFile, cfg.PID),
+		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger,
+		null: null, lifelineR: st.Lifeline[0], lifelineW: st.Lifeline[1], cfg: cfg, encode: cfg.Publish, foreign: map[int]pageState{},
+	}
+	if err := l.table.Import(st.Sockets); err != nil {
+		return nil, adopted{}, err
+	}
+	a := adopted{generations: map[uint64]adoptedGeneration{}, children: map[int]process{}}
+	for i := range st.Generations {
+		if a.generations[st.Generations[i].Number], err = l.adoptGeneration(&st.Generations[i], id); err != nil {
+			return nil, adopted{}, err
+		}
+	}
+	l.logFiles.table.Tidy()
+	l.adoptPages(st)
+	for _, ch := range st.Children {
+		proc := linuxProcess{sys.AdoptedProcess(ch.PID, ch.PIDFD), os.NewFile(uintptr(ch.Report), "report")}
+		g := a.generations[ch.Generation].files.(*linuxGeneration)
+		c := l.logFiles.follow(proc, g.logs, ch.NewLogs)
+		c.owed = ch.OwedLogs
+		if g.options.Status && g.program == id {
+			c.bulletin = l.bulletin
+			c.passLogs()
+		}
+		a.children[ch.Slot] = c
+		go l.listenToChild(ch.PID, proc.report)
+	}
+	_ = t.handed.Close()
+	l.predecessor = &predecessor{program: st.Program, args: st.Args}
+	return l, a, nil
 }
 
 // adoptGeneration makes a generation's descriptors of what was handed over;

@@ -17,7 +17,7 @@ import (
 
 // Alone is a server of one process, for a debugger: it binds, accepts and
 // serves, as the model has it. There are no children, so nothing is
-// replaced, reloaded or limited in time, and a crash is the end.
+// replaced, reloaded or limited in time, and a crash is the end. No hook runs.
 type Alone struct {
 	// Options are those of a generation; what they say of children, and of logs,
 	// means nothing here.

@@ -116,7 +116,8 @@ func (c *Child) await() (*childListener, error) {
 			return nil, nil
 		}
 		if l := c.nextListener(); l != nil {
-			return l, nil // the byte said so
+			c.woken = false // by the byte, and not for a connection
+			return l, nil
 		}
 		if gate && !c.open {
 			if err := c.enter(); err != nil {

@@ -140,15 +140,30 @@ func (l *linux) cpu() (own, ended sys.CPUTime)  { return sys.OwnCPU(), sys.Ended
 func (l *linux) processCPU(pid int) sys.CPUTime { return sys.ProcessCPU(pid) }
 
 // inheritBulletin takes over what only a child of a generation with
-// mpm.Options.Status has, behind its last listener.
+// mpm.Options.Status has, behind its last log.
 func (c *Child) inheritBulletin(first int) error {
 	c.wish = inherit(first)
 	if !c.wish.IsPipe() {
 		return fmt.Errorf("descriptor %d is not a pipe", c.wish)
 	}
-	var err error
-	c.bulletin, err = scoreboard.AttachBulletin(inherit(first + 1))
-	return err
+	board, err := scoreboard.AttachBulletin(inherit(first + 1))
+	if err != nil {
+		return err
+	}
+	c.bulletin.Store(board)
+	return nil
+}
+
+// changeBulletin changes over to the bulletin of a master that took over. The
+// old one stays mapped, since somebody may be reading it.
+func (c *Child) changeBulletin(board sys.FD) error {
+	b, err := scoreboard.AttachBulletin(board)
+	if err != nil {
+		_ = board.Close()
+		return err
+	}
+	c.bulletin.Store(b)
+	return nil
 }
 
 // Snapshot returns how the master and its children are at some moment after the
@@ -160,17 +175,24 @@ func (c *Child) inheritBulletin(first int) error {
 // The generation is one without mpm.Options.Status, the master is gone or does
 // not answer within two seconds, or ctx ended.
 func (c *Child) Snapshot(ctx context.Context) ([]byte, error) {
-	if c.bulletin == nil {
+	if c.bulletin.Load() == nil {
 		return nil, errors.New("ask the master for its status: this generation has no status page")
 	}
 	since := sys.Monotonic()
-	if err := c.makeWish(); err != nil {
-		return nil, fmt.Errorf("ask the master for its status: %w", err)
-	}
+	var wished *scoreboard.Bulletin // the one that the answer is awaited on
 	tick := time.NewTicker(snapshotPoll)
 	defer tick.Stop()
 	for {
-		if text, ok := c.bulletin.Read(since); ok {
+		board := c.bulletin.Load()
+		if board != wished {
+			switch err := c.makeWish(); {
+			case err == nil:
+				wished = board
+			case !errors.Is(err, syscall.EPIPE): // by which another master takes over
+				return nil, fmt.Errorf("ask the master for its status: %w", err)
+			}
+		}
+		if text, ok := board.Read(since); ok {
 			return text, nil
 		}
 		if sys.Closed(c.lifeline) {

@@ -36,9 +36,9 @@ type Child struct {
 	report     sys.FD
 	newLogs    sys.FD
 	listeners  []childListener
-	logs       []*logs.Stream       // the error log, then those of the options
-	wish       sys.FD               // of a generation with mpm.Options.Status
-	bulletin   *scoreboard.Bulletin // likewise; else nil
+	logs       []*logs.Stream                      // the error log, then those of the options
+	wish       sys.FD                              // of a generation with mpm.Options.Status
+	bulletin   atomic.Pointer[scoreboard.Bulletin] // likewise; else nil
 
 	epoll  *sys.Epoll // nil before Serve
 	events []sys.Event
@@ -228,6 +228,7 @@ type single struct {
 func (s *single) serve(share uint64) error {
 	own := s.board.Thread(0)
 	for !s.over && (share == 0 || s.tally.served < share) {
+		s.restock()
 		l, err := s.await()
 		if err != nil {
 			return err
@@ -249,7 +250,6 @@ func (s *single) serve(share uint64) error {
 		own.SetState(mpm.StateClosing)
 		s.Child.finish(conn)
 		conn.count()
-		s.restock()
 		own.SetState(mpm.StateReady)
 	}
 	return nil

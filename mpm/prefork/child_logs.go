@@ -59,21 +59,35 @@ func (c *Child) followLogs(newLogs *os.File) {
 	for {
 		var fds []sys.FD
 		poll := conn.Read(func(uintptr) bool {
-			fds, err = c.newLogs.RecvFDs(len(c.logs))
+			fds, err = c.newLogs.RecvFDs(len(c.logs) + 2)
 			return !errors.Is(err, syscall.EAGAIN)
 		})
 		if err != nil || poll != nil {
 			return // the master is gone
 		}
-		done := len(fds) == len(c.logs)
-		for i, fd := range fds {
-			if i < len(c.logs) && c.logs[i].Redirect(fd) != nil {
-				done = false
-			}
-			_ = fd.Close()
-		}
-		if done {
+		if c.takeFiles(fds) {
 			_, _ = c.newLogs.TrySend([]byte{'!'})
 		}
 	}
+}
+
+// takeFiles changes over to what the master has handed over: the log files and,
+// if it took over from another one, the pipe for wishes and the bulletin. It
+// reports whether nothing of before is used any longer.
+func (c *Child) takeFiles(fds []sys.FD) (done bool) {
+	n := len(c.logs)
+	done = len(fds) == n || len(fds) == n+2 && c.bulletin.Load() != nil
+	for i, fd := range fds {
+		switch {
+		case i < n:
+			done = c.logs[i].Redirect(fd) == nil && done
+		case done && i == n:
+			done = fd.Replace(c.wish) == nil
+		case done:
+			done = c.changeBulletin(fd) == nil
+			continue // it owns it
+		}
+		_ = fd.Close()
+	}
+	return done
 }

@@ -18,7 +18,9 @@ func (p *Parent) replace(ch *child, now time.Time) {
 	}
 	// The kernel wakes one child for a connection. If it was this one, and it
 	// died before it could accept, nobody else would come.
-	g.files.lookAgain(ch.bucket)
+	if !g.foreign { // whose children may know no other byte than the one to leave
+		g.files.lookAgain(ch.bucket)
+	}
 	gaveUp := ch.status.code() == ExitSick || ch.status.code() == ExitFatal
 	if !gaveUp && p.proved(ch, now) {
 		if young(ch, now) {

@@ -30,6 +30,8 @@
 //   - Children may be divided into buckets with a socket each for every
 //     listener, and a reload to another number of them costs no connection;
 //     see bucket.go here and in listen.
+//   - Another build of the program can take over the process with all of this.
+//     If it cannot, nothing changes; see takeover.go.
 //   - Decisions come from the master's private table. The scoreboard only
 //     says which children are starting, idle or busy.
 //

@@ -53,7 +53,11 @@ func (p *Parent) export(now time.Time) *state {
 		})
 	}
 	for _, ch := range p.slots {
-		if ch == nil || ch.reaped {
+		if ch == nil {
+			continue
+		}
+		p.claim(ch, now)
+		if ch.reaped {
 			continue
 		}
 		st.Children = append(st.Children, childState{
@@ -62,6 +66,7 @@ func (p *Parent) export(now time.Time) *state {
 			proc: ch.proc,
 		})
 	}
+	st.Served, st.Limits, st.Overruns = p.ledger.export(), p.limits.status(), p.overruns
 	return st
 }
 
@@ -84,6 +89,9 @@ type adoptedGeneration struct {
 func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 	p.started, p.upgradedAt, p.lastReload = st.Started, st.Upgraded, st.LastReload
 	p.number, p.slots = st.Number, make([]*child, st.Slots)
+	p.ledger.adopt(st.Served)
+	p.limits.adopt(st.Limits)
+	p.overruns = st.Overruns
 	byNumber := map[uint64]*generation{}
 	for i := range st.Generations {
 		s := &st.Generations[i]

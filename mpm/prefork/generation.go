@@ -181,8 +181,7 @@ func (p *Parent) proved(ch *child, now time.Time) bool {
 	if !ch.ready {
 		return false
 	}
-	served, _ := p.sys.slotConns(ch.slot)
-	return served > 0 || !young(ch, now)
+	return p.sys.slotServed(ch.slot) > 0 || !young(ch, now)
 }
 
 func young(ch *child, now time.Time) bool { return now.Sub(ch.spawned) < youth }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -114,40 +113,44 @@ func (l *linux) pack(p *Parent, ignoresHangups bool) (*parcel, error) {
 // describe adds to a state the descriptors of what it names. They stay ours;
 // undo gives back what was made for the state alone.
 func (l *linux) describe(st *state) (undo func(), err error) {
+	var made []sys.FD
+	undoOwner := func() {}
+	giveBack := func() {
+		undoOwner()
+		for _, fd := range made {
+			_ = fd.Close()
+		}
+	}
+	defer func() {
+		if err != nil {
+			giveBack()
+		}
+	}()
 	if st.Program, err = sys.OpenProgram(sys.Self); err != nil {
 		return nil, err
 	}
-	undo = func() { _ = st.Program.Close() }
+	made = append(made, st.Program)
 	if st.ProgramID, err = st.Program.ID(); err != nil {
-		undo()
 		return nil, err
 	}
 	if l.cfg.Upgrade.HandOver != nil {
-		owner, fds, undoOwner, err := l.cfg.Upgrade.HandOver()
+		owner, fds, undoIt, err := l.cfg.Upgrade.HandOver()
 		if err != nil {
-			undo()
 			return nil, err
 		}
+		undoOwner = undoIt
 		st.Owner = owner
 		for _, fd := range fds {
 			st.OwnerFDs = append(st.OwnerFDs, sys.FD(fd))
 		}
-		undo = func() { _ = st.Program.Close(); undoOwner() }
 	}
 	st.Lifeline = [2]sys.FD{l.lifelineR, l.lifelineW}
 	st.Sockets = l.table.Export()
 	st.PIDFile = l.pid.export()
-	for i := range st.Generations {
-		g := &st.Generations[i]
-		files := g.files.(*linuxGeneration)
-		g.Image, g.Sockets, g.Program = g.from.FD(), l.table.Index(files.socks), files.program
-		if g.Program == (sys.FileID{}) {
-			g.Program = st.ProgramID
-		}
-		g.Pipes = map[string][2]sys.FD{}
-		for at, p := range files.pipes() {
-			g.Pipes[pipeName(at)] = [2]sys.FD{p.r, p.w}
-		}
+	handedLogs := l.logFiles.table.Export()
+	st.Logs = &handedLogs
+	if err := l.describeGenerations(st, &made); err != nil {
+		return nil, err
 	}
 	for i := range st.Children {
 		ch := &st.Children[i]
@@ -163,7 +166,34 @@ func (l *linux) describe(st *state) (undo func(), err error) {
 	for _, page := range l.foreign {
 		st.Pages = append(st.Pages, page)
 	}
-	return undo, nil
+	return giveBack, nil
+}
+
+// describeGenerations is the part of describe for generations. What it makes it
+// adds to made.
+func (l *linux) describeGenerations(st *state, made *[]sys.FD) error {
+	images := map[sys.FD]bool{}
+	for i := range st.Generations {
+		g := &st.Generations[i]
+		files := g.files.(*linuxGeneration)
+		g.Image, g.Sockets, g.Program = g.from.FD(), l.table.Index(files.socks), files.program
+		if images[g.Image] { // by a roll back; see blueprint
+			own, err := g.Image.Dup()
+			if err != nil {
+				return err
+			}
+			g.Image, *made = own, append(*made, own)
+		}
+		images[g.Image] = true
+		if g.Program == (sys.FileID{}) {
+			g.Program = st.ProgramID
+		}
+		g.Pipes = map[string][2]sys.FD{}
+		for at, p := range files.pipes() {
+			g.Pipes[pipeName(at)] = [2]sys.FD{p.r, p.w}
+		}
+	}
+	return nil
 }
 
 // descriptors are those of the process that outlive an upgrade. The report is 0
@@ -297,57 +327,4 @@ func (m *Master) system() (*linux, adopted, error) {
 		return nil, adopted{}, t.Refuse(err)
 	}
 	return l, from, nil
-}
-
-// takeOverLinux makes a system of what another program handed over. It changes
-// nothing that the other would miss, should it fail.
-func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
-	t := cfg.Upgrade.Takeover
-	st := t.state
-	if err := sys.KeepFromChildren(); err != nil {
-		return nil, adopted{}, err
-	}
-	own, err := sys.OpenProgram(sys.Self)
-	if err != nil {
-		return nil, adopted{}, err
-	}
-	id, err := own.ID()
-	_ = own.Close()
-	if err != nil {
-		return nil, adopted{}, err
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, adopted{}, fmt.Errorf("open null device: %w", err)
-	}
-	env := environment(cfg.Environment)
-	files, err := newLogFiles(cfg)
-	if err != nil {
-		return nil, adopted{}, err
-	}
-	l := &linux{
-		logFiles: files, pid: adoptPIDFile(st.PIDFile, cfg.PID),
-		configPath: cfg.ConfigPath, env: env, childEnv: withProcessors(env, 1), crewEnv: crewEnvironment(env), events: events, log: cfg.Logger,
-		null: null, lifelineR: st.Lifeline[0], lifelineW: st.Lifeline[1], cfg: cfg, encode: cfg.Publish, foreign: map[int]pageState{},
-	}
-	if err := l.table.Import(st.Sockets); err != nil {
-		return nil, adopted{}, err
-	}
-	a := adopted{generations: map[uint64]adoptedGeneration{}, children: map[int]process{}}
-	for i := range st.Generations {
-		if a.generations[st.Generations[i].Number], err = l.adoptGeneration(&st.Generations[i], id); err != nil {
-			return nil, adopted{}, err
-		}
-	}
-	l.adoptPages(st)
-	for _, ch := range st.Children {
-		proc := linuxProcess{sys.AdoptedProcess(ch.PID, ch.PIDFD), os.NewFile(uintptr(ch.Report), "report")}
-		c := l.logFiles.follow(proc, a.generations[ch.Generation].files.(*linuxGeneration).logs, ch.NewLogs)
-		c.owed = ch.OwedLogs
-		a.children[ch.Slot] = c
-		go l.listenToChild(ch.PID, proc.report)
-	}
-	_ = t.handed.Close()
-	l.predecessor = &predecessor{program: st.Program, args: st.Args}
-	return l, a, nil
 }

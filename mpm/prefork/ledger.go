@@ -29,10 +29,7 @@ const (
 // claim takes in what the child in a slot says that its threads have served in
 // all its life so far, which cannot be longer than age.
 func (l *ledger) claim(slot int, of scoreboard.Totals, threads int, age time.Duration) {
-	for slot >= len(l.past) {
-		l.past = append(l.past, scoreboard.Totals{})
-		l.present = append(l.present, scoreboard.Totals{})
-	}
+	l.grow(slot)
 	// A second more, for what was served before the first one was over.
 	seconds := (age.Seconds() + 1) * float64(max(1, threads))
 	p := &l.present[slot]
@@ -41,6 +38,38 @@ func (l *ledger) claim(slot int, of scoreboard.Totals, threads int, age time.Dur
 	raise(&p.BytesSent, of.BytesSent, uint64(seconds*bytesMaxPerSecond))
 	possible := time.Duration(min(seconds*float64(time.Second), durationMax))
 	p.Duration = max(p.Duration, min(of.Duration, possible))
+}
+
+func (l *ledger) grow(slot int) {
+	for slot >= len(l.past) {
+		l.past = append(l.past, scoreboard.Totals{})
+		l.present = append(l.present, scoreboard.Totals{})
+	}
+}
+
+// slotTotals are those of a slot, as they travel to another program.
+type slotTotals struct {
+	Slot    int               `json:"slot"`
+	Past    scoreboard.Totals `json:"past"`
+	Present scoreboard.Totals `json:"present"`
+}
+
+func (l *ledger) export() []slotTotals {
+	var list []slotTotals
+	for slot := range l.past {
+		list = append(list, slotTotals{slot, l.past[slot], l.present[slot]})
+	}
+	return list
+}
+
+// adopt takes over what export has returned, no more than can be.
+func (l *ledger) adopt(list []slotTotals) {
+	none := scoreboard.Totals{}
+	for _, s := range list {
+		s.Past.Duration, s.Present.Duration = max(0, s.Past.Duration), max(0, s.Present.Duration)
+		l.grow(s.Slot)
+		l.past[s.Slot], l.present[s.Slot] = sum(s.Past, none), sum(s.Present, none)
+	}
 }
 
 // raise sets n to a value that is higher, as far as it is possible.

@@ -75,6 +75,10 @@ func (p *Parent) noteLimit(g *generation, met limit, now time.Time) {
 	}
 }
 
+func (l *limits) adopt(s LimitStatus) {
+	l.counts[limitNear], l.counts[limitReached], l.counts[limitSlots] = s.Near, s.Reached, s.SlotsFull
+}
+
 func (l *limits) status() LimitStatus {
 	return LimitStatus{Near: l.counts[limitNear], Reached: l.counts[limitReached], SlotsFull: l.counts[limitSlots]}
 }

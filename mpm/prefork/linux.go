@@ -172,10 +172,11 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 func (l *linux) listenToChild(pid int, report *os.File) {
 	defer func() { _ = report.Close() }()
 	buf := make([]byte, reportBytesMax)
-	said := 0
+	said, ready := 0, false
 	for said < len(buf) {
 		n, err := report.Read(buf[said:])
-		if said == 0 && n > 0 && buf[0] == reportReady {
+		if !ready && said == 0 && n > 0 && buf[0] == reportReady {
+			ready = true
 			l.events <- childSaid{pid: pid, ready: true}
 			n = copy(buf, buf[1:n])
 		}

@@ -30,6 +30,15 @@ func newLogFiles(cfg Config) (logFiles, error) {
 	return logFiles{table: table, own: cfg.ErrorLog, children: make(map[int]*linuxChild)}, nil
 }
 
+// adoptLogFiles are those of another program in this process. One that says
+// nothing of them leaves us what newLogFiles makes of it.
+func adoptLogFiles(cfg Config, handed *logs.Handed) (logFiles, error) {
+	if handed == nil {
+		return newLogFiles(cfg)
+	}
+	return logFiles{table: logs.Import(*handed), own: cfg.ErrorLog, children: make(map[int]*linuxChild)}, nil
+}
+
 func (l *logFiles) release() { l.table.Close() }
 
 // acquire opens the log files of a generation: the error log first.
@@ -112,6 +121,9 @@ type linuxChild struct {
 	newLogs sys.FD // our end of its socket
 	unsent  bool   // the socket has no room for the newest files
 	owed    int    // how many times it was handed files that it has not taken yet
+	// bulletin, if set, is to go with the next files: that of a master before
+	// this one, which the child has, ended with it.
+	bulletin *bulletin
 }
 
 // passLogs hands over the files as they are now.
@@ -120,9 +132,13 @@ func (c *linuxChild) passLogs() {
 	for _, f := range c.files {
 		fds = append(fds, f.FD())
 	}
+	if c.bulletin != nil {
+		fds = append(fds, c.bulletin.wish, c.bulletin.board.FD())
+	}
 	c.unsent = c.newLogs.SendFDs(fds) != nil
 	if !c.unsent {
 		c.owed++
+		c.bulletin = nil
 	}
 }
 

@@ -14,7 +14,6 @@ func (l *linux) prepareSlot(slot, threads int) error {
 			return err
 		}
 		if old != nil {
-			s.Inherit(old)
 			_ = old.Close()
 		}
 		l.board[slot] = s
@@ -52,11 +51,11 @@ func (l *linux) slotLetters(slot int) []mpm.State {
 	return states
 }
 
-func (l *linux) slotConns(slot int) (child, total uint64) {
+func (l *linux) slotServed(slot int) uint64 {
 	if l.unreadable(slot) {
-		return 0, 0
+		return 0
 	}
-	return l.board[slot].Conns()
+	return l.board[slot].Served()
 }
 
 func (l *linux) slotRuns(slot int) []scoreboard.Running {

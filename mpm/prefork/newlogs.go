@@ -34,7 +34,7 @@ func (p *Parent) reopenLogs(reply chan<- Result, now time.Time) {
 	}
 	if err := p.sys.reopenLogs(); err != nil {
 		p.log.Error("log files are not reopened; the old ones stay in use", "err", err)
-		answer(Result{Generation: p.generation(), Errors: splitLines(err)})
+		answer(Result{Generation: p.servingNumber(), Errors: splitLines(err)})
 		return
 	}
 	p.log.Info("log files reopened")
@@ -45,14 +45,6 @@ func (p *Parent) reopenLogs(reply chan<- Result, now time.Time) {
 	if reply != nil {
 		p.newLogs.waiters = append(p.newLogs.waiters, reply)
 	}
-}
-
-// generation is the number of the one that serves, 0 if none does.
-func (p *Parent) generation() uint64 {
-	if p.serving == nil {
-		return 0
-	}
-	return p.serving.number
 }
 
 // awaitNewLogs ends a reopening when every child has followed, or has had its
@@ -67,7 +59,7 @@ func (p *Parent) awaitNewLogs(now time.Time, next *wakeUp) {
 		next.at(now.Add(newLogsPoll))
 		return
 	}
-	res := Result{Generation: p.generation()}
+	res := Result{Generation: p.servingNumber()}
 	for _, pid := range behind {
 		where := ""
 		if ch := p.byPID[pid]; ch != nil {

@@ -100,10 +100,10 @@ func (p *Parent) proceed(now time.Time, next *wakeUp) {
 		p.abandon(now, next)
 		return
 	}
-	p.beginUpgrade(now)
 	if p.reload == nil && p.condemned() {
-		p.goBack(now)
+		p.goBack(now) // before an upgrade, which forgets that
 	}
+	p.beginUpgrade(now)
 	if p.reload == nil && p.queued != nil && p.serving != nil {
 		p.reload, p.queued = p.queued, nil
 		p.log.Info("reload requested", "generation", p.serving.number)
@@ -236,6 +236,8 @@ func (p *Parent) failedProof(ch *child) {
 // ready, and lets it serve; or gives it up.
 func (p *Parent) prove(r *reload, now time.Time) {
 	g := r.next
+	// The generation that serves may have taken slots since they were counted.
+	r.want = min(r.want, max(g.children+p.freeSlots(), len(g.pools)))
 	for range min(spawnBatch, r.want-g.children) {
 		if len(r.faults) > 0 {
 			break

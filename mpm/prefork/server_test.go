@@ -191,9 +191,9 @@ func scribble(c *Child) {
 		_, _ = c.report.Write(page)
 		_, _ = c.newLogs.TrySend(page[:16])
 		_, _ = c.Image.FD().Write(page)
-		if c.bulletin != nil {
+		if board := c.bulletin.Load(); board != nil {
 			_, _ = c.wish.Write(page)
-			_, _ = c.bulletin.FD().Write(page)
+			_, _ = board.FD().Write(page)
 		}
 	}
 }

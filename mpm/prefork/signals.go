@@ -103,7 +103,7 @@ func (s *signalEvents) on(ev func() event, sig os.Signal) {
 // (The Go runtime lets no program block HUP, but respects that it is ignored.)
 func (s *signalEvents) hold(handle func(event)) {
 	for _, k := range s.kinds {
-		if k.sig != syscall.SIGPIPE {
+		if k.sig != syscall.SIGPIPE && k.sig != syscall.SIGXFSZ { // which end the process where it only writes a log
 			signal.Stop(k.pending)
 		}
 	}

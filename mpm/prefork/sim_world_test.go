@@ -311,8 +311,8 @@ func (w *simWorld) reap() (int, syscall.WaitStatus) {
 	return p.number, p.status
 }
 
-// slotConns: nobody has served a connection when he dies.
-func (w *simWorld) slotConns(int) (child, total uint64) { return 0, 0 }
+// slotServed: nobody has served a connection when he dies.
+func (w *simWorld) slotServed(int) uint64 { return 0 }
 
 // These are for reports only; the parent decides nothing by them.
 func (w *simWorld) slotReport(int) []threadReport     { return make([]threadReport, 1) }

@@ -134,7 +134,7 @@ type ReloadStatus struct {
 	RolledBackTo   uint64 `json:"rolled_back_to"`
 }
 
-// snapshot looks at everything and changes nothing.
+// snapshot looks at everything, and takes in what children say to have served.
 func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		PID: p.cfg.PID, Overruns: p.overruns, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),

@@ -84,3 +84,25 @@ func TestASnapshotOfRubbish(t *testing.T) {
 		}
 	}
 }
+
+// An upgrade is no new beginning: totals are since the server was started. What
+// a child that another build has started says further cannot be read.
+func TestTotalsSurviveAnUpgrade(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.pass(10 * time.Second)
+	w.reports[0], w.reports[1] = working(30), working(5)
+	w.kill(1, 1)
+	w.settle()
+	w.parent.limits.counts[limitNear], w.parent.overruns = 2, 3
+	w.upgrade("/new")
+	w.candidateDone()
+	n := w.next(t, true)
+	s := n.look()
+	if s.Totals != (TotalsStatus{2, 35, 350, 2}) || s.Limits.Near != 2 || s.Overruns != 3 {
+		t.Errorf("totals %+v, limits %+v, %d overruns", s.Totals, s.Limits, s.Overruns)
+	}
+	if c := s.Slots[0]; c.Slot != 1 || c.SlotRequests != 5 || c.ChildRequests != 5 {
+		t.Errorf("a child that was handed over: %+v", c)
+	}
+}

@@ -33,9 +33,9 @@ type system interface {
 	slotThreads(slot int) (ready, busy int)
 	// slotLetters has the state of each thread in a slot, for people.
 	slotLetters(slot int) []mpm.State
-	// slotConns is how many connections, by the scoreboard, the child in a
-	// slot has served, and all children of the slot.
-	slotConns(slot int) (child, total uint64)
+	// slotServed is how many connections, by the scoreboard, the child in a
+	// slot has served.
+	slotServed(slot int) uint64
 	// reopenLogs opens all log files anew, or none, and tells the children.
 	reopenLogs() error
 	// oldLogs are the pids of the children that may still write to files of

@@ -29,6 +29,8 @@ package prefork
 //
 // This is all that two builds must agree on. Everything else may differ: the
 // handshake with children, the layouts of image and scoreboard, the settings.
+// A child of another build is told to leave by the end of its pipes, and of new
+// log files through its socket; nothing is written to its pod.
 // It has a version, takeoverProtocol; a build that knows only others refuses,
 // in the check, where refusing costs nothing. Fields may be added without a
 // new version if a build that does not know them can do without them.
@@ -65,6 +67,7 @@ import (
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/logs"
 )
 
 // takeoverProtocol is the version of the contract above.
@@ -119,7 +122,14 @@ type state struct {
 	Pages       []pageState       `json:"pages"`
 	Sockets     listen.Handed     `json:"sockets"`
 	PIDFile     pidFileState      `json:"pid_file"`
+	Logs        *logs.Handed      `json:"logs,omitempty"`
 	Lifeline    [2]sys.FD         `json:"lifeline"` // read end, write end
+
+	// Served is what was served in each slot, Limits what the server ran into,
+	// and Overruns how many children were killed for code without end.
+	Served   []slotTotals `json:"served,omitempty"`
+	Limits   LimitStatus  `json:"limits,omitzero"`
+	Overruns uint64       `json:"overruns,omitempty"`
 
 	// Owner is what the program around the master hands over.
 	Owner json.RawMessage `json:"owner,omitempty"`
@@ -228,6 +238,11 @@ func (st *state) check() error {
 		}
 		pages[p.Slot] = true
 	}
+	for _, s := range st.Served {
+		if s.Slot < 0 || s.Slot >= st.Slots {
+			return fmt.Errorf("totals of slot %d cannot be", s.Slot)
+		}
+	}
 	for slot := range slots {
 		if !pages[slot] {
 			return fmt.Errorf("slot %d has a child and no page", slot)
@@ -292,5 +307,8 @@ func (st *state) descriptors() []sys.FD {
 		fds = append(fds, p.FD)
 	}
 	fds = append(fds, st.Sockets.Descriptors()...)
+	if st.Logs != nil {
+		fds = append(fds, st.Logs.Descriptors()...)
+	}
 	return slices.DeleteFunc(fds, func(fd sys.FD) bool { return fd == 0 }) // closed ends
 }

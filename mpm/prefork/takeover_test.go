@@ -12,6 +12,8 @@ import (
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
 	"github.com/apphost/apphost/mpm/listen"
+	"github.com/apphost/apphost/mpm/logs"
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // sampleState is a state with something of everything.
@@ -43,7 +45,9 @@ func sampleState() *state {
 		Pages:   []pageState{{0, 60, 1}, {2, 61, 2}, {3, 62, 1}},
 		PIDFile: pidFileState{"/p", 71},
 		Sockets: listen.Handed{Sockets: []listen.HandedSocket{{FD: 70, Name: "a", Key: "k", Passed: true, PassedName: "p"}}},
-		Owner:   json.RawMessage(`{"x":1}`), OwnerFDs: []sys.FD{80},
+		Served:  []slotTotals{{1, scoreboard.Totals{Connections: 1}, scoreboard.Totals{Duration: 2}}}, Limits: LimitStatus{Near: 3},
+		Logs:  &logs.Handed{Standard: 81, Files: []logs.HandedFile{{Path: "/log", FD: 82}}},
+		Owner: json.RawMessage(`{"x":1}`), OwnerFDs: []sys.FD{80},
 	}
 	st.Generations[0].Pipes["generation"] = [2]sys.FD{20, 0} // closed
 	return st
@@ -133,6 +137,7 @@ func TestAStateThatCannotBeIsRefused(t *testing.T) {
 		"a child without a page":      func(st *state) { st.Pages = st.Pages[1:] },
 		"a page of no slot":           func(st *state) { st.Pages[2].Slot = 4 },
 		"two pages of a slot":         func(st *state) { st.Pages[2].Slot = 2 },
+		"totals of no slot":           func(st *state) { st.Served[0].Slot = 4 },
 		"a descriptor twice":          func(st *state) { st.Children[0].PIDFD = 10 },
 		"the log as something else":   func(st *state) { st.Children[0].Report = 2 },
 		"a descriptor below all":      func(st *state) { st.Program = -1 },

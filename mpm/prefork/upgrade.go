@@ -87,6 +87,7 @@ func (ev upgradeAwaited) tell(p *Parent) {
 
 func (p *Parent) upgrading() bool { return p.reload != nil && p.reload.upgrade != nil }
 
+// servingNumber is the number of the generation that serves, 0 if none does.
 func (p *Parent) servingNumber() uint64 {
 	if p.serving == nil {
 		return 0

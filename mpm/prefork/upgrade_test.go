@@ -252,3 +252,47 @@ func TestASuccessorWithNoWayBackStopsGracefully(t *testing.T) {
 		t.Error("it does not stop gracefully")
 	}
 }
+
+// A generation that did not prove itself gives way before an upgrade, which
+// would take it over as one like any other.
+func TestARollBackComesBeforeAnUpgrade(t *testing.T) {
+	w := onProbation(t)
+	for range 3 {
+		w.exit(w.children(2)[0], exited(2))
+		w.parent.handle(childrenEnded{}, w.now)
+		for pid := range w.procs {
+			w.parent.handle(childClosed{pid}, w.now)
+		}
+	}
+	if !w.parent.condemned() {
+		t.Fatal("the generation is not condemned")
+	}
+	reply := w.upgrade("/new")
+	if len(w.successors) > 0 || len(w.files) != 3 {
+		t.Fatalf("%v is tried while generation 2 serves", w.successors)
+	}
+	w.ready(w.children(3)...)
+	w.drainIdle(2)
+	if !slices.Equal(w.successors, []string{"/new"}) || w.handed.Generations[len(w.handed.Generations)-1].Number != 3 {
+		t.Errorf("after the roll back %v is tried with %+v", w.successors, w.handed)
+	}
+	if r, ok := answered(reply); ok {
+		t.Errorf("the upgrade was answered: %+v", r)
+	}
+}
+
+// What the master writes to a pod is between it and children of its own build.
+func TestAnotherBuildsChildrenAreToldNothingNew(t *testing.T) {
+	for _, foreign := range []bool{false, true} {
+		w := newWorld(t)
+		w.start()
+		w.upgrade("/new")
+		w.candidateDone()
+		n := w.next(t, foreign)
+		n.kill(1, 1)
+		n.settle()
+		if looks := n.files[0].looks; looks > 0 == foreign {
+			t.Errorf("foreign %v: children were told %d times to look", foreign, looks)
+		}
+	}
+}

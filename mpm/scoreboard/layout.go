@@ -30,8 +30,7 @@ type process struct {
 	magic, version uint32
 	threads        uint32
 	state          atomic.Uint32
-	past           counters // of the slot's owners before this one
-	_              [80]byte
+	_              [112]byte
 }
 
 // thread is the record of one thread, threadBytes long.

@@ -12,24 +12,26 @@
 // order, each aligned to its size; times are nanoseconds of CLOCK_MONOTONIC.
 //
 //	0    uint32  magic, 0x61706273
-//	4    uint32  layout version, 2
+//	4    uint32  layout version, 3
 //	8    uint32  threads
 //	12   uint32  state of the process, one of mpm.State
-//	16   counters of the slot's owners before this one, see below
-//	48   unused
-//	128  256 bytes for each thread:
+//	16   unused
+//	128  320 bytes for each thread:
 //	  0    uint32   state, one of mpm.State
 //	  4    uint32   sequence: odd while the strings are written
 //	  8    counters of this owner
 //	  40   uint64   when the last request began, or the connection
 //	  48   uint64   when the last one was finished
-//	  56   unused
+//	  56   uint64   number of the run: odd while code runs that may not come back
 //	  64   uint8 ×4 lengths of the four strings
 //	  68   unused
 //	  72   48 bytes client's address
 //	  120  56 bytes listener's name
 //	  176  64 bytes method, space, target of the request
 //	  240  16 bytes protocol
+//	  256  uint64   how long that code may run, in nanoseconds; 0 is without bound
+//	  264  uint8    length of its name
+//	  265  47 bytes name of the code
 //
 // Counters are four uint64: connections and requests that are finished, bytes
 // sent for them, nanoseconds they took.
@@ -162,39 +164,21 @@ func (s *Slot) Count() (ready, busy int) {
 	return ready, busy
 }
 
-// Reset prepares the slot for a new owner: starting, nothing served. What the
-// owner before has served counts for the slot.
+// Reset prepares the slot for a new owner: starting, nothing served.
 func (s *Slot) Reset() {
 	s.SetState(mpm.StateStarting)
 	for i := range s.threads {
-		t := &s.threads[i]
-		s.process.past.add(t.count.load())
-		t.reset()
+		s.threads[i].reset()
 	}
 }
 
-// Inherit adds to the slot's totals those of another, which it is to replace.
-func (s *Slot) Inherit(from *Slot) {
-	_, all := from.Totals()
-	s.process.past.add(all)
-}
-
-// Totals are what the present owner and, over its whole life, the slot have
-// served.
-func (s *Slot) Totals() (child, slot Totals) {
+// Served is how many connections the owner has served.
+func (s *Slot) Served() uint64 {
+	var n uint64
 	for i := range s.threads {
-		child.add(s.threads[i].count.load())
+		n += s.threads[i].count.conns.Load()
 	}
-	slot = s.process.past.load()
-	slot.add(child)
-	return child, slot
-}
-
-// Conns is how many connections the present owner and, over its whole life,
-// the slot have served.
-func (s *Slot) Conns() (child, slot uint64) {
-	own, all := s.Totals()
-	return own.Connections, all.Connections
+	return n
 }
 
 // Close unmaps the slot and closes its descriptor.

@@ -162,22 +162,8 @@ type Totals struct {
 	Duration time.Duration
 }
 
-func (t *Totals) add(more Totals) {
-	t.Connections += more.Connections
-	t.Requests += more.Requests
-	t.BytesSent += more.BytesSent
-	t.Duration += more.Duration
-}
-
 func (c *counters) load() Totals {
 	return Totals{c.conns.Load(), c.requests.Load(), c.bytes.Load(), clampTime(c.duration.Load())}
-}
-
-func (c *counters) add(t Totals) {
-	c.conns.Add(t.Connections)
-	c.requests.Add(t.Requests)
-	c.bytes.Add(t.BytesSent)
-	c.duration.Add(uint64(t.Duration))
 }
 
 func (c *counters) reset() {

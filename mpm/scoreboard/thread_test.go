@@ -114,7 +114,7 @@ func legal(t *testing.T, s *Slot) {
 			}
 		}
 	}
-	s.Totals()
+	s.Served()
 }
 
 func TestRandomBytesAreReadAsSomethingLegal(t *testing.T) {

@@ -16,12 +16,14 @@ func handleRequest() int64 {
 	if handler == nil {
 		panic("BUG: no handler: call web.Handle from an init function; main does not run")
 	}
-	Serve(httpguest.Server{}, handler)
-	return 0 // the response is complete: no next handler
+	if Serve(httpguest.Server{}, handler) {
+		return 1 // the next handler answers
+	}
+	return 0
 }
 
-// handleResponse is required by the ABI. It is only called after a
-// handle_request that asked for the next handler, which ours never does.
+// handleResponse is required by the ABI. It is called when the next handler has
+// answered.
 //
 //go:wasmexport handle_response
 func handleResponse(_, _ int32) {}

@@ -83,6 +83,17 @@ func (r *Request) HeaderNames() []string {
 	return r.exchange.HeaderNames(abi.HeaderRequest)
 }
 
+// SetHeader sets a header field, in place of what it was, for whoever the request
+// is passed on to: see [Response.Next].
+func (r *Request) SetHeader(name, value string) {
+	r.exchange.SetHeader(abi.HeaderRequest, name, value)
+}
+
+// RemoveHeader removes a header field, likewise.
+func (r *Request) RemoveHeader(name string) {
+	r.exchange.RemoveHeader(abi.HeaderRequest, name)
+}
+
 // Cookie is the value of the first cookie of that name. Quotes around the
 // value are taken off.
 func (r *Request) Cookie(name string) (value string, found bool) {

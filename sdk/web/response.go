@@ -17,7 +17,14 @@ type Response struct {
 	exchange httpguest.Exchange
 	buf      []byte
 	calls    int // of WriteBody; the server sends from the second on
+	next     bool
 }
+
+// Next passes the request on when the handler returns: what follows in the chain
+// of the route answers it, as it is by then. Header fields that were set here are
+// in its response, unless it sets them itself. A handler that passes on writes no
+// body. Without anything behind it the client gets status 404.
+func (w *Response) Next() { w.next = true }
 
 // Status sets the status code.
 func (w *Response) Status(code int) { w.exchange.SetStatus(code) }

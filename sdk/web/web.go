@@ -36,6 +36,22 @@
 // of maps, and the numbers of math/rand's functions. Where that matters, take
 // crypto/rand, or seed a generator from it.
 //
+// # Chains
+//
+// A handler that calls [Response.Next] passes the request on: to the next plugin
+// of its route's chain, or to the files or the server at its end. It can look at
+// requests before others do, and answer those that should get no further:
+//
+//	func login(w *web.Response, r *web.Request) {
+//		user, ok := userOf(r)
+//		if !ok {
+//			w.Error(401, "who are you?")
+//			return
+//		}
+//		r.SetHeader("X-User", user)
+//		w.Next()
+//	}
+//
 // # Logging
 //
 // What is written with log/slog's default logger, or with package log, goes to
@@ -81,10 +97,14 @@ func Handle(h func(w *Response, r *Request)) {
 // functions on.
 func Config() []byte { return httpguest.Config() }
 
-// Serve answers one request with h. It is for package webtest: in the server
-// the guest's exports call it.
-func Serve(x httpguest.Exchange, h func(w *Response, r *Request)) {
+// Serve answers one request with h, and reports whether h passed it on instead.
+// It is for package webtest: in the server the guest's exports call it.
+func Serve(x httpguest.Exchange, h func(w *Response, r *Request)) (next bool) {
 	w := &Response{exchange: x, buf: make([]byte, 0, bufferBytes)}
 	h(w, &Request{exchange: x})
+	if w.next && (w.calls > 0 || len(w.buf) > 0) {
+		panic("BUG: the handler called Response.Next and wrote a body, too")
+	}
 	w.finish()
+	return w.next
 }

@@ -215,3 +215,42 @@ func TestConfig(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestARequestIsPassedOn(t *testing.T) {
+	login := func(w *web.Response, r *web.Request) {
+		if r.Header("Authorization") == "" {
+			w.Error(401, "who are you?")
+			return
+		}
+		r.RemoveHeader("Authorization")
+		r.SetHeader("X-User", "Ada")
+		w.SetHeader("X-Seen", "yes")
+		w.Next()
+	}
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%q %q", r.Header.Get("X-User"), r.Header.Get("Authorization"))
+	})
+	for authorization, want := range map[string]string{"": "who are you?\n", "Basic x": `"Ada" ""`} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		got := httptest.NewRecorder()
+		webtest.Chain(login, next).ServeHTTP(got, r)
+		if got.Body.String() != want || (authorization != "") != (got.Header().Get("X-Seen") == "yes") {
+			t.Errorf("%q: %d %q %v", authorization, got.Code, got.Body, got.Header())
+		}
+	}
+	if got := do(httptest.NewRequest("GET", "/", nil), func(w *web.Response, _ *web.Request) { w.Next() }); got.StatusCode != 404 {
+		t.Errorf("at the end of the chain: %d", got.StatusCode)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a handler may pass on and answer")
+		}
+	}()
+	do(httptest.NewRequest("GET", "/", nil), func(w *web.Response, _ *web.Request) {
+		w.WriteString("x")
+		w.Next()
+	})
+}

@@ -24,11 +24,20 @@ import (
 	"github.com/apphost/apphost/sdk/web"
 )
 
-// Handler answers requests with h.
+// Handler answers requests with h. Those that it passes on get status 404, as at
+// the end of a chain.
 func Handler(h func(w *web.Response, r *web.Request)) http.Handler {
+	return Chain(h, http.NotFoundHandler())
+}
+
+// Chain answers requests with h, and those that it passes on with next.
+func Chain(h func(w *web.Response, r *web.Request), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{w: w, r: r, status: http.StatusOK}
-		web.Serve(x, h)
+		if web.Serve(x, h) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		x.send()
 	})
 }

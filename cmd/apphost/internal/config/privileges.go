@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -218,9 +219,11 @@ func lookUpGroup(name string) (int, error) {
 	return gid, nil
 }
 
+// parseID reads a number of a user or group. The largest one is nobody's: to
+// the kernel it means to change nothing; see setresuid(2).
 func parseID(text string) (int, bool) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 10, 32)
-	return int(n), err == nil
+	return int(n), err == nil && n < math.MaxUint32
 }
 
 func unknown(err error) error {

@@ -28,7 +28,7 @@ func TestAnAccountIsFoundByNameOrNumber(t *testing.T) {
 	if a, err := lookUpAccount("3999999999"); err != nil || a.uid != 3999999999 || !a.noEntry {
 		t.Errorf("a number that nobody has: %+v, %v", a, err)
 	}
-	for _, name := range []string{"no such user", "-1", "4294967296"} {
+	for _, name := range []string{"no such user", "-1", "4294967295", "4294967296"} {
 		if _, err := lookUpAccount(name); !errors.Is(err, errNone) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -45,8 +45,10 @@ func TestAGroupIsFoundByNameOrNumber(t *testing.T) {
 			t.Errorf("%s: %d, %v, want %s", name, gid, err, want)
 		}
 	}
-	if _, err := lookUpGroup("no such group"); !errors.Is(err, errNone) {
-		t.Errorf("no such group: %v", err)
+	for _, name := range []string{"no such group", "4294967295"} {
+		if _, err := lookUpGroup(name); !errors.Is(err, errNone) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -23,12 +23,19 @@ func Ask(ctx context.Context, configPath string, verb Verb, answer any) error {
 
 // AskFor is Ask for a request that has more to say than a verb.
 func AskFor(ctx context.Context, configPath string, r Request, answer any) error {
-	dialer := net.Dialer{Timeout: connectTimeout}
-	conn, err := dialer.DialContext(ctx, "unix", Path(configPath))
+	path, err := checkedPath(configPath)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-			return fmt.Errorf("%w with the configuration file %s answers at %s; it is started with 'apphost -c', by the same user and with the same XDG_RUNTIME_DIR", ErrNotRunning, configPath, Path(configPath))
-		}
+		return fmt.Errorf("reach server: %w", err)
+	}
+	dialer := net.Dialer{Timeout: connectTimeout}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w with the configuration file %s answers at %s; it is started with 'apphost -c', by the same user and with the same XDG_RUNTIME_DIR", ErrNotRunning, configPath, path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("reach server: %w; it is another user's: run this as that user", err)
+	default:
 		return fmt.Errorf("reach server: %w", err)
 	}
 	defer func() { _ = conn.Close() }()

@@ -88,6 +88,15 @@ func Path(configPath string) string {
 	return filepath.Join(folder(), base+"-"+hex.EncodeToString(sum[:6])+".sock")
 }
 
+// checkedPath is Path, or an error if that is none for a socket.
+func checkedPath(configPath string) (string, error) {
+	path := Path(configPath)
+	if len(path) > pathBytes {
+		return "", fmt.Errorf("the path %s is longer than %d bytes; set XDG_RUNTIME_DIR to a shorter folder", path, pathBytes)
+	}
+	return path, nil
+}
+
 func folder() string {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		return filepath.Join(dir, "apphost")
@@ -117,9 +126,9 @@ type Server struct {
 
 // Listen opens the socket. One that a killed server left behind is replaced.
 func Listen(configPath string) (*Server, error) {
-	path := Path(configPath)
-	if len(path) > pathBytes {
-		return nil, fmt.Errorf("open control socket: its path %s is longer than %d bytes; set XDG_RUNTIME_DIR to a shorter folder", path, pathBytes)
+	path, err := checkedPath(configPath)
+	if err != nil {
+		return nil, fmt.Errorf("open control socket: %w", err)
 	}
 	if err := ownFolder(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("open control socket: %w; set XDG_RUNTIME_DIR to a folder of this user", err)

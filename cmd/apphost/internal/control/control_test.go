@@ -167,3 +167,15 @@ func TestCloseAnswersEverybody(t *testing.T) {
 		t.Errorf("%+v, %v", a.r, a.err)
 	}
 }
+
+// A path that no socket can have is named from both ends.
+func TestATooLongPathIsExplained(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(runtimeFolder(t), strings.Repeat("x", pathBytes)))
+	_, listening := Listen("/etc/a.toml")
+	_, asking := reload(t, "/etc/a.toml")
+	for _, err := range []error{listening, asking} {
+		if err == nil || !strings.Contains(err.Error(), "set XDG_RUNTIME_DIR to a shorter folder") {
+			t.Errorf("%v", err)
+		}
+	}
+}

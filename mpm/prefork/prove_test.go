@@ -1,0 +1,76 @@
+package prefork
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/apphost/apphost/mpm"
+)
+
+// The generation that serves may need more slots while the next one proves
+// itself. That one then starts with those that are left.
+func TestAReloadGoesOnWithTheSlotsThatAreLeft(t *testing.T) {
+	w := newWorld(t)
+	w.options.ServerLimit, w.options.StartServers = 9, 6
+	w.start()
+	reply := w.ask(Reload)
+	c := w.candidates[len(w.candidates)-1]
+	w.parent.handle(candidateSaid{c.number, sayDone, ""}, w.now)
+	w.exit(c, 0)
+	w.parent.handle(childrenEnded{}, w.now)
+	w.parent.handle(candidateClosed{c.number}, w.now)
+	w.parent.judge(w.parent.reload, w.now)
+	if want := w.parent.reload.want; want != 3 {
+		t.Fatalf("generation 2 is to start with %d children", want)
+	}
+	for slot := range w.parent.slots {
+		w.states[slot] = mpm.StateWriting
+	}
+	w.parent.maintain(w.parent.serving, w.now.Add(time.Second)) // a burst
+	if free := w.parent.freeSlots(); free != 2 {
+		t.Fatalf("%d slots are free", free)
+	}
+	w.settle()
+	w.ready(w.children(2)...)
+	w.drainIdle(1)
+	w.pass(handoverTimeout)
+	if r, ok := answered(reply); !ok || len(r.Errors) > 0 || r.Generation != 2 {
+		t.Errorf("the reload: %+v, %v", r, ok)
+	}
+}
+
+// A child that says again and again that it is ready does not keep the master
+// busy.
+func TestAChildIsReadyOnce(t *testing.T) {
+	events := make(chan event)
+	l := &linux{events: events}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go l.listenToChild(7, r)
+	next := func() event {
+		select {
+		case ev := <-events:
+			return ev
+		case <-time.After(10 * time.Second):
+			t.Fatal("no event")
+			return nil
+		}
+	}
+	say := func() {
+		if _, err := w.Write([]byte{reportReady}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say()
+	if ev := next(); ev != (childSaid{pid: 7, ready: true}) {
+		t.Fatalf("event %+v", ev)
+	}
+	say() // once more
+	_ = w.Close()
+	if ev := next(); ev != (childClosed{7}) {
+		t.Errorf("a child that repeats itself: event %+v", ev)
+	}
+}
