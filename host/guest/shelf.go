@@ -43,6 +43,7 @@ func (s *shelf) put(i *Instance) {
 	s.mu.Lock()
 	s.out--
 	if i != nil {
+		i.output.session = nil // it may hold a request's body
 		s.idle = append(s.idle, i)
 	}
 	surplus := s.surplus(time.Now())

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -27,10 +29,10 @@ var errExit = errors.New("the program ended with an error")
 
 // Serve runs the program for x.
 func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
-	out := &response{x: x}
+	out, in := &response{x: x}, &requestBody{source: x.Body()}
 	s := &session{
 		Context: ctx, Guard: h.plugin.guard(ctx), plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
-		environ: h.environment(x).with(h.plugin.set.Environ), args: arguments(x, h.plugin.set.Args), stdin: x.Body(), stdout: out,
+		environ: h.environment(x).with(h.plugin.set.Environ), args: arguments(x, h.plugin.set.Args), stdin: in, stdout: out,
 	}
 	code, err := s.run()
 	switch {
@@ -40,6 +42,8 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
 		return err
+	case in.err != nil:
+		return in.err // what the program made of a part is no answer
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
 		return errExit
@@ -49,6 +53,21 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 		return err
 	}
 	return nil
+}
+
+// requestBody is a program's standard input. It remembers why it broke off: few
+// programs look.
+type requestBody struct {
+	source io.Reader
+	err    error
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.source.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = fmt.Errorf("read request body: %w", err)
+	}
+	return n, err
 }
 
 // What arguments are replaced by those of the request, in the words of WAGI.

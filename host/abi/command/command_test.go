@@ -143,6 +143,7 @@ func TestAProgramAnswersARequest(t *testing.T) {
 		{get("/p/a%20b?args&x=1&y"), 200, "[\"/p/a%20b\" \"args\" \"x=1\" \"y\"]\n", ""},
 		{"POST /p/?body HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nwxyz", 200, "4 bytes, <nil>: wxyz", ""},
 		{"POST /p/?body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 200, "2 bytes, <nil>: ab", ""},
+		{"POST /p/?body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nz\r\n", 400, "400 Bad Request\n", ""},
 		{get("/p/?status"), 404, "not here\n", ""},
 		{get("/p/?away"), 302, "", ""},
 		{get("/p/?local"), 200, "[\"/p/x\" \"args\"]\n", ""},

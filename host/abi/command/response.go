@@ -20,6 +20,7 @@ var errNoHeader = errors.New("it ended before the empty line that ends the heade
 type response struct {
 	x         exchange.Exchange
 	header    []byte // what there is of it
+	lines     int    // the length of its complete lines
 	begun     bool   // the header was handed over
 	err       error  // why it could not be: what follows is dropped
 	elsewhere string // a path of this server that answers instead
@@ -34,7 +35,7 @@ func (r *response) Write(p []byte) (int, error) {
 	}
 	if !r.begun {
 		r.header = append(r.header, p...)
-		end, length := headerEnd(r.header)
+		end, length := r.headerEnd()
 		if end > headerBytesMax || end < 0 && len(r.header) > headerBytesMax {
 			r.err = fmt.Errorf("its header is longer than %d bytes", headerBytesMax)
 			r.header = nil
@@ -75,17 +76,17 @@ func (r *response) end() error {
 }
 
 // headerEnd finds the empty line after the header: where the header ends, and
-// how long that end is.
-func headerEnd(p []byte) (end, length int) {
-	for at := 0; ; {
-		line := bytes.IndexByte(p[at:], '\n')
+// how long that end is. It looks at each line once, however small the writes are.
+func (r *response) headerEnd() (end, length int) {
+	for {
+		line := bytes.IndexByte(r.header[r.lines:], '\n')
 		if line < 0 {
 			return -1, 0
 		}
-		if rest := bytes.TrimSuffix(p[at:at+line], []byte("\r")); len(rest) == 0 {
-			return at, line + 1
+		if rest := bytes.TrimSuffix(r.header[r.lines:r.lines+line], []byte("\r")); len(rest) == 0 {
+			return r.lines, line + 1
 		}
-		at += line + 1
+		r.lines += line + 1
 	}
 }
 
