@@ -27,7 +27,7 @@ type watchedSession struct {
 
 // A module's own start function may run without end, too, and is not running any
 // more when it has trapped: a process that waits for its next request must not be
-// ended for it.
+// ended for it. And no call of the host is the guest's time, nor one for a file.
 func TestTheStartFunctionIsGuarded(t *testing.T) {
 	calls := guest.ABI{
 		Name: "test", ImportModule: abi.ConnModule,
@@ -37,21 +37,30 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 		}},
 		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
 	}
-	r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{calls}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close(t.Context())
-	m, err := r.Load(t.Context(), source(t, "start_calls"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watch{}
-	s := &watchedSession{newSession(t), guest.NewGuard(w, "name", time.Second)}
-	if _, err := guest.NewPool(m, initialize, guest.Fresh).Get(s); err == nil {
-		t.Fatal("the start function has not trapped")
-	}
-	if want := []string{"run name 1s", "pause", "resume", "pause"}; !slices.Equal(w.told, want) {
-		t.Errorf("told %q, want %q", w.told, want)
+	for name, dirs := range map[string][]guest.Dir{
+		"start_calls": nil,
+		"start_stats": {{Host: t.TempDir(), Guest: "/d"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{calls}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close(t.Context())
+			src := source(t, name)
+			src.Dirs = dirs
+			m, err := r.Load(t.Context(), src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &watch{}
+			s := &watchedSession{newSession(t), guest.NewGuard(w, "name", time.Second)}
+			if _, err := guest.NewPool(m, initialize, guest.Fresh).Get(s); err == nil {
+				t.Fatal("the start function has not trapped")
+			}
+			if want := []string{"run name 1s", "pause", "resume", "pause"}; !slices.Equal(w.told, want) {
+				t.Errorf("told %q, want %q", w.told, want)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -10,7 +11,8 @@ import (
 )
 
 // provideFiles leaves the engine its functions for files, but for what concerns
-// the standard streams as well:
+// the standard streams as well, and with the guard paused in each: a disk may be
+// slow, and that is no time of the guest's.
 //
 //   - fd_close of standard output also tells its session
 //   - fd_fdstat_set_flags succeeds for a stream: reads and writes wait in any case
@@ -21,33 +23,43 @@ func provideFiles(ctx context.Context, engine wazero.Runtime, builder wazero.Hos
 	if err != nil {
 		return err
 	}
-	i32 := api.ValueTypeI32
-	for _, f := range []struct {
-		name   string
-		params []api.ValueType
-		call   func(ctx context.Context, m api.Module, stack []uint64, own api.GoModuleFunction)
-	}{
-		{"fd_close", []api.ValueType{i32}, func(ctx context.Context, m api.Module, stack []uint64, own api.GoModuleFunction) {
-			closeStream(ctx, stack)
-			own.Call(ctx, m, stack)
-		}},
-		{"fd_fdstat_set_flags", []api.ValueType{i32, i32}, func(ctx context.Context, m api.Module, stack []uint64, own api.GoModuleFunction) {
-			if fd := uint32(stack[0]); fd <= lastStream {
-				stack[0] = 0
-				return
-			}
-			own.Call(ctx, m, stack)
-		}},
-	} {
-		original, ok := compiled.ExportedFunctions()[f.name].GoFunction().(api.GoModuleFunction)
+	for name, def := range compiled.ExportedFunctions() {
+		if !strings.HasPrefix(name, "fd_") && !strings.HasPrefix(name, "path_") {
+			continue
+		}
+		original, ok := def.GoFunction().(api.GoModuleFunction)
 		if !ok {
-			return errors.New("the engine's " + f.name + " is no function in Go")
+			return errors.New("the engine's " + name + " is no function in Go")
+		}
+		call := original.Call
+		switch name {
+		case "fd_close":
+			call = func(ctx context.Context, m api.Module, stack []uint64) {
+				closeStream(ctx, stack)
+				original.Call(ctx, m, stack)
+			}
+		case "fd_fdstat_set_flags":
+			call = func(ctx context.Context, m api.Module, stack []uint64) {
+				if fd := uint32(stack[0]); fd <= lastStream {
+					stack[0] = 0
+					return
+				}
+				original.Call(ctx, m, stack)
+			}
 		}
 		builder.NewFunctionBuilder().
-			WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
-				f.call(ctx, m, stack, original)
-			}), f.params, []api.ValueType{i32}).
-			WithName(f.name).Export(f.name)
+			WithGoModuleFunction(paused(call), def.ParamTypes(), def.ResultTypes()).
+			WithName(name).Export(name)
 	}
 	return nil
+}
+
+// paused is call with the guard of its session paused.
+func paused(call api.GoModuleFunc) api.GoModuleFunc {
+	return func(ctx context.Context, m api.Module, stack []uint64) {
+		guard := guardOf(sessionIn(ctx))
+		guard.pause()
+		call(ctx, m, stack)
+		guard.resume()
+	}
 }
