@@ -44,6 +44,16 @@ func newAccessLog(t testing.TB, format string, to io.Writer) *accesslog.Log {
 	return l
 }
 
+func TestPasswordsInReferersAreNotLogged(t *testing.T) {
+	var file logFile
+	config := Config{AccessLog: newAccessLog(t, `"%r" "%{Referer}i"`, &file)}
+	exchangeAll(t, New(config), "GET /a?to=//v:secret@i HTTP/1.1\r\nHost: h\r\nReferer: http://u:secret@h/?to=//v:secret@i\r\nConnection: close\r\n\r\n")
+	want := []string{`"GET /a?to=//v:XXXXXXXX@i HTTP/1.1" "http://u:XXXXXXXX@h/?to=//v:XXXXXXXX@i"` + "\n"}
+	if got := file.lines(); !slices.Equal(got, want) {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+}
+
 // Each request has one line, in one write, whatever becomes of it.
 func TestEachRequestHasALine(t *testing.T) {
 	streamed := handlerFunc(func(_ context.Context, x exchange.Exchange) error {

@@ -85,7 +85,11 @@ func (c *conn) recordFields() {
 	}
 	for i := range c.x.request.fields {
 		f := &c.x.request.fields[i]
-		c.record.entry.Field(c.server.config.AccessLog, f.name, f.value)
+		value := f.value
+		if isName(f.name, "referer") {
+			value = withoutPasswords(&c.record.buffer, nil, value) // a target of another request
+		}
+		c.record.entry.Field(c.server.config.AccessLog, f.name, value)
 	}
 }
 
