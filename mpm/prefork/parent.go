@@ -101,6 +101,7 @@ type Parent struct {
 	lastReload *ReloadStatus
 	statistics
 	watched  time.Time // when watchAll last looked
+	running  bool      // whether it saw code run then
 	overruns uint64    // children killed for what they ran
 
 	newLogs  *newLogs // a reopening of the log files

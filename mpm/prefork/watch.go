@@ -10,9 +10,15 @@ import (
 // for how long it may. A child that lies can only end itself sooner or, if its code
 // has taken it over, live on; see W9.
 
-// watchInterval is how often it looks: what overruns is found that much later at
-// most.
-const watchInterval = 50 * time.Millisecond
+// idleWatchInterval is how often it looks while it has seen no code run, and
+// watchInterval how often while it has: what overruns is found the sum of both
+// later at most, which is to be 100 ms. Looking is most of what the master costs
+// at rest.
+const (
+	idleWatchInterval = 75 * time.Millisecond
+	watchInterval     = 25 * time.Millisecond
+	watchPauseMax     = 100 * time.Millisecond // what is counted of a longer time between two looks
+)
 
 // watch is what the master saw of a thread the last time.
 type watch struct {
@@ -26,19 +32,27 @@ func (p *Parent) watchAll(now time.Time, next *wakeUp) {
 		p.watched = time.Time{}
 		return
 	}
-	if due := p.watched.Add(watchInterval); now.Before(due) {
+	interval := idleWatchInterval
+	if p.running {
+		interval = watchInterval
+	}
+	if due := p.watched.Add(interval); now.Before(due) {
 		next.at(due)
 		return
 	}
 	// After a pause of the master nobody is blamed for what it did not see: the
 	// children may have been stopped as well.
-	passed := min(now.Sub(p.watched), 2*watchInterval)
-	p.watched = now
-	next.at(now.Add(watchInterval))
+	passed := min(now.Sub(p.watched), watchPauseMax)
+	p.watched, p.running = now, false
 	for _, ch := range p.slots {
 		if ch != nil && ch.ready && !ch.reaped && !ch.overran && ch.generation.options.Watch {
-			p.watchChild(ch, passed, now)
+			p.running = p.watchChild(ch, passed, now) || p.running
 		}
+	}
+	if p.running {
+		next.at(now.Add(watchInterval))
+	} else {
+		next.at(now.Add(idleWatchInterval))
 	}
 }
 
@@ -55,11 +69,12 @@ func (p *Parent) watching() bool {
 	return false
 }
 
-// watchChild ends a child one of whose threads overruns.
-func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) {
+// watchChild ends a child one of whose threads overruns, and reports whether any
+// runs code.
+func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (running bool) {
 	if _, busy := p.sys.slotThreads(ch.slot); busy == 0 {
 		ch.watches = ch.watches[:0]
-		return
+		return false
 	}
 	runs := p.sys.slotRuns(ch.slot)
 	if len(ch.watches) != len(runs) {
@@ -67,6 +82,7 @@ func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) {
 	}
 	for i, r := range runs {
 		w := &ch.watches[i]
+		running = running || r.Number != 0
 		if r.Number == 0 || r.Number != w.number {
 			*w = watch{number: r.Number}
 			continue
@@ -76,6 +92,7 @@ func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) {
 			p.overrun(ch, i, r.Budget, now)
 		}
 	}
+	return running
 }
 
 // overrun kills a child and says for what.
