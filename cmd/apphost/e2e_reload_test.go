@@ -261,31 +261,17 @@ func TestE2EASecondServerWithTheSameFileIsRefused(t *testing.T) {
 func TestE2EAHundredReloadsLeaveNothingBehind(t *testing.T) {
 	reloads := sized(100, 1000)
 	s := startPlain(t)
-	folder := fmt.Sprintf("/proc/%d/fd", s.PID)
-	descriptors := func() int {
-		entries, err := os.ReadDir(folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for _, e := range entries {
-			if to, err := os.Readlink(filepath.Join(folder, e.Name())); err == nil && !strings.Contains(to, "apphost-slot") {
-				n++
-			}
-		}
-		return n
-	}
 	for range reloads / 5 { // until its memory has found its size
 		s.Reload()
 	}
 	apphosttest.Eventually(t, apphosttest.Patience, "five children", func() bool { return len(s.Children()) == 5 })
-	before, memory := descriptors(), residentKiB(t, s.PID)
+	before, memory := openDescriptors(t, s), residentKiB(t, s.PID)
 	for range reloads {
 		s.Reload()
 	}
 	apphosttest.Eventually(t, apphosttest.Patience, "five children", func() bool { return len(s.Children()) == 5 })
 	apphosttest.Eventually(t, apphosttest.Patience, fmt.Sprintf("%d descriptors as before", before),
-		func() bool { return descriptors() <= before })
+		func() bool { return openDescriptors(t, s) <= before })
 	after := residentKiB(t, s.PID)
 	t.Logf("%d reloads: %d descriptors before and after, %d KiB resident before, %d after", reloads, before, memory, after)
 	// A leak of 4 KiB for each reload would show in a soak, of 40 else; the
