@@ -103,6 +103,7 @@ type Parent struct {
 	watched  time.Time // when watchAll last looked
 	running  bool      // whether it saw code run then
 	overruns uint64    // children killed for what they ran
+	counted  time.Time // when countFailures last looked
 
 	newLogs  *newLogs // a reopening of the log files
 	winding  *windUp  // a graceful stop
@@ -155,6 +156,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		ev.tell(p)
 	case inspected:
 		ev.reply <- p.snapshot(now)
+	case released:
+		ev.reply <- p.releaseCode(ev.name, now)
 	case wished:
 		p.wished = true
 	}
@@ -170,6 +173,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 		}
 	}
 	p.watchAll(now, &next)
+	p.countFailures(now, &next)
 	p.bound(now, &next)
 	p.probate(now, &next)
 	p.proceed(now, &next)
@@ -291,6 +295,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 	}
 	g := ch.generation
 	p.account(ch, now)
+	p.convict(ch, now)
 	p.slots[ch.slot] = nil
 	delete(p.byPID, ch.proc.pid())
 	ch.proc.release()
