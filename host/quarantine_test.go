@@ -33,6 +33,8 @@ const (
 	passCode
 	helloCode
 	insistsCode
+	exitsCode
+	curtCode
 )
 
 func warded(t *testing.T) (*host.Host, *ward, *hosttest.Log) {
@@ -43,15 +45,18 @@ func warded(t *testing.T) (*host.Host, *ward, *hosttest.Log) {
 		Plugins: []host.Plugin{
 			plugin(t, "probe", probeFile), plugin(t, "pass", passFile), plugin(t, "hello", helloFile),
 			plugin(t, "insists", "abi/conn/testdata/insists.wasm"),
+			plugin(t, "exits", "testdata/exits.wasm"), plugin(t, "curt", "testdata/curt.wasm"),
 		},
 		Listeners: []host.Listener{
 			{Name: "raw", Protocol: host.TCP, Plugin: "probe"},
 			{Name: "other", Protocol: host.TCP, Plugin: "insists", ReadTimeout: time.Millisecond},
+			{Name: "curt", Protocol: host.TCP, Plugin: "curt", ReadTimeout: time.Millisecond},
 			{Name: "web", Protocol: host.HTTP},
 		},
 		Routes: []host.Route{
 			{Path: "/0/", Chain: []string{"pass", "hello"}},
 			{Path: "/0/text", Chain: []string{"pass"}, Respond: &host.Respond{Status: 200, Body: "text"}},
+			{Path: "/curt", Chain: []string{"curt"}},
 			{Path: "/text", Respond: &host.Respond{Status: 200, Body: "text"}},
 		},
 		CacheDir: t.TempDir(), Logger: logger, Quarantine: w,
@@ -121,6 +126,7 @@ func TestAQuarantinedPluginsConnectionsAreClosedAtOnce(t *testing.T) {
 }
 
 func TestWhatCountsAsAFailure(t *testing.T) {
+	const post = "POST /curt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
 	h, w, _ := warded(t)
 	for _, test := range []struct {
 		what string
@@ -130,6 +136,17 @@ func TestWhatCountsAsAFailure(t *testing.T) {
 		{"a trap with a connection", func() { exchange(t, h, "raw", "t") }, map[int]int{probeCode: 1}},
 		{"a trap with a request", func() { request(t, h, "/hello/trap!") }, map[int]int{helloCode: 1}},
 		{"a trap behind another plugin", func() { request(t, h, "/0/trap!") }, map[int]int{helloCode: 1}},
+		{"an exit that is no answer", func() { request(t, h, "/exits/3") }, map[int]int{exitsCode: 1}},
+		{"an exit that is one", func() { request(t, h, "/exits/0") }, nil},
+		{"a trap of a program", func() { exchange(t, h, "curt", "t") }, map[int]int{curtCode: 1}},
+		{"a program that ends", func() { exchange(t, h, "curt", "x") }, nil},
+		{"a trap of a script", func() { exchange(t, h, "web", post+"Content-Length: 1\r\n\r\nt") }, map[int]int{curtCode: 1}},
+		{"a script without an answer", func() { exchange(t, h, "web", post+"Content-Length: 1\r\n\r\nx") }, nil},
+		{"a trap of a script whose client has gone", func() { exchange(t, h, "web", post+"Content-Length: 2\r\n\r\n") }, nil},
+		{"a trap of a program that was kept waiting", func() {
+			c, _ := hosttest.Pair(t, "curt")
+			h.ServeConn(t.Context(), c)
+		}, nil},
 		{"an error returned", func() { exchange(t, h, "raw", "n") }, nil},
 		{"an exit", func() { exchange(t, h, "raw", "x") }, nil},
 		{"an answer", func() { request(t, h, "/hello/") }, nil},
@@ -140,7 +157,7 @@ func TestWhatCountsAsAFailure(t *testing.T) {
 	} {
 		w.failed = map[int]int{}
 		test.do()
-		for code := range insistsCode + 1 {
+		for code := range curtCode + 1 {
 			if w.failed[code] != test.want[code] {
 				t.Errorf("%s: plugin %d has failed %d times, want %d", test.what, code, w.failed[code], test.want[code])
 			}
