@@ -122,6 +122,7 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 		ch.generation.children++
 		p.adoptFailures(ch)
 	}
+	p.alarm(now) // of the bell nothing is known
 	if st.Queued != "" {
 		p.queued = &reload{hard: st.Queued == "restart"}
 	}

@@ -140,7 +140,7 @@ func TestAKillForAnOverrunIsAFailure(t *testing.T) {
 	for range 2 {
 		child := w.children(1)[0]
 		w.states[child.slot] = mpm.StateWriting
-		w.runs[child.slot] = []scoreboard.Running{{Number: 1, Budget: time.Second}}
+		w.run(child.slot, scoreboard.Running{Number: 1, Budget: time.Second})
 		w.reports[child.slot] = threadReport{ThreadStatus: scoreboard.ThreadStatus{Code: "spin"}}
 		if got := w.out(); got != "" {
 			t.Fatalf("%s is quarantined too early", got)

@@ -50,6 +50,9 @@ type system interface {
 	// in a slot tells of, and slotFailuresOf how often it says that one has failed.
 	slotFailures(slot int) uint32
 	slotFailuresOf(slot, code int) uint64
+	// awaitRun asks the child in a slot to say when it next runs code, which
+	// arrives as childRuns. What it runs already does not.
+	awaitRun(slot int)
 	// load is how busy the machine is, as in ServerStatus.
 	load() [3]float64
 	// cpu is the processor time of the master, of all processes of its that
@@ -133,6 +136,8 @@ type (
 		ready bool
 		fail  string
 	}
+	// childRuns: a child runs code that may not come back; see awaitRun.
+	childRuns struct{}
 	// childClosed: the child's report pipe is closed.
 	childClosed struct{ pid int }
 	// candidateSaid is one line of a candidate's report.
@@ -173,6 +178,7 @@ type (
 
 func (childrenEnded) isEvent()   {}
 func (childSaid) isEvent()       {}
+func (childRuns) isEvent()       {}
 func (childClosed) isEvent()     {}
 func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 const (
 	magic   = 0x61706273
-	version = 4
+	version = 5
 )
 
 // ThreadsMax is the most threads that a slot can have.
@@ -30,9 +30,10 @@ type process struct {
 	magic, version uint32
 	threads        uint32
 	state          atomic.Uint32
+	bell           atomic.Uint32 // 1: whoever runs code next is to ring
 	codes          uint32
 	failures       atomic.Uint32 // of all codes together; it may wrap
-	_              [104]byte
+	_              [100]byte
 }
 
 // thread is the record of one thread, threadBytes long.

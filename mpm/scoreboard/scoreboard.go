@@ -12,12 +12,13 @@
 // order, each aligned to its size; times are nanoseconds of CLOCK_MONOTONIC.
 //
 //	0    uint32  magic, 0x61706273
-//	4    uint32  layout version, 4
+//	4    uint32  layout version, 5
 //	8    uint32  threads
 //	12   uint32  state of the process, one of mpm.State
-//	16   uint32  codes
-//	20   uint32  failures of all codes; it wraps
-//	24   unused
+//	16   uint32  1 while the master wants to be told when a thread runs code
+//	20   uint32  codes
+//	24   uint32  failures of all codes; it wraps
+//	28   unused
 //	128  320 bytes for each thread:
 //	  0    uint32   state, one of mpm.State
 //	  4    uint32   sequence: odd while the strings are written
@@ -58,6 +59,7 @@ type Slot struct {
 	process *process
 	threads []Thread
 	codes   []*atomic.Uint64
+	ring    func()
 }
 
 // New makes a slot of so many threads, from 1 to ThreadsMax, for so many codes,
@@ -116,7 +118,7 @@ func view(fd sys.FD, mem []byte, threads, codes int) *Slot {
 		fd: fd, mem: mem, process: sys.At[process](mem), threads: make([]Thread, threads), codes: make([]*atomic.Uint64, codes),
 	}
 	for i := range s.threads {
-		s.threads[i].thread = sys.At[thread](mem[processBytes+i*threadBytes:])
+		s.threads[i].thread, s.threads[i].slot = sys.At[thread](mem[processBytes+i*threadBytes:]), s
 	}
 	for i := range s.codes {
 		s.codes[i] = sys.At[atomic.Uint64](mem[processBytes+threads*threadBytes+i*failureBytes:])
@@ -179,6 +181,7 @@ func (s *Slot) Count() (ready, busy int) {
 // Reset prepares the slot for a new owner: starting, nothing served.
 func (s *Slot) Reset() {
 	s.SetState(mpm.StateStarting)
+	s.process.bell.Store(0)
 	for i := range s.threads {
 		s.threads[i].reset()
 	}
