@@ -101,7 +101,7 @@ type Parent struct {
 	lastReload *ReloadStatus
 	statistics
 	watchdog
-	overruns uint64    // children killed for what they ran
+	overruns uint64 // children killed for what they ran
 
 	newLogs  *newLogs // a reopening of the log files
 	winding  *windUp  // a graceful stop
