@@ -302,3 +302,49 @@ func TestAReloadBringsEverythingBack(t *testing.T) {
 		t.Errorf("the new one is blamed for %d failures", n)
 	}
 }
+
+// Another program that takes over knows what is quarantined, tells the children
+// anew, and counts on.
+func TestAQuarantineIsHandedOver(t *testing.T) {
+	w := failing(t)
+	child := w.children(1)[0]
+	w.fails(child, bad, 3)
+	w.fails(child, good, 2)
+	w.upgrade("/new")
+	w.candidateDone()
+	w.files[0].out = nil
+	n := w.next(t, false)
+	n.options.Codes = w.options.Codes
+	if got := n.out(); got != "bad" {
+		t.Errorf("quarantined: %q", got)
+	}
+	if codes := n.look().Codes; codes[bad].Failures != 3 || codes[good].Failures != 2 {
+		t.Errorf("failures of before: %+v", codes)
+	}
+	n.fails(child, good, 3) // those of before are no longer counted together with these
+	n.pass(countInterval)
+	if got := n.out(); got != "bad good" {
+		t.Errorf("after further failures, quarantined: %q", got)
+	}
+	if r := n.release("bad"); len(r.Errors) > 0 {
+		t.Errorf("release: %v", r.Errors)
+	}
+	if got := n.out(); got != "good" {
+		t.Errorf("after the release, quarantined: %q", got)
+	}
+}
+
+func TestReleaseWithoutAServingGeneration(t *testing.T) {
+	w := newWorld(t)
+	w.options.Codes = []mpm.Code{{Name: "bad"}}
+	w.parent.begin(w.now)
+	if r := w.release("bad"); len(r.Errors) != 1 || !strings.Contains(r.Errors[0], "starting") {
+		t.Errorf("while it starts: %+v", r)
+	}
+	w.candidateDone()
+	w.ready(w.children(1)...)
+	w.ask(Stop)
+	if r := w.release("bad"); len(r.Errors) != 1 || !strings.Contains(r.Errors[0], "stopping") {
+		t.Errorf("while it stops: %+v", r)
+	}
+}
