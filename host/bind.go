@@ -41,7 +41,7 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 	for _, l := range config.Listeners {
 		switch l.Protocol {
 		case HTTP:
-			out[l.Name] = listener{web: server, code: -1}
+			out[l.Name] = listener{web: server}
 		case TCP:
 			p, err := h.byName(l.Plugin)
 			if incomplete && errors.As(err, new(noPlugin)) {

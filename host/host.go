@@ -58,7 +58,7 @@ type listener struct {
 	conn     *conn.Plugin
 	command  *command.Plugin
 	plugin   string        // the name of either
-	code     int           // its place, -1 if there is none
+	code     int           // its place
 	timeouts conn.Timeouts // of its connections
 	web      webServer
 }

@@ -19,10 +19,8 @@ type quarantine struct {
 	log   *slog.Logger
 }
 
-// out reports whether a plugin is out of service. What is no plugin is not.
-func (q *quarantine) out(code int) bool {
-	return q.model != nil && code >= 0 && q.model.Quarantined(code)
-}
+// out reports whether a plugin is out of service.
+func (q *quarantine) out(code int) bool { return q.model != nil && q.model.Quarantined(code) }
 
 // number is the place of a plugin, or -1 if there is none.
 func (q *quarantine) number(name string) int { return slices.Index(q.names, name) }
@@ -81,7 +79,7 @@ var unavailable = &fixed.Response{
 
 // refuses reports whether connections of a listener are closed at once.
 func (q *quarantine) refuses(ctx context.Context, l *listener, id connID) bool {
-	if !q.out(l.code) {
+	if l.plugin == "" || !q.out(l.code) {
 		return false
 	}
 	q.log.DebugContext(ctx, "connection refused: its plugin is quarantined", "plugin", l.plugin, "connection", id.String())
