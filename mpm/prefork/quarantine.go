@@ -40,7 +40,7 @@ func (p *Parent) codeFailed(g *generation, code int, n uint64, now time.Time) {
 	}
 	c, set := &g.codes[code], &g.options.Codes[code]
 	c.failures = min(c.failures+n, totalMax)
-	if set.QuarantineAfter == 0 || !c.since.IsZero() {
+	if set.QuarantineAfter <= 0 || !c.since.IsZero() {
 		return
 	}
 	c.recent = slices.DeleteFunc(c.recent, func(t time.Time) bool { return now.Sub(t) > set.QuarantineWindow })
