@@ -2,13 +2,15 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -72,6 +74,9 @@ func CPU(pid int) (time.Duration, error) {
 	var sum time.Duration
 	for _, thread := range threads {
 		raw, err := os.ReadFile(thread)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended meanwhile
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -83,13 +88,4 @@ func CPU(pid int) (time.Duration, error) {
 		sum += time.Duration(ns)
 	}
 	return sum, nil
-}
-
-// Median is the middle one of values, which it sorts; 0 if there are none.
-func Median[T int | time.Duration | float64](values []T) T {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
 }
