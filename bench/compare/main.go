@@ -115,6 +115,7 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 	}
 	for _, s := range all {
 		fmt.Fprintf(w, "%s: %s\n", s.name, s.title)
+		begun := time.Now()
 		c, err := s.measure(b)
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted in %s; nothing is recorded", s.name)
@@ -124,7 +125,8 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 		}
 		c.Judge()
 		r.Cases = append(r.Cases, c)
-		fmt.Fprintf(w, "\n%s\n%s\n", c.Markdown(), result.Run{Cases: []result.Case{c}}.TargetTable())
+		fmt.Fprintf(w, "\n%s\n%s\ntook %s\n\n", c.Markdown(), result.Run{Cases: []result.Case{c}}.TargetTable(),
+			time.Since(begun).Round(100*time.Millisecond))
 	}
 	r.Skipped = b.skipped()
 	fmt.Fprint(w, r.TargetTable())

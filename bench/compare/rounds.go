@@ -42,8 +42,13 @@ func (s spec) measure(b *bed) (result.Case, error) {
 		err = s.run(b, entrants)
 	}
 	for _, e := range entrants {
-		if fault := e.proc.End(); fault != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", e.series.Name, fault))
+		fault := e.proc.End()
+		switch {
+		case fault != nil && e.series.Ours:
+			err = errors.Join(err, fmt.Errorf("end %s: %w", e.series.Name, fault))
+		case fault != nil && b.ctx.Err() == nil:
+			b.skip(e.series.Name+" in "+s.name, fmt.Errorf("it ended badly: %w", fault))
+			e.series.Values = nil
 		}
 		if len(e.series.Values) > 0 {
 			c.Series = append(c.Series, e.series)

@@ -143,7 +143,7 @@ func (t Target) GotText(c Case) string {
 	case t.Against == "":
 		return number(t.Got) + " " + c.Unit
 	}
-	return fmt.Sprintf("%.2f ×", t.Got)
+	return fmt.Sprintf("%.3f ×", t.Got) // a bound may be 1.01
 }
 
 // number shows three digits and no more precision than that.
@@ -153,8 +153,6 @@ func number(v float64) string {
 		return fmt.Sprintf("%.1fk", v/1000)
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.3g", v)
 	}
 	return fmt.Sprintf("%.3g", v)
 }
