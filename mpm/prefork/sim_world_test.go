@@ -321,6 +321,7 @@ func (w *simWorld) awaitRun(int)                      {}
 func (w *simWorld) load() (none [3]float64)           { return none }
 func (w *simWorld) cpu() (own, ended sys.CPUTime)     { return own, ended }
 func (w *simWorld) processCPU(int) (none sys.CPUTime) { return none }
+func (w *simWorld) ran(int) time.Duration             { return 0 }
 
 // publish is for reports only, too.
 func (w *simWorld) publish(take func() Snapshot) time.Duration {
