@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -48,9 +47,27 @@ func Run(cmd *exec.Cmd, read func()) (*Process, error) {
 			read()
 		}
 		p.err = cmd.Wait()
+		p.sweep()
 		close(p.ended)
 	}()
 	return p, nil
+}
+
+// sweep kills what a server that has just ended left behind in its group.
+func (p *Process) sweep() {
+	left, err := probe.Group(p.PID())
+	kill(left)
+	if len(left) > 0 || err != nil {
+		p.err = errors.Join(p.err, err, fmt.Errorf("%d processes were left behind", len(left)))
+	}
+}
+
+func kill(pids []int) {
+	for _, pid := range pids {
+		if process, err := os.FindProcess(pid); err == nil {
+			_ = process.Kill() // it may have ended meanwhile
+		}
+	}
 }
 
 // PID is the first process.
@@ -78,9 +95,8 @@ func (p *Process) Tree() ([]int, error) {
 // Stop tells the server to end, kills it and what is below it if it does not,
 // and returns how long that took.
 func (p *Process) Stop(sig os.Signal, patience time.Duration) (time.Duration, error) {
-	tree, _ := p.Tree() // one that has ended has none
 	asked := time.Now()
-	_ = p.cmd.Process.Signal(sig) // the same
+	_ = p.cmd.Process.Signal(sig) // it may have ended already
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
@@ -88,12 +104,8 @@ func (p *Process) Stop(sig os.Signal, patience time.Duration) (time.Duration, er
 		return time.Since(asked), p.err
 	case <-timeout.C:
 	}
-	later, _ := p.Tree()
-	for _, pid := range slices.Concat(tree, later) {
-		if process, err := os.FindProcess(pid); err == nil {
-			_ = process.Kill()
-		}
-	}
+	tree, _ := p.Tree() // the same
+	kill(tree)
 	<-p.ended
 	return time.Since(asked), fmt.Errorf("process %d did not end within %s of %v", p.PID(), patience, sig)
 }

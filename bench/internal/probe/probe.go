@@ -2,6 +2,7 @@
 package probe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,6 +48,33 @@ func Children(pid int) ([]int, error) {
 		}
 	}
 	return children, nil
+}
+
+// Group are the processes of a process group.
+func Group(id int) ([]int, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	var members []int
+	for _, stat := range stats {
+		raw, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		// The name, in parentheses, may hold anything; then come state, parent and group.
+		after := string(raw[bytes.LastIndexByte(raw, ')')+1:])
+		fields := strings.Fields(after)
+		if len(fields) < 3 || fields[2] != strconv.Itoa(id) || fields[0] == "Z" {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, pid)
+	}
+	return members, nil
 }
 
 // PSS is a process's proportional set size in KiB; see proc(5), smaps_rollup.

@@ -100,7 +100,7 @@ func TestThePlotIsWellFormed(t *testing.T) {
 	if bars != 3 {
 		t.Errorf("%d series are drawn, want 3", bars)
 	}
-	if !strings.Contains(svg, `<rect x="300" y="34" width="230.0"`) {
+	if !strings.Contains(svg, `<rect x="300" y="34" width="280.0"`) {
 		t.Errorf("the median 100 of at most 200 is not half as long as the bars may be:\n%s", svg)
 	}
 }

@@ -9,9 +9,9 @@ import (
 
 // The measures of the plot, in pixels.
 const (
-	plotWidth  = 860
+	plotWidth  = 960
 	labelWidth = 300
-	barsWidth  = 460
+	barsWidth  = 560
 	rowHeight  = 18
 	headHeight = 34
 )
