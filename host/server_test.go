@@ -3,7 +3,6 @@ package host_test
 import (
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +30,7 @@ func newServer(t *testing.T, isolation host.Isolation) (*host.Host, *hosttest.Lo
 // A program that accepts its connections has a trap cost it one of them, and ends
 // when it likes; the next one finds what it should.
 func TestAServerOutlivesWhatItDoes(t *testing.T) {
-	before := runtime.NumGoroutine()
+	check := hosttest.Goroutines(t)
 	for isolation, want := range map[host.Isolation]string{host.IsolateConnections: "011101\n", host.IsolateChildren: "022201\n"} {
 		h, log := newServer(t, isolation)
 		for op, logged := range map[string]string{
@@ -54,15 +53,13 @@ func TestAServerOutlivesWhatItDoes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines, there were %d", after, before)
-	}
+	check()
 }
 
 // The worker model serves many connections at once, each with a program of its own
 // that is parked between them.
 func TestManyServersAtOnce(t *testing.T) {
-	before := runtime.NumGoroutine()
+	check := hosttest.Goroutines(t)
 	h, _ := newServer(t, "")
 	const clients, rounds = 32, 20
 	var all sync.WaitGroup
@@ -103,7 +100,5 @@ func TestManyServersAtOnce(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines, there were %d", after, before)
-	}
+	check()
 }

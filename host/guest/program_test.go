@@ -5,11 +5,11 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/internal/hosttest"
 	"github.com/apphost/apphost/sdk/abi"
 )
 
@@ -247,7 +247,7 @@ func descriptors(t *testing.T) int {
 // What a program does comes back as a failure, and its goroutine ends with it, or
 // with the pool.
 func TestNothingOfAProgramIsLeft(t *testing.T) {
-	before := runtime.NumGoroutine()
+	check := hosttest.Goroutines(t)
 	for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
 		for told, want := range map[uint32]string{
 			toTrap:           "_start trapped: wasm error: unreachable",
@@ -277,9 +277,7 @@ func TestNothingOfAProgramIsLeft(t *testing.T) {
 			}
 		}
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines, there were %d", after, before)
-	}
+	check()
 }
 
 // A program parks in its main function, and nowhere else.
