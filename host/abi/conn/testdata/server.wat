@@ -5,6 +5,8 @@
 ;;   x  exits with code 9
 ;;   r  returns from its main function
 ;;   g  grows its memory by a page
+;;   s  runs without end
+;;   k  writes 0, or 1 once it is to leave
 ;;   d  recurses, some thousand calls deep
 ;;   c  counts, and writes the counts: of a local variable of its main function, a
 ;;      global, a byte of memory and a byte of a new page, and the size of its memory
@@ -12,6 +14,7 @@
   (import "apphost_v1" "accept" (func $accept (result i32)))
   (import "apphost_v1" "conn_read" (func $read (param i32 i32) (result i32)))
   (import "apphost_v1" "conn_write" (func $write (param i32 i32) (result i32)))
+  (import "apphost_v1" "stopping" (func $stopping (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1 16)
   (global $count (mut i32) (i32.const 0))
@@ -43,6 +46,10 @@
         (if (i32.eq (local.get $op) (i32.const 120)) (then (call $exit (i32.const 9))))
         (if (i32.eq (local.get $op) (i32.const 114)) (then (return)))
         (if (i32.eq (local.get $op) (i32.const 103)) (then (drop (memory.grow (i32.const 1)))))
+        (if (i32.eq (local.get $op) (i32.const 115)) (then (loop $spin (br $spin))))
+        (if (i32.eq (local.get $op) (i32.const 107)) (then
+          (call $digit (i32.const 520) (call $stopping))
+          (drop (call $write (i32.const 520) (i32.const 1)))))
         (if (i32.eq (local.get $op) (i32.const 100)) (then (drop (call $deep (i32.const 5000)))))
         (if (i32.eq (local.get $op) (i32.const 99)) (then
           (local.set $count (i32.add (local.get $count) (i32.const 1)))
