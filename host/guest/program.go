@@ -16,24 +16,29 @@ import (
 // for that, and the next part goes on from there. Between its parts it waits in a
 // goroutine of its own, inside the host function.
 //
-// What the engine knows of a call under way is not in the memory: where it is,
-// and the local variables of the functions that it is in. So an image of the
-// memory is not all that the next part needs to find everything as at the first.
-// With replay, this is kept as well, as a snapshot of the engine's. One can be
-// gone back to once only, and taken only inside a host function. So the program's
-// function is called by a loop of ours, between it and the program (wasmbin.Loop):
-// gone back to, it calls again, which is when the next snapshot is taken.
+// What the engine knows of a call under way is not in the memory: where it is, and
+// the local variables of the functions that it is in. So the image of the memory is
+// not all that each part needs to find everything as the first one did. With replay,
+// the program parks a second time at the end of each part, after it went back to
+// where it had parked first, by a snapshot of the engine's. One can be gone back to
+// once only, and taken only inside a host function. So the program's function is
+// called by a loop of ours, between it and the program (wasmbin.Loop): gone back to,
+// that calls again, which is when the next snapshot is taken.
+//
+// Neither touches memory or globals, so they may be reset meanwhile.
 type program struct {
 	parts  chan Session // of the next part; closed when there is none
 	parked chan error   // how a part ended: nil if it has parked
 
-	session Session // of the part that runs
-	replay  bool    // each part begins at the same point
+	replay bool // each part begins at the same point
+	count  int  // of the parts that began
+	ended  bool
 
+	// Of its goroutine.
+	session  Session // of the part that runs
+	serves   bool    // it has parked before
 	snapshot experimental.Snapshot
-	resumed  bool // the snapshot was gone back to, and another one is to be taken
-	count    int  // of the parts that began
-	ended    bool
+	returned bool // it went back to the snapshot, and another one is to be taken
 }
 
 // partsMax is after how many parts a program with replay is made anew: each
@@ -65,6 +70,9 @@ func (c programContext) Value(key any) any {
 		return c.session
 	case programKey:
 		return c.program
+	}
+	if c.session == nil {
+		return nil
 	}
 	return c.session.Value(key)
 }
@@ -120,23 +128,20 @@ func park(ctx context.Context, _ api.Module, stack []uint64) {
 	if !ok {
 		Abort("accept: it waits for its next run before its main function has begun")
 	}
-	if p.resumed {
-		p.resumed = false
-		p.snapshot = experimental.GetSnapshotter(ctx).Snapshot()
-		stack[0] = parkDone
-		return
-	}
-	if p.replay && p.snapshot == nil {
-		p.snapshot = experimental.GetSnapshotter(ctx).Snapshot()
-	}
-	p.session = nil
-	p.parked <- nil
-	if p.session, ok = <-p.parts; !ok {
-		exit(0)
+	if !p.returned {
+		p.session = nil
+		p.parked <- nil
 	}
 	if p.replay {
-		p.resumed = true
-		p.snapshot.Restore([]uint64{parkAgain})
+		if p.serves && !p.returned {
+			p.returned = true
+			p.snapshot.Restore([]uint64{parkAgain}) // comes back by another call
+		}
+		p.snapshot = experimental.GetSnapshotter(ctx).Snapshot()
+	}
+	p.serves, p.returned = true, false
+	if p.session, ok = <-p.parts; !ok {
+		exit(0)
 	}
 	stack[0] = parkDone
 }

@@ -41,7 +41,7 @@ func moveImport(r *reader, module, name, to string) []byte {
 		content = appendName(appendName(content, from), what)
 		content = append(content, r.b[rest:r.off]...)
 	}
-	return content
+	return append(content, r.b[r.off:]...) // nothing, or the engine refuses it
 }
 
 func appendName(b []byte, name string) []byte {
@@ -58,7 +58,10 @@ func (r *reader) importType() {
 		r.limits()
 	case KindMemory:
 		r.limits()
-	case KindGlobal, KindTag:
+	case KindGlobal:
+		r.byte()
+		r.byte()
+	case KindTag:
 		r.byte()
 		r.u32()
 	default:
