@@ -103,7 +103,7 @@ func (i *Instance) Run(s Session) error {
 func (p *program) stop() {
 	if p.count > 0 && !p.ended {
 		close(p.parts)
-		<-p.parked
+		_ = <-p.parked // that it has exited
 	}
 }
 
