@@ -23,7 +23,7 @@ import (
 // where it had parked first, by a snapshot of the engine's. One can be gone back to
 // once only, and taken only inside a host function. So the program's function is
 // called by a loop of ours, between it and the program (wasmbin.Loop): gone back to,
-// that calls again, which is when the next snapshot is taken.
+// that calls again, which is when the next snapshots are taken.
 //
 // Neither touches memory or globals, so they may be reset meanwhile.
 type program struct {
@@ -35,15 +35,19 @@ type program struct {
 	ended  bool
 
 	// Of its goroutine.
-	session  Session // of the part that runs
-	serves   bool    // it has parked before
-	snapshot experimental.Snapshot
-	returned bool // it went back to the snapshot, and another one is to be taken
+	session   Session // of the part that runs
+	serves    bool    // it has parked before
+	snapshots []experimental.Snapshot
+	returned  bool // it went back to a snapshot just now
 }
 
-// partsMax is after how many parts a program with replay is made anew: each
-// snapshot of the engine's stack is a few bytes larger than the one before it.
-const partsMax = 1024
+// A snapshot has the engine's whole stack, and is 16 bytes larger than the one that
+// it is taken after. So several are taken at a time, and after some thousand parts a
+// program with replay is made anew.
+const (
+	snapshotsAtATime = 4
+	partsMax         = 8192
+)
 
 // What the function that a program parks in returns to the loop around it.
 const (
@@ -103,7 +107,9 @@ func (i *Instance) Run(s Session) error {
 func (p *program) stop() {
 	if p.count > 0 && !p.ended {
 		close(p.parts)
-		_ = <-p.parked // that it has exited
+		if <-p.parked == nil {
+			panic("BUG: a program parks that is to end")
+		}
 	}
 }
 
@@ -118,7 +124,7 @@ func (p *program) main(fn api.Function) {
 	if err == nil {
 		err = sys.NewExitError(0)
 	}
-	p.ended, p.session, p.snapshot = true, nil, nil
+	p.ended, p.session, p.snapshots = true, nil, nil
 	p.parked <- classify(abi.Start, err)
 }
 
@@ -135,15 +141,28 @@ func park(ctx context.Context, _ api.Module, stack []uint64) {
 	if p.replay {
 		if p.serves && !p.returned {
 			p.returned = true
-			p.snapshot.Restore([]uint64{parkAgain}) // comes back by another call
+			p.nextSnapshot().Restore([]uint64{parkAgain}) // comes back by another call
 		}
-		p.snapshot = experimental.GetSnapshotter(ctx).Snapshot()
+		if len(p.snapshots) == 0 {
+			for range snapshotsAtATime {
+				p.snapshots = append(p.snapshots, experimental.GetSnapshotter(ctx).Snapshot())
+			}
+		}
 	}
 	p.serves, p.returned = true, false
 	if p.session, ok = <-p.parts; !ok {
 		exit(0)
 	}
 	stack[0] = parkDone
+}
+
+// nextSnapshot takes one that was not used yet.
+func (p *program) nextSnapshot() experimental.Snapshot {
+	last := len(p.snapshots) - 1
+	s := p.snapshots[last]
+	p.snapshots[last] = nil
+	p.snapshots = p.snapshots[:last]
+	return s
 }
 
 // reset makes sure that the next part begins as the first one did.
