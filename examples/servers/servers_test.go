@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -20,11 +21,13 @@ func TestMain(m *testing.M) { os.Exit(apphosttest.Main(m)) }
 func TestServed(t *testing.T) {
 	plugins := map[string]string{
 		"visits": buildtest.WASIClang(t, "visits", 64<<10), "primes": buildtest.Go(t, "primes", abi.ConnModule, 3500<<10),
+		"pages": buildtest.Go(t, "pages", abi.ConnModule, 10<<20),
 	}
 	s := buildtest.Serve(t, plugins)
 	t.Run("README", func(t *testing.T) { buildtest.Try(t, s) })
 	t.Run("each is the first", func(t *testing.T) { eachIsTheFirst(t, s) })
 	t.Run("primes", func(t *testing.T) { primes(t, s) })
+	t.Run("pages", func(t *testing.T) { pages(t, s) })
 	t.Run("child", func(t *testing.T) { oneAfterTheOther(t, plugins) })
 }
 
@@ -54,6 +57,25 @@ func primes(t *testing.T, s *apphosttest.Server) {
 		if got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// pages counts the requests of each connection.
+func pages(t *testing.T, s *apphosttest.Server) {
+	for range 5 {
+		client := &http.Client{Transport: new(http.Transport), Timeout: apphosttest.Patience}
+		for n := range 3 {
+			res, err := client.Get("http://" + s.Addr("pages") + "/a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if want := fmt.Sprintf("/a is request %d of your connection.\n", n+1); err != nil || string(body) != want {
+				t.Errorf("got %q, %v, want %q", body, err, want)
+			}
+		}
+		client.CloseIdleConnections()
 	}
 }
 

@@ -137,6 +137,7 @@ func Accept() (net.Conn, error) { return connguest.Accept() }
 // Listen returns a listener for programs that serve each connection in a goroutine of
 // its own, as most servers in Go do. Its Accept first waits until the connection
 // before was closed, since there is one at a time. Closing the listener does nothing.
+// Package net/http can serve on it, with 6 MB more of code.
 func Listen() net.Listener { return connguest.Listener{} }
 
 // Config is a value of the plugin's configuration, the section
