@@ -45,6 +45,9 @@ type HostFunc struct {
 	// ctx is the [Session] of the run, or wraps it (see [SessionOf]). An i32
 	// occupies the low half of its slot, the other half is garbage.
 	Call func(ctx context.Context, mem Memory, stack []uint64)
+	// Waits reports whether a call may have to wait, which is not the guest's
+	// time; see [Ending]. Without it, all may.
+	Waits func(ctx context.Context, stack []uint64) bool
 }
 
 // ExportFunc is a function that guests export.

@@ -110,7 +110,7 @@ func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
 		builder := engine.NewHostModuleBuilder(abis[i].ImportModule)
 		for _, f := range abis[i].Funcs {
 			builder.NewFunctionBuilder().
-				WithGoModuleFunction(hostFunc(f.Call), valueTypes(f.Type.Params), valueTypes(f.Type.Results)).
+				WithGoModuleFunction(hostFunc(f), valueTypes(f.Type.Params), valueTypes(f.Type.Results)).
 				WithName(f.Name).Export(f.Name)
 		}
 		if _, err := builder.Instantiate(ctx); err != nil {
@@ -120,11 +120,15 @@ func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
 	return nil
 }
 
-func hostFunc(call func(context.Context, Memory, []uint64)) api.GoModuleFunc {
+func hostFunc(f HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
+		if f.Waits != nil && !f.Waits(ctx, stack) {
+			f.Call(ctx, Memory{m.Memory()}, stack)
+			return
+		}
 		guard := guardOf(sessionIn(ctx))
 		guard.pause()
-		call(ctx, Memory{m.Memory()}, stack)
+		f.Call(ctx, Memory{m.Memory()}, stack)
 		guard.resume()
 	}
 }

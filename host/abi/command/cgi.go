@@ -60,6 +60,7 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 type requestBody struct {
 	source io.Reader
 	err    error
+	ended  bool // io.EOF or err: it stays so
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
@@ -67,8 +68,12 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		b.err = fmt.Errorf("read request body: %w", err)
 	}
+	b.ended = err != nil
 	return n, err
 }
+
+// Ended implements guest.Ending.
+func (b *requestBody) Ended() bool { return b.ended }
 
 // What arguments are replaced by those of the request, in the words of WAGI.
 const (

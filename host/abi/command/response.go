@@ -60,6 +60,15 @@ func (r *response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// Ended implements guest.Ending: what is written goes nowhere.
+func (r *response) Ended() bool {
+	if r.err != nil || r.clientErr != nil {
+		return true
+	}
+	x, ok := r.x.(exchange.Sink)
+	return ok && x.Dropping()
+}
+
 // end says what is wrong with a response that is complete.
 func (r *response) end() error {
 	switch {

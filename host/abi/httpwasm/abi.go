@@ -32,7 +32,7 @@ func ABI() guest.ABI {
 			hostFunc(abi.SetHeaderValue, "iiiii", "", setHeaderValue),
 			hostFunc(abi.AddHeaderValue, "iiiii", "", addHeaderValue),
 			hostFunc(abi.RemoveHeader, "iii", "", removeHeader),
-			hostFunc(abi.ReadBody, "iii", "I", readBody),
+			untilRead(hostFunc(abi.ReadBody, "iii", "I", readBody)),
 			hostFunc(abi.WriteBody, "iii", "", writeBody),
 			hostFunc(abi.GetStatusCode, "", "i", getStatusCode),
 			hostFunc(abi.SetStatusCode, "i", "", setStatusCode),
@@ -64,6 +64,15 @@ func hostFunc(name, params, results string, fn func(call) uint64) guest.HostFunc
 			}
 		},
 	}
+}
+
+// untilRead is f, which reads bodies: the request's is waited for until it is at
+// its end.
+func untilRead(f guest.HostFunc) guest.HostFunc {
+	f.Waits = func(ctx context.Context, stack []uint64) bool {
+		return uint32(stack[0]) == abi.BodyRequest && !sessionOf(ctx).bodyRead
+	}
+	return f
 }
 
 // arg is the n-th parameter. The upper half of a slot is garbage.
