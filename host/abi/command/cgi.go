@@ -39,11 +39,11 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 	case out.clientErr != nil:
 		s.log.DebugContext(ctx, "client went away", "error", out.clientErr)
 		return out.clientErr
+	case in.err != nil && !ours(err):
+		return in.err // what the program made of a part is no answer, and no failure
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
 		return err
-	case in.err != nil:
-		return in.err // what the program made of a part is no answer
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
 		return errExit
@@ -53,6 +53,12 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 		return err
 	}
 	return nil
+}
+
+// ours reports whether a run failed through a fault of the server.
+func ours(err error) bool {
+	f, ok := errors.AsType[*guest.Failure](err)
+	return err != nil && (!ok || f.Kind == guest.HostFault)
 }
 
 // requestBody is a program's standard input. It remembers why it broke off: few
