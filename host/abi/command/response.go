@@ -85,7 +85,8 @@ func (r *response) end() error {
 }
 
 // headerEnd finds the empty line after the header: where the header ends, and
-// how long that end is. It looks at each line once, however small the writes are.
+// how long that end is. It looks at each complete line once, and at the one that is
+// not yet again with each write.
 func (r *response) headerEnd() (end, length int) {
 	for {
 		line := bytes.IndexByte(r.header[r.lines:], '\n')
