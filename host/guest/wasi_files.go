@@ -70,7 +70,7 @@ func quick(name string) bool {
 // in the first parameter and that is a standard stream, this is left to the stream.
 func paused(call api.GoModuleFunc, descriptor bool) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
-		if descriptor && uint32(stack[0]) <= lastStream {
+		if fd := uint32(stack[0]); descriptor && fd <= lastStream {
 			call(ctx, m, stack)
 			return
 		}

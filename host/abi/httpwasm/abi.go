@@ -70,7 +70,8 @@ func hostFunc(name, params, results string, fn func(call) uint64) guest.HostFunc
 // its end.
 func untilRead(f guest.HostFunc) guest.HostFunc {
 	f.Waits = func(ctx context.Context, stack []uint64) bool {
-		return uint32(stack[0]) == abi.BodyRequest && !sessionOf(ctx).bodyRead
+		kind := uint32(stack[0])
+		return kind == abi.BodyRequest && !sessionOf(ctx).bodyRead
 	}
 	return f
 }
