@@ -3,6 +3,7 @@ package prefork
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -67,12 +68,13 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 		g := a.generations[ch.Generation].files.(*linuxGeneration)
 		c := l.logFiles.follow(proc, g.logs, ch.NewLogs)
 		c.owed = ch.OwedLogs
-		if g.options.Status && g.program == id {
-			c.bulletin = l.bulletin
+		if g.program == id {
+			c.also = g.ofMaster()
 			c.passLogs()
 		}
 		a.children[ch.Slot] = c
-		go l.listenToChild(ch.PID, proc.report)
+		l.bells[ch.Slot] = new(atomic.Bool)
+		go l.listenToChild(ch.PID, proc.report, l.bells[ch.Slot])
 	}
 	_ = t.handed.Close()
 	l.predecessor = &predecessor{program: st.Program, args: st.Args}
@@ -98,6 +100,9 @@ func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedG
 		if err := l.logFiles.use(g.logs[0]); err != nil {
 			return a, err
 		}
+	}
+	if g.flags, err = scoreboard.NewFlags(len(st.Options.Codes)); err != nil {
+		return a, err
 	}
 	for i, p := range g.pipes() {
 		ends := st.Pipes[pipeName(i)]
@@ -126,13 +131,13 @@ func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedG
 // adoptPages maps the pages of the scoreboard. One that another build laid out
 // in another way is kept for who may want it back, while it is in use.
 func (l *linux) adoptPages(st *state) {
-	l.board = make([]*scoreboard.Slot, st.Slots)
+	l.board, l.bells = make([]*scoreboard.Slot, st.Slots), make([]*atomic.Bool, st.Slots)
 	used := map[int]bool{}
 	for _, ch := range st.Children {
 		used[ch.Slot] = true
 	}
 	for _, page := range st.Pages {
-		s, err := scoreboard.Attach(page.FD, page.Threads)
+		s, err := scoreboard.Attach(page.FD, page.Threads, page.Codes)
 		switch {
 		case err == nil:
 			l.board[page.Slot] = s

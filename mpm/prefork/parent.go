@@ -100,9 +100,8 @@ type Parent struct {
 	started    time.Time
 	lastReload *ReloadStatus
 	statistics
-	watched  time.Time // when watchAll last looked
-	running  bool      // whether it saw code run then
-	overruns uint64    // children killed for what they ran
+	watchdog
+	overruns uint64 // children killed for what they ran
 
 	newLogs  *newLogs // a reopening of the log files
 	winding  *windUp  // a graceful stop
@@ -134,8 +133,10 @@ func (p *Parent) handle(ev event, now time.Time) {
 		p.reap(now)
 	case childSaid:
 		if ch := p.byPID[ev.pid]; ch != nil {
-			p.childSaid(ch, ev)
+			p.childSaid(ch, ev, now)
 		}
+	case childRuns:
+		p.alarm(now)
 	case childClosed:
 		if ch := p.byPID[ev.pid]; ch != nil {
 			ch.closed = true
@@ -155,6 +156,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		ev.tell(p)
 	case inspected:
 		ev.reply <- p.snapshot(now)
+	case released:
+		ev.reply <- p.releaseCode(ev.name, now)
 	case wished:
 		p.wished = true
 	}
@@ -170,6 +173,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 		}
 	}
 	p.watchAll(now, &next)
+	p.countFailures(now, &next)
 	p.bound(now, &next)
 	p.probate(now, &next)
 	p.proceed(now, &next)
@@ -272,7 +276,7 @@ func (p *Parent) reap(now time.Time) {
 }
 
 // childSaid takes in what a child reported of itself.
-func (p *Parent) childSaid(ch *child, ev childSaid) {
+func (p *Parent) childSaid(ch *child, ev childSaid, now time.Time) {
 	if ev.fail != "" {
 		ch.reason = ev.fail
 		return
@@ -281,6 +285,9 @@ func (p *Parent) childSaid(ch *child, ev childSaid) {
 		return
 	}
 	ch.ready, ch.startBy = true, time.Time{}
+	if ch.generation.options.Watch {
+		p.alarm(now)
+	}
 	p.log.Debug("child is ready", append([]any{"slot", ch.slot, "pid", ch.proc.pid()}, p.totals(ch.generation)...)...)
 }
 
@@ -291,6 +298,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 	}
 	g := ch.generation
 	p.account(ch, now)
+	p.convict(ch, now)
 	p.slots[ch.slot] = nil
 	delete(p.byPID, ch.proc.pid())
 	ch.proc.release()

@@ -136,7 +136,7 @@ func TestRandomBytesAreReadAsSomethingLegal(t *testing.T) {
 
 func FuzzSlot(f *testing.F) {
 	f.Add([]byte(nil))
-	f.Add(bytes.Repeat([]byte{0xff}, slotBytes(1)))
+	f.Add(bytes.Repeat([]byte{0xff}, slotBytes(1, 0)))
 	f.Add(bytes.Repeat([]byte{2, 0, 0, 0}, 1000))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s := newSlot(t, 2)
@@ -160,5 +160,35 @@ func BenchmarkThread(b *testing.B) {
 		own.SetState(mpm.StateWriting)
 		own.EndRequest(100, now)
 		own.SetState(mpm.StateKeepalive)
+	}
+}
+
+func TestTheBellRingsOnceForEachTimeItIsAskedFor(t *testing.T) {
+	master := newSlot(t, 2)
+	owner := attach(t, master)
+	rings := 0
+	owner.OnBell(func() { rings++ })
+	run := func(thread int) {
+		owner.Thread(thread).Run("echo", time.Second)
+		owner.Thread(thread).Pause()
+	}
+	run(0)
+	for round := 1; round < 4; round++ {
+		master.AwaitRun()
+		master.AwaitRun()
+		if rings != round-1 {
+			t.Fatalf("it rang %d times before anyone ran", rings)
+		}
+		run(1)
+		owner.Thread(0).Resume()
+		owner.Thread(0).Pause()
+		if rings != round {
+			t.Fatalf("it rang %d times, not %d", rings, round)
+		}
+	}
+	master.AwaitRun()
+	master.Reset()
+	if run(0); rings != 3 {
+		t.Error("it rings for the owner before")
 	}
 }

@@ -43,6 +43,9 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 		return in.err // what the program made of a part is no answer, and no failure
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
+		if in.err == nil {
+			s.Module().NoteCrash(err)
+		}
 		return err
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)

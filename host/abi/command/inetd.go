@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -21,16 +22,20 @@ type Timeouts struct {
 // ServeConn runs the program on c and logs how it ended, unless well. id names
 // the connection in logs.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
+	in, out := &connInput{conn: c, timeout: t.Read}, &connOutput{conn: c, timeout: t.Write}
 	watch, _ := c.(mpm.Watched)
 	s := &session{
 		Context: ctx, Guard: guest.NewGuard(watch, p.pool.Module().Name(), p.set.CPUTimeout), plugin: p, log: p.set.Logger.With("connection", id.String()),
-		environ: connEnvironment(c).with(p.set.Environ), stdin: &connInput{conn: c, timeout: t.Read}, stdout: &connOutput{conn: c, timeout: t.Write},
+		environ: connEnvironment(c).with(p.set.Environ), stdin: in, stdout: out,
 	}
 	c.SetState(mpm.StateWriting)
 	code, err := s.run()
 	switch {
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
+		if !in.broken && !out.broken {
+			s.Module().NoteCrash(err)
+		}
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
 	}
@@ -57,7 +62,8 @@ func connEnvironment(c mpm.Conn) environment {
 type connInput struct {
 	conn    mpm.Conn
 	timeout time.Duration
-	ended   bool
+	ended   bool // no read waits any more
+	broken  bool // the client has gone or waits: a read has failed
 }
 
 func (s *connInput) Read(p []byte) (int, error) {
@@ -70,6 +76,7 @@ func (s *connInput) Read(p []byte) (int, error) {
 	n, err := s.conn.Read(p)
 	s.conn.SetState(mpm.StateWriting)
 	s.ended = final(err)
+	s.broken = s.broken || err != nil && err != io.EOF
 	return n, err
 }
 
@@ -80,7 +87,8 @@ func (s *connInput) Ended() bool { return s.ended }
 type connOutput struct {
 	conn    mpm.Conn
 	timeout time.Duration
-	ended   bool
+	ended   bool // no write waits any more
+	broken  bool // a write has failed
 }
 
 func (s *connOutput) Write(p []byte) (int, error) {
@@ -91,6 +99,7 @@ func (s *connOutput) Write(p []byte) (int, error) {
 	}
 	n, err := s.conn.Write(p)
 	s.ended = final(err)
+	s.broken = s.broken || err != nil
 	return n, err
 }
 

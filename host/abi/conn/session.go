@@ -26,6 +26,8 @@ type session struct {
 	step func(what string)
 
 	read, write limit
+	broken      bool      // the client has gone or waits: a read or write has failed
+	stack       [1]uint64 // of a call
 	budget      guest.LogBudget
 }
 
@@ -78,7 +80,7 @@ func (s *session) Environ() []string { return s.plugin.environ }
 func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // end logs what is known of a run at its end only.
-func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
+func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
 
 // note keeps in mind what a call says of the direction. After a timeout, the next
 // one waits again.

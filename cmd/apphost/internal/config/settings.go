@@ -22,6 +22,7 @@ type settings struct {
 	memoryLimitBytes uint64         // 0 is not given
 	isolation        string         // "" is not given
 	cpuTimeout       *time.Duration // nil is not given
+	quarantine       quarantine
 	config           map[string]any
 	grants           grants
 }
@@ -33,6 +34,7 @@ func (t *table) settings() settings {
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	s.cpuTimeout = t.cpuTimeout("cpu_timeout")
+	s.quarantine = t.quarantine()
 	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
@@ -99,6 +101,8 @@ func (d *decoder) pluginSections(t *table) {
 		plugin := &d.config.Host.Plugins[i]
 		settle(plugin, d.plugins.shipped[plugin.Name], given[plugin.Name])
 		d.config.MPM.Watch = d.config.MPM.Watch || plugin.CPUTimeout > 0
+		d.config.MPM.Codes = append(d.config.MPM.Codes,
+			d.plugins.quarantine.of(plugin.Name, d.plugins.shipped[plugin.Name].quarantine, given[plugin.Name].quarantine))
 	}
 }
 
