@@ -18,7 +18,8 @@ import (
 func TestE2EAGuestWhoseCallsCannotWaitLosesItsChild(t *testing.T) {
 	config, plugins := plain, map[string]string{
 		"echo": echoWasm, "calls_on_tcp": "testdata/calls_on_tcp.wasm", "reads_on_http": "testdata/reads_on_http.wasm",
-		"reads_on": "testdata/reads_on.wasm", "reads_on_tcp": "testdata/reads_on.wasm", "writes_on": "testdata/writes_on.wasm",
+		"writes_on_http": "testdata/writes_on_http.wasm",
+		"reads_on":       "testdata/reads_on.wasm", "reads_on_tcp": "testdata/reads_on.wasm", "writes_on": "testdata/writes_on.wasm",
 	}
 	wasm, err := os.ReadFile(plugins["writes_on"])
 	if err != nil {
@@ -45,6 +46,7 @@ func TestE2EAGuestWhoseCallsCannotWaitLosesItsChild(t *testing.T) {
 		{"a body's end, by http-wasm", "web", "reads_on_http", fmt.Sprintf(request, "GET", "reads_on_http"), nil},
 		{"an answer that is none", "web", "writes_wrong", fmt.Sprintf(request, "GET", "writes_wrong"), nil},
 		{"an answer without a body", "web", "writes_on", fmt.Sprintf(request, "HEAD", "writes_on"), nil},
+		{"an answer without a body, by http-wasm", "web", "writes_on_http", fmt.Sprintf(request, "HEAD", "writes_on_http"), nil},
 		{"a connection's end", "reads_on_tcp", "reads_on_tcp", "", (*net.TCPConn).CloseWrite},
 		{"a connection's end, by conn", "calls_on_tcp", "calls_on_tcp", "r", (*net.TCPConn).CloseWrite},
 		{"a client that is gone", "calls_on_tcp", "calls_on_tcp", "w", func(c *net.TCPConn) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/sdk/abi"
 )
@@ -33,7 +34,7 @@ func ABI() guest.ABI {
 			hostFunc(abi.AddHeaderValue, "iiiii", "", addHeaderValue),
 			hostFunc(abi.RemoveHeader, "iii", "", removeHeader),
 			untilRead(hostFunc(abi.ReadBody, "iii", "I", readBody)),
-			hostFunc(abi.WriteBody, "iii", "", writeBody),
+			untilDropped(hostFunc(abi.WriteBody, "iii", "", writeBody)),
 			hostFunc(abi.GetStatusCode, "", "i", getStatusCode),
 			hostFunc(abi.SetStatusCode, "i", "", setStatusCode),
 		},
@@ -72,6 +73,17 @@ func untilRead(f guest.HostFunc) guest.HostFunc {
 	f.Waits = func(ctx context.Context, stack []uint64) bool {
 		kind := uint32(stack[0])
 		return kind == abi.BodyRequest && !sessionOf(ctx).bodyRead
+	}
+	return f
+}
+
+// untilDropped is f, which writes bodies: the response's is waited for as long as it
+// is sent.
+func untilDropped(f guest.HostFunc) guest.HostFunc {
+	f.Waits = func(ctx context.Context, stack []uint64) bool {
+		x, ok := sessionOf(ctx).x.(exchange.Sink)
+		kind := uint32(stack[0])
+		return kind == abi.BodyResponse && !(ok && x.Dropping())
 	}
 	return f
 }
