@@ -130,6 +130,7 @@ func (s *session) finish() error {
 
 var (
 	_ exchange.Duplexer = (*passed)(nil)
+	_ exchange.Sink     = (*passed)(nil)
 	_ exchange.Upgrader = (*passed)(nil)
 )
 
@@ -164,6 +165,12 @@ func (p *passed) Write(b []byte) (int, error) {
 	}
 	p.s.response.data = append(p.s.response.data, b...)
 	return len(b), nil
+}
+
+// Dropping passes on what the exchange knows.
+func (p *passed) Dropping() bool {
+	x, ok := p.Exchange.(exchange.Sink)
+	return ok && p.s.response == nil && x.Dropping()
 }
 
 // takenBody is a request's body that is read without keeping it.
