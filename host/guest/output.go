@@ -41,20 +41,26 @@ func (s stdin) Read(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok {
 		guard := guardOf(s.out.session)
 		guard.pause()
-		defer guard.resume()
-		return streams.Stdin().Read(p)
+		n, err := streams.Stdin().Read(p)
+		guard.EndOvertime()
+		guard.resume()
+		return n, err
 	}
 	return 0, io.EOF
 }
 
-// sleep lets the guest wait.
+// sleep lets the guest wait, for as long as its turn lasts.
 func (o *output) sleep(ns int64) {
 	guard := guardOf(o.session)
 	guard.pause()
-	defer guard.resume()
-	timer := time.NewTimer(time.Duration(ns))
-	defer timer.Stop()
+	wait := time.Duration(ns)
+	if until := guard.Until(); !until.IsZero() {
+		wait = min(wait, time.Until(until))
+	}
+	timer := time.NewTimer(wait)
 	<-timer.C
+	guard.EndOvertime()
+	guard.resume()
 }
 
 // Write takes all of p.
@@ -62,8 +68,10 @@ func (s *stream) Write(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok && s.name == stdoutName {
 		guard := guardOf(s.out.session)
 		guard.pause()
-		defer guard.resume()
-		return streams.Stdout().Write(p)
+		n, err := streams.Stdout().Write(p)
+		guard.EndOvertime()
+		guard.resume()
+		return n, err
 	}
 	n := len(p)
 	for len(p) > 0 {

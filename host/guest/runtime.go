@@ -20,6 +20,7 @@ type Runtime struct {
 	abis   []ABI
 	log    *slog.Logger
 
+	wasi    []wasiFunc   // the engine's
 	tracker *mem.Tracker // nil where the kernel has or allows none
 
 	mu     sync.Mutex
@@ -67,7 +68,10 @@ func NewRuntime(ctx context.Context, o Options) (*Runtime, error) {
 		r.log.DebugContext(ctx, "resetting guests without a tracker of written memory", "error", err)
 	}
 	r.engine = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
-	if err := provide(ctx, r.engine, offer{abis: r.abis}); err != nil {
+	if r.wasi, err = wasiFuncs(ctx); err == nil {
+		err = provide(ctx, r.engine, offer{abis: r.abis, wasi: r.wasi})
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
@@ -91,16 +95,17 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// offer is what an engine offers its guests besides WASI.
+// offer is what an engine offers its guests.
 type offer struct {
 	abis  []ABI
+	wasi  []wasiFunc
 	files bool // WASI's functions for files work
 }
 
 // provide makes the host functions of WASI and of an offer importable.
 func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
 	abis := offer.abis
-	if err := provideWASI(ctx, engine, offer.files); err != nil {
+	if err := provideWASI(ctx, engine, offer); err != nil {
 		return fmt.Errorf("provide %s: %w", wasiModule, err)
 	}
 	for i := range abis {
@@ -110,7 +115,7 @@ func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
 		builder := engine.NewHostModuleBuilder(abis[i].ImportModule)
 		for _, f := range abis[i].Funcs {
 			builder.NewFunctionBuilder().
-				WithGoModuleFunction(hostFunc(f.Call), valueTypes(f.Type.Params), valueTypes(f.Type.Results)).
+				WithGoModuleFunction(hostFunc(f.Name, f.Call), valueTypes(f.Type.Params), valueTypes(f.Type.Results)).
 				WithName(f.Name).Export(f.Name)
 		}
 		if _, err := builder.Instantiate(ctx); err != nil {
@@ -120,9 +125,10 @@ func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
 	return nil
 }
 
-func hostFunc(call func(context.Context, Memory, []uint64)) api.GoModuleFunc {
+func hostFunc(name string, call func(context.Context, Memory, []uint64)) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
 		guard := guardOf(sessionIn(ctx))
+		guard.enter(name)
 		guard.pause()
 		call(ctx, Memory{m.Memory()}, stack)
 		guard.resume()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -182,6 +183,12 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("write response: %w", err)
 	}
 	return len(p), nil
+}
+
+// Bound implements exchange.Bounded.
+func (x *exchangeState) Bound(until time.Time) (before time.Time) {
+	before, x.c.until = x.c.until, until
+	return before
 }
 
 // reroutesMax ends a circle of handlers that refer to each other.

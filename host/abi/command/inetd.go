@@ -19,12 +19,13 @@ type Timeouts struct {
 // ServeConn runs the program on c and logs how it ended, unless well. id names
 // the connection in logs.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
-	stream := &connStream{conn: c, timeouts: t}
 	watch, _ := c.(mpm.Watched)
 	s := &session{
-		Context: ctx, Guard: guest.NewGuard(watch, p.pool.Module().Name(), p.set.CPUTimeout), plugin: p, log: p.set.Logger.With("connection", id.String()),
-		environ: connEnvironment(c).with(p.set.Environ), stdin: stream, stdout: stream,
+		Context: ctx, Guard: p.guard(watch, p.connLimits), plugin: p, log: p.set.Logger.With("connection", id.String()),
+		environ: connEnvironment(c).with(p.set.Environ),
 	}
+	stream := &connStream{conn: c, timeouts: t, guard: &s.Guard}
+	s.stdin, s.stdout = stream, stream
 	c.SetState(mpm.StateWriting)
 	code, err := s.run()
 	switch {
@@ -56,6 +57,8 @@ func connEnvironment(c mpm.Conn) environment {
 type connStream struct {
 	conn     mpm.Conn
 	timeouts Timeouts
+	guard    *guest.Guard
+	bounded  bool // writes have a deadline
 }
 
 func (s *connStream) Read(p []byte) (int, error) {
@@ -65,14 +68,22 @@ func (s *connStream) Read(p []byte) (int, error) {
 		}
 	}
 	s.conn.SetState(mpm.StateReading)
+	s.guard.Rest()
 	n, err := s.conn.Read(p)
+	s.guard.Work(n > 0)
 	s.conn.SetState(mpm.StateWriting)
 	return n, err
 }
 
 func (s *connStream) Write(p []byte) (int, error) {
+	var until time.Time
 	if s.timeouts.Write > 0 {
-		if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeouts.Write)); err != nil {
+		until = time.Now().Add(s.timeouts.Write)
+	}
+	until = s.guard.Sooner(until)
+	if s.bounded || !until.IsZero() {
+		s.bounded = !until.IsZero()
+		if err := s.conn.SetWriteDeadline(until); err != nil {
 			return 0, fmt.Errorf("write to connection: %w", err)
 		}
 	}

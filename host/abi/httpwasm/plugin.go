@@ -3,6 +3,7 @@ package httpwasm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 type Plugin struct {
 	pool         guest.Pool
 	configJSON   []byte
-	cpuTimeout   time.Duration
+	limits       guest.Limits
 	args         []string
 	environ      []string
 	log          *slog.Logger
@@ -33,9 +34,10 @@ type Settings struct {
 	Args, Environ []string
 	// Isolation is what a run sees of those before it.
 	Isolation guest.Isolation
-	// CPUTimeout is how long the guest may run without calling the host; 0 is
-	// without bound.
-	CPUTimeout time.Duration
+	// CPUTimeout is how long the guest may run without calling the host, Timeout
+	// how long it may take for a request, without the time of what is behind it in
+	// a chain; 0 is without bound.
+	CPUTimeout, Timeout time.Duration
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -45,7 +47,7 @@ func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
 		pool:         guest.NewPool(m, prepare, set.Isolation),
 		configJSON:   set.ConfigJSON,
-		cpuTimeout:   set.CPUTimeout,
+		limits:       guest.NewLimits(set.CPUTimeout, set.Timeout),
 		args:         m.Arguments(set.Args),
 		environ:      set.Environ,
 		log:          set.Logger,
@@ -89,16 +91,18 @@ func (p *Plugin) Serve(ctx context.Context, x exchange.Exchange) error {
 // ServeWith runs the guest for x; next is called if it asks for the next
 // handler.
 func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchange.Handler) error {
-	guard := guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.cpuTimeout)
+	guard := guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.limits)
 	s := &session{Context: ctx, Guard: guard, plugin: p, onward: next}
 	defer s.end()
 	i, err := p.pool.Get(s)
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
-		return err
+		return timeoutOf(err)
 	}
 	s.x, s.phase, s.features = x, inRequest, i.Prepared.(uint32)
+	s.unbound = s.bound(s.Until())
 	err = s.serve(i)
+	s.bound(s.unbound)
 	p.pool.Put(i, guest.EndOf(err))
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited && f.ExitCode == 0 {
 		err = s.finish() // exit with 0 means that the response is complete
@@ -106,10 +110,20 @@ func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchan
 	switch {
 	case err == nil:
 		return s.nextErr // whoever failed has logged it
+	case guest.IsOvertime(err): // also if it was a read or write that waited
+		guest.LogFailure(ctx, s.log(), "guest failed", err)
 	case s.ioErr != nil:
 		s.log().DebugContext(ctx, "client went away", "error", s.ioErr)
 	default:
 		guest.LogFailure(ctx, s.log(), "guest failed", err)
+	}
+	return timeoutOf(err)
+}
+
+// timeoutOf is err, as an exchange.ErrTimeout if the guest took too long.
+func timeoutOf(err error) error {
+	if guest.IsOvertime(err) {
+		return fmt.Errorf("%w: %w", exchange.ErrTimeout, err)
 	}
 	return err
 }

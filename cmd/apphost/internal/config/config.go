@@ -65,6 +65,9 @@ const (
 	// CPUTimeoutDefault bounds how long a plugin runs without calling the host.
 	CPUTimeoutDefault = 10 * time.Second
 	cpuTimeoutMin     = 200 * time.Millisecond
+	// timeoutMin is the least for a plugin's timeout, whose end is that late in the
+	// prefork model.
+	timeoutMin = 50 * time.Millisecond
 	// TimeoutDefault bounds reads and writes on tcp, like httpd's Timeout.
 	TimeoutDefault = 60 * time.Second
 
