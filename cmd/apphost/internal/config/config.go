@@ -77,8 +77,9 @@ const (
 	memoryLimitMin     = 64 << 10 // one wasm page
 	memoryLimitMax     = 4 << 30  // what 32 bits address
 
-	coreMin = 64 << 10 // with less the kernel leaves nothing of use
-	coreMax = 1 << 60  // which is as good as no limit
+	coreMin   = 64 << 10  // with less the kernel leaves nothing of use
+	memoryMin = 256 << 20 // mpm's
+	sizeMax   = 1 << 60   // which is as good as no limit
 
 	fileBytesMax = 1 << 20 // a configuration file
 	depthMax     = 64      // tables and lists in each other: paths grow with it

@@ -177,6 +177,8 @@ type pluginView struct {
 	Name             string
 	Wasm             string
 	MemoryLimitBytes uint64
+	Timeout          string `json:",omitempty"`
+	CPUTimeout       string
 	Config           map[string]string
 	ConfigJSON       json.RawMessage
 
@@ -194,8 +196,12 @@ func viewOf(c *Config) view {
 		Warnings: c.Warnings,
 	}
 	for _, p := range c.Host.Plugins {
+		timeout := ""
+		if p.Timeout != nil {
+			timeout = p.Timeout.String()
+		}
 		v.Plugins = append(v.Plugins, pluginView{
-			p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
+			p.Name, string(p.Wasm), p.MemoryLimitBytes, timeout, p.CPUTimeout.String(), p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
 		})
 	}
 	return v
