@@ -208,6 +208,7 @@ func (c *Child) begin(ready func()) error {
 	if err := sys.LimitMemory(c.Options.Privileges.Limits.MemoryBytes); err != nil {
 		return err
 	}
+	c.board.OnBell(func() { _, _ = c.report.Write([]byte{reportRuns}) }) // an orphan rings in vain
 	c.showReady()
 	if _, err := c.report.Write([]byte{reportReady}); err != nil {
 		return fmt.Errorf("report ready: %w", err)

@@ -46,12 +46,17 @@ type system interface {
 	slotReport(slot int) []threadReport
 	// slotRuns is what the threads of a slot say that they run.
 	slotRuns(slot int) []scoreboard.Running
+	// awaitRun asks the child in a slot to say when it next runs code, which
+	// arrives as childRuns. What it runs already does not.
+	awaitRun(slot int)
 	// load is how busy the machine is, as in ServerStatus.
 	load() [3]float64
 	// cpu is the processor time of the master, of all processes of its that
 	// have ended, and of one that lives.
 	cpu() (own, ended sys.CPUTime)
 	processCPU(pid int) sys.CPUTime
+	// ran is the latter at once and exactly.
+	ran(pid int) time.Duration
 	// publish shows what take returns to the children that have wished for it,
 	// and returns how long that took.
 	publish(take func() Snapshot) (cost time.Duration)
@@ -126,6 +131,8 @@ type (
 		ready bool
 		fail  string
 	}
+	// childRuns: a child runs code that may not come back; see awaitRun.
+	childRuns struct{}
 	// childClosed: the child's report pipe is closed.
 	childClosed struct{ pid int }
 	// candidateSaid is one line of a candidate's report.
@@ -161,6 +168,7 @@ type (
 
 func (childrenEnded) isEvent()   {}
 func (childSaid) isEvent()       {}
+func (childRuns) isEvent()       {}
 func (childClosed) isEvent()     {}
 func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}
