@@ -60,7 +60,7 @@ func openHost(c *prefork.Child) (*host.Host, *slog.Logger, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
+	hostConfig.Slot, hostConfig.Generation, hostConfig.Quarantine = c.Slot, c.Generation, c
 	hostConfig.Logger = newLogger(c.ErrorLog(), log)
 	if access := c.Log(config.AccessLogName); access != nil {
 		hostConfig.AccessLog, hostConfig.AccessFormat = access, log.AccessFormat

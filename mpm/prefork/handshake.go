@@ -35,7 +35,8 @@ const (
 	fdHurry      = 9  // pipe, read: closed when idle connections are to end
 	fdReport     = 10 // pipe, write: ready, or why not
 	fdNewLogs    = 11 // socket: log files to change over to
-	fdListeners  = 12 // the listening sockets, in the order of the options; see
+	fdFlags      = 12 // memfd that cannot be written to: which codes are quarantined
+	fdListeners  = 13 // the listening sockets, in the order of the options; see
 	// bucketArgs; then the logs but for the error log, in the order of the options
 
 	// With mpm.Options.Status, two more at the end: a pipe,

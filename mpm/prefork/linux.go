@@ -136,7 +136,7 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 		l.board = append(l.board, make([]*scoreboard.Slot, more)...)
 		l.bells = append(l.bells, make([]*atomic.Bool, more)...)
 	}
-	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
+	if err := l.prepareSlot(slot, g.options.Threads(), len(g.options.Codes)); err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
 	newLogs, theirs, err := sys.SocketPair()
@@ -145,7 +145,7 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	}
 	defer func() { _ = theirs.Close() }()
 	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs}
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs, g.flags.FD()}
 	sockets, surplus := g.socketsOf(bucket)
 	fds = append(fds, sockets...)
 	for _, f := range g.logs[1:] {
@@ -257,6 +257,10 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		g.release()
 		return nil, err
 	}
+	if g.flags, err = scoreboard.NewFlags(len(o.Codes)); err != nil {
+		g.release()
+		return nil, err
+	}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -284,6 +288,7 @@ type linuxGeneration struct {
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
+	flags                   *scoreboard.Flags // a code that is quarantined has its up
 
 	opened bool // it serves, or has served
 
@@ -380,6 +385,9 @@ func (g *linuxGeneration) retire() {
 func (g *linuxGeneration) release() {
 	for _, p := range g.pipes() {
 		p.close()
+	}
+	if g.flags != nil {
+		_ = g.flags.Close()
 	}
 	g.letGo()
 	g.system.logFiles.table.Release(g.logs)

@@ -114,9 +114,11 @@ func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (run
 func (p *Parent) overrun(ch *child, thread int, budget time.Duration, now time.Time) {
 	ch.overran = true
 	p.overruns++
+	culprit := ""
 	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number, "cpu_timeout", budget.String()}
 	if reports := p.sys.slotReport(ch.slot); thread < len(reports) {
 		r := &reports[thread]
+		culprit = r.Code
 		args = append(args, "plugin", r.Code, "client", r.Client, "listener", r.Listener)
 		if r.Request != "" {
 			args = append(args, "request", r.Request)
@@ -128,4 +130,5 @@ func (p *Parent) overrun(ch *child, thread int, budget time.Duration, now time.T
 	}
 	p.log.Error("a plugin runs without end; killing its child", args...)
 	p.end(ch, syscall.SIGKILL, now)
+	p.codeFailed(ch.generation, ch.generation.codeNamed(culprit), 1, now)
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -31,6 +32,9 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 	switch {
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
+		if !stream.broken {
+			s.Module().NoteCrash(err)
+		}
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
 	}
@@ -59,6 +63,7 @@ type connStream struct {
 	timeouts Timeouts
 	guard    *guest.Guard
 	bounded  bool // writes have a deadline
+	broken   bool // the client has gone or waits: a read or write has failed
 }
 
 func (s *connStream) Read(p []byte) (int, error) {
@@ -72,6 +77,7 @@ func (s *connStream) Read(p []byte) (int, error) {
 	n, err := s.conn.Read(p)
 	s.guard.Work(n > 0)
 	s.conn.SetState(mpm.StateWriting)
+	s.broken = s.broken || err != nil && err != io.EOF
 	return n, err
 }
 
@@ -87,7 +93,9 @@ func (s *connStream) Write(p []byte) (int, error) {
 			return 0, fmt.Errorf("write to connection: %w", err)
 		}
 	}
-	return s.conn.Write(p)
+	n, err := s.conn.Write(p)
+	s.broken = s.broken || err != nil
+	return n, err
 }
 
 // Close tells the peer that nothing more will come. The program may read on.

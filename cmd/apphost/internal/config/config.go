@@ -68,6 +68,12 @@ const (
 	// timeoutMin is the least for a plugin's timeout, whose end is that late in the
 	// prefork model.
 	timeoutMin = 50 * time.Millisecond
+	// QuarantineAfterDefault is never: see RATIONALE.md.
+	QuarantineAfterDefault  = 0
+	QuarantineWindowDefault = time.Minute
+	quarantineWindowMin     = time.Second
+	quarantineWindowMax     = 24 * time.Hour
+
 	// TimeoutDefault bounds reads and writes on tcp, like httpd's Timeout.
 	TimeoutDefault = 60 * time.Second
 

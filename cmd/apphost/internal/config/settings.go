@@ -23,6 +23,7 @@ type settings struct {
 	isolation        string         // "" is not given
 	timeout          *time.Duration // nil is not given
 	cpuTimeout       *time.Duration // likewise
+	quarantine       quarantine
 	config           map[string]any
 	grants           grants
 }
@@ -35,6 +36,7 @@ func (t *table) settings() settings {
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	s.timeout = t.limit("timeout", timeoutMin)
 	s.cpuTimeout = t.limit("cpu_timeout", cpuTimeoutMin)
+	s.quarantine = t.quarantine()
 	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
@@ -101,6 +103,8 @@ func (d *decoder) pluginSections(t *table) {
 		plugin := &d.config.Host.Plugins[i]
 		settle(plugin, d.plugins.shipped[plugin.Name], given[plugin.Name])
 		d.config.MPM.Watch = d.config.MPM.Watch || plugin.CPUTimeout > 0
+		d.config.MPM.Codes = append(d.config.MPM.Codes,
+			d.plugins.quarantine.of(plugin.Name, d.plugins.shipped[plugin.Name].quarantine, given[plugin.Name].quarantine))
 	}
 }
 
