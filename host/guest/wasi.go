@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/apphost/apphost/host/internal/wasmbin"
 	"github.com/tetratelabs/wazero"
@@ -39,6 +41,7 @@ func wasiFuncs(ctx context.Context) ([]wasiFunc, error) {
 		}
 		out = append(out, wasiFunc{name, original.Call, def.ParamTypes(), def.ResultTypes()})
 	}
+	slices.SortFunc(out, func(a, b wasiFunc) int { return strings.Compare(a.name, b.name) }) // the engine has them in a map
 	return out, engine.Close(ctx)
 }
 
