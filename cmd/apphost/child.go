@@ -29,7 +29,7 @@ func runChild(args []string) int {
 	// than collecting it all at the end and giving the memory back: a Go guest
 	// of 4 MB is ready after 86 ms instead of 116 (bench/start, one child).
 	collect := debug.SetGCPercent(-1)
-	h, log, err := openHost(c)
+	h, err := openHost(c)
 	if err != nil {
 		return c.Fail(err)
 	}
@@ -41,7 +41,7 @@ func runChild(args []string) int {
 		return c.Fail(err)
 	}
 	if c.OutOfMemory() {
-		log.Warn("a child has used up its memory; another one takes its place", "slot", c.Slot, "generation", c.Generation, "pid", os.Getpid(),
+		h.log.Warn("a child has used up its memory; another one takes its place", "slot", c.Slot, "generation", c.Generation, "pid", os.Getpid(),
 			"limit_memory", c.Options.Privileges.Limits.MemoryBytes)
 	}
 	return prefork.ExitOK
@@ -55,10 +55,16 @@ func limitHeap(bytes uint64) {
 	}
 }
 
-func openHost(c *prefork.Child) (*host.Host, *slog.Logger, error) {
+// loaded is a host that is ready to serve, and its log.
+type loaded struct {
+	*host.Host
+	log *slog.Logger
+}
+
+func openHost(c *prefork.Child) (*loaded, error) {
 	hostConfig, log, err := decodeGeneration(c.Image)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	hostConfig.Slot, hostConfig.Generation, hostConfig.Quarantine = c.Slot, c.Generation, c
 	hostConfig.Logger = newLogger(c.ErrorLog(), log)
@@ -67,9 +73,12 @@ func openHost(c *prefork.Child) (*host.Host, *slog.Logger, error) {
 	}
 	status, err := decodeStatus(c.Image)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	mountStatus(&hostConfig, status, c.Snapshot, hostConfig.Logger)
 	h, err := host.New(context.Background(), hostConfig)
-	return h, hostConfig.Logger, err
+	if err != nil {
+		return nil, err
+	}
+	return &loaded{h, hostConfig.Logger}, nil
 }

@@ -48,7 +48,7 @@ func TestE2EAnUpgradeKeepsOpenLogs(t *testing.T) {
 // The children that a failed upgrade gives back show the status as before.
 func TestE2EAFailedUpgradeKeepsTheStatusPage(t *testing.T) {
 	s := startOwn(t, withStatus)
-	fails := apphosttest.Variant(t, "cmd/apphost/child.go", "h, log, err := openHost(c)", "h, log, err := openHost(nil)")
+	fails := apphosttest.Variant(t, "cmd/apphost/child.go", "h, err := openHost(c)", "h, err := openHost(nil)")
 	children := s.Children()
 	for range 2 {
 		if out, code := s.Run("upgrade", "-c", "config.toml", "--binary", fails); code != 1 || !strings.Contains(out, "new generation died") {

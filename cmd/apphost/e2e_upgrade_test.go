@@ -169,7 +169,7 @@ func TestE2EABadUpgradeChangesNothing(t *testing.T) {
 		{"a program that hangs", script("hangs", "#!/bin/sh\nexec sleep 1000\n", 0o700), "did not return within 5s"},
 		{"another protocol", apphosttest.Variant(t, "mpm/prefork/takeover.go", "const takeoverProtocol = 1", "const takeoverProtocol = 2"), "upgrade protocol"},
 		{"a state it cannot take over", apphosttest.Variant(t, "cmd/apphost/upgrade.go", "!filepath.IsAbs(h.Config)", "filepath.IsAbs(h.Config)"), "no absolute path"},
-		{"children that cannot serve", apphosttest.Variant(t, "cmd/apphost/child.go", "h, log, err := openHost(c)", "h, log, err := openHost(nil)"), "new generation died"},
+		{"children that cannot serve", apphosttest.Variant(t, "cmd/apphost/child.go", "h, err := openHost(c)", "h, err := openHost(nil)"), "new generation died"},
 		{"a takeover that fails", apphosttest.Variant(t, "mpm/prefork/adopt.go", "if err := l.table.Import(st.Sockets); err != nil {",
 			"if err := fmt.Errorf(`nothing goes`); err != nil {"), "nothing goes"},
 		{"a state that reads differently", apphosttest.Variant(t, "mpm/prefork/handed.go", "if !fd.Open() {", "if fd.Open() {"), "is not open"},
