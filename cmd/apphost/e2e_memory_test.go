@@ -98,6 +98,28 @@ func TestE2EMemoryStaysInTheChildsLimit(t *testing.T) {
 	})
 }
 
+// The heap of a child never gets smaller: one whose limit is nearly reached, here by
+// the stacks of recursions, leaves when it has served.
+func TestE2EAChildThatHasUsedUpItsMemoryIsReplaced(t *testing.T) {
+	s := apphosttest.Start(t, strings.Replace(late, "[mpm]\n", "[mpm]\nlimit_memory = \"320MiB\"\nmin_spare_servers = 1\nmax_spare_servers = 2\n", 1), latePlugins)
+	for range 4 {
+		conn := dialTo(t, s.Addr("tcp"))
+		if _, err := io.WriteString(conn, "d"); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	line, ok := s.WaitLog("a child has used up its memory; another one takes its place", nil)
+	if !ok || line["limit_memory"] != float64(320<<20) {
+		t.Errorf("the log says %v", line)
+	}
+	roundTrip, hangUp := hold(t, s.Addr("tcp"))
+	defer hangUp()
+	if err := roundTrip(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A limit that is too low for the plugins is no crash loop but a reason.
 func TestE2EALimitOfMemoryThatIsTooLow(t *testing.T) {
 	s := startPlain(t)
