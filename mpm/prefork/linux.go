@@ -20,12 +20,15 @@ import (
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
-// childTimerSlack is how late a child's timers may be. A Go runtime's monitor
-// thread otherwise wakes every few tens of microseconds beside a thread that
-// is blocked in a system call, in each of the children; with the slack, 64
-// children echo twice as fast. The price: what a child times is late by so
-// much, which is why deadlines that matter are the master's.
-const childTimerSlack = 50 * time.Millisecond
+// How late a child's timers may be. A Go runtime's monitor thread otherwise wakes
+// every few tens of microseconds, beside each thread that is blocked in a system
+// call. With the slack, 64 prefork children echo twice as fast, and a worker child
+// needs a seventh less for each request. The price: what a prefork child times is
+// late by so much, which is why deadlines that matter are the master's.
+const (
+	childTimerSlack = 50 * time.Millisecond
+	crewTimerSlack  = time.Millisecond
+)
 
 // linux is the system of a real master. It belongs to the master's one
 // goroutine; only the readers of report pipes, which send events, run beside.
@@ -156,10 +159,10 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	}
 	c := sys.Command{
 		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
-		DieWithParent: true, Identity: g.bornAs,
+		DieWithParent: true, Identity: g.bornAs, TimerSlack: childTimerSlack,
 	}
-	if !g.options.Model.Threaded() {
-		c.TimerSlack = childTimerSlack
+	if g.options.Model.Threaded() {
+		c.TimerSlack = crewTimerSlack
 	}
 	proc, report, err := l.start(c, g.logs[0].FD(), fds...)
 	if err != nil {
@@ -257,7 +260,7 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		g.release()
 		return nil, err
 	}
-	if g.flags, err = scoreboard.NewFlags(len(o.Codes)); err != nil {
+	if g.flags, err = newFlags(o); err != nil {
 		g.release()
 		return nil, err
 	}
@@ -288,7 +291,7 @@ type linuxGeneration struct {
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
-	flags                   *scoreboard.Flags // a code that is quarantined has its up
+	flags                   *scoreboard.Flags
 
 	opened bool // it serves, or has served
 
@@ -359,7 +362,7 @@ func (g *linuxGeneration) lookAgain(bucket int) {
 }
 
 func (g *linuxGeneration) drain() error {
-	g.hurry.closeWriter()
+	g.hurryUp()
 	var errs []error
 	for _, s := range g.socks {
 		errs = append(errs, s.RefuseNew())
@@ -377,7 +380,7 @@ func (g *linuxGeneration) waiting() (bool, error) {
 }
 
 func (g *linuxGeneration) retire() {
-	g.hurry.closeWriter()
+	g.hurryUp()
 	g.generation.closeWriter()
 	g.letGo()
 }
