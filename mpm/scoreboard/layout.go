@@ -4,7 +4,7 @@ import "sync/atomic"
 
 const (
 	magic   = 0x61706273
-	version = 5
+	version = 6
 )
 
 // ThreadsMax is the most threads that a slot can have.
