@@ -64,6 +64,11 @@ type Plugin struct {
 	// CPUTimeout is how long the guest may run without calling the host, after
 	// which the model may end its process; 0 is without bound.
 	CPUTimeout time.Duration `json:",omitempty"`
+	// Timeout is how long a turn of the guest may take, waiting included: of a
+	// request all of it, of a connection from one read that got something to the
+	// next read; 0 is without bound. nil is DefaultRequestTimeout for requests and
+	// none for connections.
+	Timeout *time.Duration `json:",omitempty"`
 	// What the plugin is granted. None of it is the default.
 	//
 	// Env is its environment. Args are its arguments behind its name, which is
@@ -85,6 +90,18 @@ type Plugin struct {
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.
 	Config     map[string]string
 	ConfigJSON []byte
+}
+
+// DefaultRequestTimeout bounds a plugin's answer to a request, unless it has a
+// Timeout.
+const DefaultRequestTimeout = 60 * time.Second
+
+// timeout is the plugin's, or otherwise.
+func (p *Plugin) timeout(otherwise time.Duration) time.Duration {
+	if p.Timeout == nil {
+		return otherwise
+	}
+	return *p.Timeout
 }
 
 // Dir is a folder that a plugin may use.

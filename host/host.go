@@ -256,17 +256,19 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	case conn.Name, conn.ServerName:
 		loaded.conn = conn.New(m, conn.Settings{
 			Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation,
-			Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+			Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Timeout: p.timeout(0), Logger: log,
 		})
 		loaded.serves = loaded.conn
 	case httpwasm.Name:
 		handler := httpwasm.New(m, httpwasm.Settings{
-			ConfigJSON: p.ConfigJSON, Isolation: isolation, Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+			ConfigJSON: p.ConfigJSON, Isolation: isolation, Args: p.arguments(), Environ: p.environ(),
+			CPUTimeout: p.CPUTimeout, Timeout: p.timeout(DefaultRequestTimeout), Logger: log,
 		})
 		loaded.http, loaded.serves = handler, handler
 	case command.Name:
 		loaded.command = command.New(m, command.Settings{
-			Entrypoint: p.Entrypoint, Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,
+			Entrypoint: p.Entrypoint, Args: p.arguments(), Environ: p.environ(), Logger: log,
+			CPUTimeout: p.CPUTimeout, ConnTimeout: p.timeout(0), RequestTimeout: p.timeout(DefaultRequestTimeout),
 		})
 		loaded.serves = loaded.command
 	default:

@@ -38,6 +38,13 @@ func (r *recorded) Run(name string, budget time.Duration) {
 	}
 }
 
+// Call does, too.
+func (r *recorded) Call(name string) {
+	if r.watch != nil {
+		r.watch.Call(name)
+	}
+}
+
 // Pause does, too.
 func (r *recorded) Pause() {
 	if r.watch != nil {

@@ -71,13 +71,16 @@ type Parting interface{ PeerDone() }
 // Watched is implemented by connections of a model that looks after handlers
 // which do not come back: it ends the process of one that runs for longer than
 // it may. A handler whose code is not its own calls Run before it enters that
-// code, and Pause and Resume around whatever it does for that code and may have
-// to wait for. The calls are made by the goroutine that runs ServeConn and cost
-// nanoseconds.
+// code, Call when that code asks for something, and Pause and Resume around
+// whatever it does for that code and may have to wait for. The calls are made by
+// the goroutine that runs ServeConn and cost nanoseconds.
 type Watched interface {
 	// Run notes that code of that name, as operators know it, runs from now on.
 	// It may run for budget at a time without a Pause; 0 is without bound.
 	Run(name string, budget time.Duration)
+	// Call notes what the code has asked for, by a name that operators know, for
+	// when it does not come back from what it does then.
+	Call(name string)
 	Pause()
 	Resume()
 }

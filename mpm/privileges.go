@@ -40,6 +40,10 @@ type Limits struct {
 	OpenFiles int    `json:",omitempty"` // RLIMIT_NOFILE
 	Tasks     int    `json:",omitempty"` // RLIMIT_NPROC; of all processes of the user together
 	CoreBytes uint64 `json:",omitempty"` // RLIMIT_CORE
+	// MemoryBytes is RLIMIT_DATA, and of children only: all the memory that a child
+	// has to itself and may write to, whether or not it has done so. It holds from
+	// when the child is ready.
+	MemoryBytes uint64 `json:",omitempty"`
 }
 
 const (
@@ -52,6 +56,8 @@ const (
 	openFilesMin = 128
 	// tasksMin is about what one child needs.
 	tasksMin = 32
+	// memoryMin is what a child with small plugins needs, twice.
+	memoryMin = 256 << 20
 	// limitMax is beyond what any kernel grants.
 	limitMax = math.MaxInt32
 )
@@ -88,6 +94,9 @@ func (p *Privileges) validate(fault func(key, format string, args ...any)) {
 	}
 	bound("limit_nofile", p.Limits.OpenFiles, openFilesMin)
 	bound("limit_nproc", p.Limits.Tasks, tasksMin)
+	if got := p.Limits.MemoryBytes; got != 0 && got < memoryMin {
+		fault("limit_memory", "must be 0, which leaves it as it is, or 256MiB and more, got %d bytes", got)
+	}
 }
 
 func (p *Privileges) validatePaths(fault func(key, format string, args ...any)) {

@@ -25,6 +25,7 @@ func TestPrivilegesOutOfRangeAreNamedByTheirKey(t *testing.T) {
 		{"core_dump_directory", Privileges{CoreDumpDirectory: "/a\x00b"}},
 		{"limit_nofile", Privileges{Limits: Limits{OpenFiles: 127}}},
 		{"limit_nofile", Privileges{Limits: Limits{OpenFiles: -1}}},
+		{"limit_memory", Privileges{Limits: Limits{MemoryBytes: 256<<20 - 1}}},
 		{"limit_nproc", Privileges{Limits: Limits{Tasks: 31}}},
 	} {
 		o := good()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -33,15 +34,34 @@ func runChild(args []string) int {
 		return c.Fail(err)
 	}
 	debug.SetGCPercent(collect)
+	limitHeap(c.Options.Privileges.Limits.MemoryBytes)
 	debug.FreeOSMemory()
 	err = c.Serve(context.Background(), h, runtime.UnlockOSThread)
 	if err != nil {
 		return c.Fail(err)
 	}
+	if c.OutOfMemory() {
+		h.log.Warn("a child has used up its memory; another one takes its place", "slot", c.Slot, "generation", c.Generation, "pid", os.Getpid(),
+			"limit_memory", c.Options.Privileges.Limits.MemoryBytes)
+	}
 	return prefork.ExitOK
 }
 
-func openHost(c *prefork.Child) (*host.Host, error) {
+// limitHeap keeps the Go runtime in half of the memory that a child may have: the
+// rest is for guests. An operator's own setting counts.
+func limitHeap(bytes uint64) {
+	if _, given := os.LookupEnv("GOMEMLIMIT"); !given && bytes > 0 {
+		debug.SetMemoryLimit(int64(bytes / 2))
+	}
+}
+
+// loaded is a host that is ready to serve, and its log.
+type loaded struct {
+	*host.Host
+	log *slog.Logger
+}
+
+func openHost(c *prefork.Child) (*loaded, error) {
 	hostConfig, log, err := decodeGeneration(c.Image)
 	if err != nil {
 		return nil, err
@@ -56,5 +76,9 @@ func openHost(c *prefork.Child) (*host.Host, error) {
 		return nil, err
 	}
 	mountStatus(&hostConfig, status, c.Snapshot, hostConfig.Logger)
-	return host.New(context.Background(), hostConfig)
+	h, err := host.New(context.Background(), hostConfig)
+	if err != nil {
+		return nil, err
+	}
+	return &loaded{h, hostConfig.Logger}, nil
 }

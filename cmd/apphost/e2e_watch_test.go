@@ -33,7 +33,7 @@ func TestE2EAPluginThatNeverReturnsLosesItsChild(t *testing.T) {
 				t.Errorf("its client waited for %s", took)
 			}
 			line, ok := s.WaitLog("a plugin runs without end; killing its child", nil)
-			if !ok || line["plugin"] != "spin" || line["cpu_timeout"] != "300ms" || !strings.Contains(line["request"].(string), "POST /spin/") {
+			if !ok || line["plugin"] != "spin" || line["cpu_timeout"] != "300ms" || line["last_host_call"] != "get_method" || !strings.Contains(line["request"].(string), "POST /spin/") {
 				t.Errorf("the log says %v", line)
 			}
 			if st := statusOf(t, s); st.Overruns != 1 {
@@ -75,7 +75,7 @@ func TestE2EATCPPluginThatLoopsLosesItsChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	line, ok := s.WaitLog("a plugin runs without end; killing its child", nil)
-	if !ok || line["plugin"] != "echo" || line["client"] != conn.LocalAddr().String() {
+	if !ok || line["plugin"] != "echo" || line["client"] != conn.LocalAddr().String() || line["last_host_call"] != "conn_read" {
 		t.Errorf("the log says %v", line)
 	}
 	// The other one has waited for its client all the time.

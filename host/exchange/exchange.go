@@ -25,9 +25,9 @@ const (
 // Handler answers requests. Serve is called by many goroutines at a time.
 type Handler interface {
 	// Serve answers x. An error means that the handler failed: the response
-	// becomes 500 without details if none of it was sent yet, or says what
-	// was wrong with the request's body if that could not be read, else the
-	// stream is cut off. Serve has logged the cause.
+	// becomes 500 without details if none of it was sent yet, 504 if the error
+	// is ErrTimeout, or says what was wrong with the request's body if that
+	// could not be read, else the stream is cut off. Serve has logged the cause.
 	Serve(ctx context.Context, x Exchange) error
 }
 
@@ -87,6 +87,14 @@ type Rerouter interface {
 	// response was sent, and with ErrInvalid if target is none or was reached
 	// by too many of these.
 	Reroute(target []byte) error
+}
+
+// Bounded is an exchange whose reads and writes can have an end, besides their own
+// timeouts.
+type Bounded interface {
+	// Bound makes reads of Body and writes that wait longer than until fail, and
+	// returns what held before; the zero time is never.
+	Bound(until time.Time) (before time.Time)
 }
 
 // Sized is a Body that knows its length.
@@ -170,6 +178,8 @@ const (
 	ErrSent = Error("the response header was already sent")
 	// ErrInvalid refuses a header name or value that HTTP does not allow.
 	ErrInvalid = Error("not a valid header name or value")
+	// ErrTimeout is of a handler that took too long.
+	ErrTimeout = Error("the handler took too long")
 	// ErrUnsupported refuses what this exchange, or this connection, cannot do.
 	ErrUnsupported = Error("not possible on this connection")
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero/sys"
 )
@@ -18,6 +19,7 @@ const (
 	StackOverflow                    // it recursed too deeply
 	Refused                          // it used a host function wrongly (see Abort)
 	HostFault                        // a host function failed; a fault of ours
+	Overtime                         // its turn took longer than its limit
 )
 
 // Failure is the error of a run that did not return. Its instance is lost.
@@ -31,6 +33,10 @@ type Failure struct {
 	ExitCode uint32
 	// Stack is the guest's call stack, one function a line.
 	Stack string
+	// Limit is how long the turn might have taken, and Call the name of the host
+	// function that it was in, of an Overtime.
+	Limit time.Duration
+	Call  string
 	// HostStack is the host's, of a HostFault. It is for debugging and never
 	// for clients.
 	HostStack string
@@ -45,14 +51,22 @@ func (f *Failure) Error() string {
 		return f.Func + " misused the host: " + f.Cause
 	case HostFault:
 		return f.Func + " hit a fault in the host: " + f.Cause
+	case Overtime:
+		return f.Func + " " + f.Cause
 	case Trapped, StackOverflow:
 		return f.Func + " trapped: " + f.Cause
 	}
 	panic("BUG: failure without a kind")
 }
 
-// Crash reports whether the guest has crashed: not if it has ended by itself, or
-// for a fault of ours.
+// IsOvertime reports whether a run failed because it took longer than it may.
+func IsOvertime(err error) bool {
+	f, ok := errors.AsType[*Failure](err)
+	return ok && f.Kind == Overtime
+}
+
+// Crash reports whether the guest has crashed: not if it has ended by itself, for a
+// fault of ours, or because its time was over, which may be for a slow client.
 func (f *Failure) Crash() bool {
 	return f.Kind == Trapped || f.Kind == StackOverflow || f.Kind == Refused
 }
@@ -128,7 +142,10 @@ func classify(fn string, err error) *Failure {
 	f.Cause, _, _ = strings.Cut(cause, "\n")
 	f.Stack = strings.ReplaceAll(strings.TrimSpace(stack), "\n\t", "\n")
 	abort, aborted := errors.AsType[*abortError](err)
+	overtime, late := errors.AsType[*overtimeError](err)
 	switch {
+	case late:
+		f.Kind, f.Cause, f.Limit, f.Call = Overtime, overtime.Error(), overtime.limit, overtime.call
 	case aborted:
 		f.Kind, f.Cause = Refused, abort.cause
 	case inHost || recovered:

@@ -2,8 +2,10 @@ package guest_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apphost/apphost/host/guest"
@@ -16,8 +18,9 @@ type watch struct{ told []string }
 func (w *watch) Run(name string, budget time.Duration) {
 	w.told = append(w.told, "run "+name+" "+budget.String())
 }
-func (w *watch) Pause()  { w.told = append(w.told, "pause") }
-func (w *watch) Resume() { w.told = append(w.told, "resume") }
+func (w *watch) Call(name string) { w.told = append(w.told, "call "+name) }
+func (w *watch) Pause()           { w.told = append(w.told, "pause") }
+func (w *watch) Resume()          { w.told = append(w.told, "resume") }
 
 // watchedSession is one that is watched over.
 type watchedSession struct {
@@ -38,9 +41,12 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 		}},
 		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
 	}
-	for name, dirs := range map[string][]guest.Dir{
-		"start_calls": nil,
-		"start_files": {{Host: t.TempDir(), Guest: "/d"}},
+	for name, test := range map[string]struct {
+		dirs  []guest.Dir
+		calls []string // the last one waits
+	}{
+		"start_calls": {nil, []string{"call " + abi.Stopping}},
+		"start_files": {[]guest.Dir{{Host: t.TempDir(), Guest: "/d"}}, []string{"call fd_prestat_get", "call fd_fdstat_get", "call fd_filestat_get"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{calls}})
@@ -49,19 +55,82 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 			}
 			defer r.Close(t.Context())
 			src := source(t, name)
-			src.Dirs = dirs
+			src.Dirs = test.dirs
 			m, err := r.Load(t.Context(), src)
 			if err != nil {
 				t.Fatal(err)
 			}
 			w := &watch{}
-			s := &watchedSession{newSession(t), guest.NewGuard(w, "name", time.Second)}
+			s := &watchedSession{newSession(t), guest.NewGuard(w, "name", guest.NewLimits(time.Second, 0))}
 			if _, err := guest.NewPool(m, initialize, guest.Fresh).Get(s); err == nil {
 				t.Fatal("the start function has not trapped")
 			}
-			if want := []string{"run name 1s", "pause", "resume", "pause"}; !slices.Equal(w.told, want) {
+			if want := slices.Concat([]string{"run name 1s"}, test.calls, []string{"pause", "resume", "pause"}); !slices.Equal(w.told, want) {
 				t.Errorf("told %q, want %q", w.told, want)
 			}
 		})
+	}
+}
+
+// ended reports whether the turn is over.
+func ended(g *guest.Guard) (over bool) {
+	defer func() { over = recover() != nil }()
+	g.EndOvertime()
+	return false
+}
+
+func TestATurnIsOverAtItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pass := func(d time.Duration) { <-time.After(d) }
+		g := guest.NewGuard(nil, "name", guest.NewLimits(0, 10*time.Second))
+		begun := time.Now()
+		if pass(9 * time.Second); ended(&g) {
+			t.Error("it is over after 9 of 10 seconds")
+		}
+		g.Rest()
+		pass(time.Hour)
+		if g.Work(false); ended(&g) {
+			t.Error("the time of a rest counts")
+		}
+		if want := begun.Add(10*time.Second + time.Hour); !g.Until().Equal(want) {
+			t.Errorf("it lasts until %s, want %s", g.Until(), want)
+		}
+		if pass(time.Second); !ended(&g) {
+			t.Error("it goes on after 10 seconds")
+		}
+		g.Rest()
+		if g.Work(true); ended(&g) {
+			t.Error("another turn is over at its beginning")
+		}
+		if soon := time.Now().Add(time.Second); !g.Sooner(soon).Equal(soon) || !g.Sooner(soon.Add(time.Hour)).Equal(g.Until()) ||
+			!g.Sooner(time.Time{}).Equal(g.Until()) {
+			t.Error("the end of the turn is not taken for what it is")
+		}
+	})
+}
+
+func TestATurnWithoutALimitIsNeverOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := guest.NewGuard(nil, "name", guest.NewLimits(time.Second, 0))
+		if <-time.After(time.Hour); ended(&g) || !g.Until().IsZero() || !g.Sooner(time.Time{}).IsZero() {
+			t.Errorf("it ends at %s", g.Until())
+		}
+	})
+}
+
+// The clock is not looked at in each call, but a guest that does nothing else than
+// call the host is ended, and says where it was.
+func TestAGuestThatCallsForEverIsEnded(t *testing.T) {
+	pool := newPool(t, "calls_ever")
+	s := &watchedSession{newSession(t), guest.NewGuard(nil, "name", guest.NewLimits(0, 50*time.Millisecond))}
+	i := get(t, pool, s)
+	err := i.Call(s, "yields", nil)
+	pool.Put(i, guest.EndOf(err))
+	f, ok := errors.AsType[*guest.Failure](err)
+	if !ok || !guest.IsOvertime(err) || f.Call != "sched_yield" || f.Limit != 50*time.Millisecond || guest.EndOf(err) != guest.Failed {
+		t.Fatalf("%v", err)
+	}
+	if want := "yields took longer than 50ms, in sched_yield"; f.Error() != want {
+		t.Errorf("error %q, want %q", f, want)
 	}
 }

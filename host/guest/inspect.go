@@ -47,7 +47,11 @@ type Export struct {
 func Inspect(ctx context.Context, name string, wasm []byte, abis []ABI) *Inspection {
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	defer engine.Close(ctx) //nolint:errcheck // it holds nothing but memory
-	if err := provideWASI(ctx, engine, false); err != nil {
+	wasi, err := wasiFuncs(ctx)
+	if err == nil {
+		err = provideWASI(ctx, engine, offer{wasi: wasi})
+	}
+	if err != nil {
 		panic("BUG: the interpreter refuses WASI: " + err.Error())
 	}
 	in, _, _ := inspect(engine, name, wasm, abis)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/apphost/apphost/host/internal/mem"
 	"github.com/apphost/apphost/sdk/abi"
@@ -21,6 +22,9 @@ type Instance struct {
 	// in the engine allocates a stack.
 	funcs  []cachedFunc
 	output *output
+	// overflowed means that it has recursed until its stack was at the engine's
+	// limit, which is tens of MiB on the Go heap.
+	overflowed bool
 
 	program *program // nil of one that is not run in parts
 
@@ -79,6 +83,12 @@ func (i *Instance) close(ctx context.Context) error {
 	if i.image != nil && i.image.own {
 		err = errors.Join(err, i.image.memory.Close())
 	}
+	if i.overflowed {
+		// The collector would leave it for long: guests have the memory that
+		// grows, and the Go heap hardly does.
+		i.funcs = nil
+		debug.FreeOSMemory()
+	}
 	return err
 }
 
@@ -95,7 +105,9 @@ func (i *Instance) Call(s Session, fn string, stack []uint64) error {
 	err := f.CallWithStack(s, stack)
 	guard.pause()
 	if err != nil {
-		return classify(fn, err)
+		failure := classify(fn, err)
+		i.overflowed = failure.Kind == StackOverflow
+		return failure
 	}
 	return nil
 }

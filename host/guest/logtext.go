@@ -51,6 +51,10 @@ func LogFailure(ctx context.Context, log *slog.Logger, message string, err error
 		log.ErrorContext(ctx, message, "error", err)
 		return
 	}
+	if f.Kind == Overtime {
+		log.ErrorContext(ctx, "a plugin took too long; ending it", "timeout", f.Limit.String(), "host_call", f.Call, "in", f.Func, "stack", f.Stack)
+		return
+	}
 	log.ErrorContext(ctx, message, "error", f, "stack", f.Stack)
 	if f.HostStack != "" {
 		log.DebugContext(ctx, "host stack of a failed guest", "stack", f.HostStack)

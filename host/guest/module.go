@@ -90,7 +90,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	}
 	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(wasm, declared, tableElementsMax), declared)
 	hasFiles := len(src.Dirs) > 0
-	made, err := r.compile(ctx, src.Name, binary, offer{[]ABI{*speaks}, hasFiles})
+	made, err := r.compile(ctx, src.Name, binary, offer{[]ABI{*speaks}, r.wasi, hasFiles})
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}

@@ -41,12 +41,15 @@ type stdin struct{ out *output }
 func (s stdin) Read(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok {
 		in := streams.Stdin()
-		if waits(in) {
-			guard := guardOf(s.out.session)
-			guard.pause()
-			defer guard.resume()
+		if !waits(in) {
+			return in.Read(p)
 		}
-		return in.Read(p)
+		guard := guardOf(s.out.session)
+		guard.pause()
+		n, err := in.Read(p)
+		guard.EndOvertime()
+		guard.resume()
+		return n, err
 	}
 	return 0, io.EOF
 }
@@ -57,29 +60,36 @@ func waits(stream any) bool {
 	return !ok || !s.Ended()
 }
 
-// sleep lets the guest wait.
+// sleep lets the guest wait, for as long as its turn lasts.
 func (o *output) sleep(ns int64) {
 	guard := guardOf(o.session)
 	guard.pause()
-	defer guard.resume()
-	timer := time.NewTimer(time.Duration(ns))
-	defer timer.Stop()
+	wait := time.Duration(ns)
+	if until := guard.Until(); !until.IsZero() {
+		wait = min(wait, time.Until(until))
+	}
+	timer := time.NewTimer(wait)
 	<-timer.C
 	if o.world != nil {
 		o.world.slept(time.Duration(ns))
 	}
+	guard.EndOvertime()
+	guard.resume()
 }
 
 // Write takes all of p.
 func (s *stream) Write(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok && s.name == stdoutName {
 		to := streams.Stdout()
-		if waits(to) {
-			guard := guardOf(s.out.session)
-			guard.pause()
-			defer guard.resume()
+		if !waits(to) {
+			return to.Write(p)
 		}
-		return to.Write(p)
+		guard := guardOf(s.out.session)
+		guard.pause()
+		n, err := to.Write(p)
+		guard.EndOvertime()
+		guard.resume()
+		return n, err
 	}
 	n := len(p)
 	for len(p) > 0 {

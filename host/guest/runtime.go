@@ -21,6 +21,7 @@ type Runtime struct {
 	abis   []ABI
 	log    *slog.Logger
 
+	wasi    []wasiFunc   // the engine's
 	tracker *mem.Tracker // nil where the kernel has or allows none
 
 	mu     sync.Mutex
@@ -68,7 +69,10 @@ func NewRuntime(ctx context.Context, o Options) (*Runtime, error) {
 		r.log.DebugContext(ctx, "resetting guests without a tracker of written memory", "error", err)
 	}
 	r.engine = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
-	if err := provide(ctx, r.engine, offer{abis: r.abis}); err != nil {
+	if r.wasi, err = wasiFuncs(ctx); err == nil {
+		err = provide(ctx, r.engine, offer{abis: r.abis, wasi: r.wasi})
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
@@ -92,15 +96,16 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// offer is what an engine offers its guests besides WASI.
+// offer is what an engine offers its guests.
 type offer struct {
 	abis  []ABI
+	wasi  []wasiFunc
 	files bool // WASI's functions for files work
 }
 
 // provide makes the host functions of WASI and of an offer importable.
 func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
-	if err := provideWASI(ctx, engine, offer.files); err != nil {
+	if err := provideWASI(ctx, engine, offer); err != nil {
 		return fmt.Errorf("provide %s: %w", wasiModule, err)
 	}
 	// Of ABIs with the same import module each offers what all of them do: a
@@ -152,11 +157,12 @@ func provideModule(ctx context.Context, engine wazero.Runtime, name string, abis
 
 func hostFunc(f HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
+		guard := guardOf(sessionIn(ctx))
+		guard.enter(f.Name)
 		if f.Waits != nil && !f.Waits(ctx, stack) {
 			f.Call(ctx, Memory{m.Memory()}, stack)
 			return
 		}
-		guard := guardOf(sessionIn(ctx))
 		guard.pause()
 		f.Call(ctx, Memory{m.Memory()}, stack)
 		guard.resume()

@@ -3,7 +3,10 @@ package guest
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/apphost/apphost/host/internal/wasmbin"
 	"github.com/tetratelabs/wazero"
@@ -14,24 +17,64 @@ import (
 
 const wasiModule = wasi.ModuleName
 
+// wasiFunc is a function of the engine's WASI.
+type wasiFunc struct {
+	name            string
+	call            api.GoModuleFunc
+	params, results []api.ValueType
+}
+
+// wasiFuncs are all of them. Of the engine they come from, nothing is used.
+func wasiFuncs(ctx context.Context) ([]wasiFunc, error) {
+	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter()) // compiles nothing
+	builder := engine.NewHostModuleBuilder(wasiModule)
+	wasi.NewFunctionExporter().ExportFunctions(builder)
+	compiled, err := builder.Compile(ctx)
+	if err != nil {
+		return nil, errors.Join(err, engine.Close(ctx))
+	}
+	var out []wasiFunc
+	for name, def := range compiled.ExportedFunctions() {
+		original, ok := def.GoFunction().(api.GoModuleFunction)
+		if !ok {
+			return nil, errors.Join(errors.New("the engine's "+name+" is no function in Go"), engine.Close(ctx))
+		}
+		out = append(out, wasiFunc{name, original.Call, def.ParamTypes(), def.ResultTypes()})
+	}
+	slices.SortFunc(out, func(a, b wasiFunc) int { return strings.Compare(a.name, b.name) }) // the engine has them in a map
+	return out, engine.Close(ctx)
+}
+
+// noted is call, of which the guard of its session is told.
+func noted(name string, call api.GoModuleFunc) api.GoModuleFunc {
+	return func(ctx context.Context, m api.Module, stack []uint64) {
+		guardOf(sessionIn(ctx)).enter(name)
+		call(ctx, m, stack)
+	}
+}
+
 // provideWASI takes the engine's WASI with three changes. Its proc_exit closes
 // the module, and so frees the memory, while the instance is still in use; its
 // arguments and environment are fixed when an instance is made, while ours
 // belong to the run; and its table of descriptors outlives a reset of the memory,
 // where the guest has no files (see provideStreams).
-func provideWASI(ctx context.Context, engine wazero.Runtime, files bool) error {
+func provideWASI(ctx context.Context, engine wazero.Runtime, offer offer) error {
 	builder := engine.NewHostModuleBuilder(wasiModule)
-	wasi.NewFunctionExporter().ExportFunctions(builder)
+	for _, f := range offer.wasi {
+		call := f.call
+		if offer.files {
+			call = fileCall(f.name, call)
+		}
+		builder.NewFunctionBuilder().WithGoModuleFunction(noted(f.name, call), f.params, f.results).WithName(f.name).Export(f.name)
+	}
 	procExit := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
 		exit(uint32(stack[0]))
 	})
 	builder.NewFunctionBuilder().
 		WithGoModuleFunction(procExit, []api.ValueType{api.ValueTypeI32}, nil).
 		WithName("proc_exit").Export("proc_exit")
-	if !files {
+	if !offer.files {
 		provideStreams(builder)
-	} else if err := provideFiles(ctx, engine, builder); err != nil {
-		return err
 	}
 	texts := []struct {
 		name string

@@ -2,59 +2,42 @@ package guest
 
 import (
 	"context"
-	"errors"
 	"strings"
 
-	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	wasi "github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// provideFiles leaves the engine its functions for files, but for what concerns
-// the standard streams as well, and with the guard paused in each that may have to
-// wait: a disk may be slow, and that is no time of the guest's.
+// fileCall is the engine's function of that name for a guest with files. Those for
+// files are the engine's, but for what concerns the standard streams as well, and
+// with the guard paused in each that may have to wait: a disk may be slow, and that
+// is no stretch of the guest's.
 //
 //   - fd_close of standard output also tells its session
 //   - fd_fdstat_set_flags succeeds for a stream: reads and writes wait in any case
-func provideFiles(ctx context.Context, engine wazero.Runtime, builder wazero.HostModuleBuilder) error {
-	own := engine.NewHostModuleBuilder(wasiModule)
-	wasi.NewFunctionExporter().ExportFunctions(own)
-	compiled, err := own.Compile(ctx)
-	if err != nil {
-		return err
+func fileCall(name string, original api.GoModuleFunc) api.GoModuleFunc {
+	if !strings.HasPrefix(name, "fd_") && !strings.HasPrefix(name, "path_") {
+		return original
 	}
-	for name, def := range compiled.ExportedFunctions() {
-		if !strings.HasPrefix(name, "fd_") && !strings.HasPrefix(name, "path_") {
-			continue
+	call := original
+	switch name {
+	case "fd_close":
+		call = func(ctx context.Context, m api.Module, stack []uint64) {
+			closeStream(ctx, stack)
+			original.Call(ctx, m, stack)
 		}
-		original, ok := def.GoFunction().(api.GoModuleFunction)
-		if !ok {
-			return errors.New("the engine's " + name + " is no function in Go")
-		}
-		call := api.GoModuleFunc(original.Call)
-		switch name {
-		case "fd_close":
-			call = func(ctx context.Context, m api.Module, stack []uint64) {
-				closeStream(ctx, stack)
-				original.Call(ctx, m, stack)
+	case "fd_fdstat_set_flags":
+		call = func(ctx context.Context, m api.Module, stack []uint64) {
+			if fd := uint32(stack[0]); fd <= lastStream {
+				stack[0] = 0
+				return
 			}
-		case "fd_fdstat_set_flags":
-			call = func(ctx context.Context, m api.Module, stack []uint64) {
-				if fd := uint32(stack[0]); fd <= lastStream {
-					stack[0] = 0
-					return
-				}
-				original.Call(ctx, m, stack)
-			}
+			original.Call(ctx, m, stack)
 		}
-		if !quick(name) {
-			call = paused(call, strings.HasPrefix(name, "fd_"))
-		}
-		builder.NewFunctionBuilder().
-			WithGoModuleFunction(call, def.ParamTypes(), def.ResultTypes()).
-			WithName(name).Export(name)
 	}
-	return nil
+	if quick(name) {
+		return call
+	}
+	return paused(call, strings.HasPrefix(name, "fd_"))
 }
 
 // quick reports whether a function asks nobody but the table of descriptors.
@@ -77,6 +60,7 @@ func paused(call api.GoModuleFunc, descriptor bool) api.GoModuleFunc {
 		guard := guardOf(sessionIn(ctx))
 		guard.pause()
 		call(ctx, m, stack)
+		guard.EndOvertime()
 		guard.resume()
 	}
 }

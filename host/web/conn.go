@@ -59,6 +59,7 @@ type conn struct {
 	bodyRate    int64         // how many bytes of it buy another second
 	readArmed   time.Time     // the deadlines that are set
 	writeArmed  time.Time
+	until       time.Time // when the handler's time is over; zero is never
 
 	out   []byte
 	muted bool  // drop what the library writes: it was answered, or nobody listens
@@ -88,7 +89,7 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
 	c.muted, c.err, c.readErr, c.refused = false, nil, nil, false
 	c.remote, c.early, c.upgrade = "", nil, nil
-	c.written = 0
+	c.written, c.until = 0, time.Time{}
 	c.openRecord(ctx, m)
 }
 
@@ -149,7 +150,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.readErr = os.ErrDeadlineExceeded
 			return 0, c.readErr
 		}
-		deadline = now.Add(limit)
+		deadline, limit = c.bounded(now.Add(limit), limit)
 	}
 	if stale(c.readArmed, deadline, limit) {
 		if err := c.SetReadDeadline(deadline); err != nil {
@@ -211,6 +212,16 @@ func (c *conn) limitBody(d time.Duration) {
 func stale(armed, wanted time.Time, limit time.Duration) bool {
 	early := wanted.Sub(armed)
 	return early < 0 || early > min(limit/8, time.Second)
+}
+
+// bounded is a deadline of the body or the response with its limit, or the end of
+// the handler's time if that comes before. Of that nothing is left off: who fails by
+// it is told by the clock.
+func (c *conn) bounded(deadline time.Time, limit time.Duration) (time.Time, time.Duration) {
+	if !c.until.IsZero() && c.until.Before(deadline) {
+		return c.until, 0
+	}
+	return deadline, limit
 }
 
 // Write is the library's way out.
@@ -276,7 +287,7 @@ func (c *conn) writeOut(p []byte) error {
 
 func (c *conn) writePiece(p []byte) error {
 	limit := c.server.config.WriteTimeout
-	deadline := time.Now().Add(limit)
+	deadline, limit := c.bounded(time.Now().Add(limit), limit)
 	if stale(c.writeArmed, deadline, limit) {
 		if err := c.SetWriteDeadline(deadline); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -187,6 +188,12 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 
 // Dropping implements exchange.Sink.
 func (x *exchangeState) Dropping() bool { return x.stream.on && x.stream.silent }
+
+// Bound implements exchange.Bounded.
+func (x *exchangeState) Bound(until time.Time) (before time.Time) {
+	before, x.c.until = x.c.until, until
+	return before
+}
 
 // reroutesMax ends a circle of handlers that refer to each other.
 const reroutesMax = 10

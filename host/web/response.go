@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"io"
 
 	"github.com/valyala/fasthttp"
@@ -179,10 +180,7 @@ func (x *exchangeState) finish(err error) {
 		return
 	}
 	if err != nil && !x.stream.on {
-		x.plain(fasthttp.StatusInternalServerError)
-		if failure := x.body.failure(); failure != nil {
-			x.refused(refusalStatus(failure), failure) // the client's fault
-		}
+		x.failed(err)
 		err = nil
 	}
 	x.close = x.close || x.c.Stopping() || x.body.err != io.EOF && !x.body.drainable()
@@ -204,6 +202,19 @@ func (x *exchangeState) finish(err error) {
 		return
 	}
 	x.render()
+}
+
+// failed makes the response one of a handler that failed.
+func (x *exchangeState) failed(err error) {
+	failure := x.body.failure()
+	switch {
+	case errors.Is(err, exchange.ErrTimeout):
+		x.plain(fasthttp.StatusGatewayTimeout)
+	case failure != nil:
+		x.refused(refusalStatus(failure), failure) // the client's fault
+	default:
+		x.plain(fasthttp.StatusInternalServerError)
+	}
 }
 
 // streamHeld makes a stream of a response that is complete.

@@ -54,6 +54,7 @@ type Child struct {
 	over    bool // the generation or the master is gone: leave after this
 	orphan  bool // the master is gone, as a connection has found
 	lent    bool // the listeners are somebody else's to close
+	spent   bool // of its memory, too little is left
 	// starved is since when it could not accept for want of something.
 	starved time.Time
 
@@ -207,6 +208,10 @@ func (c *Child) showReady() {
 
 // begin tells the master that the child is ready.
 func (c *Child) begin(ready func()) error {
+	// Loading may take more than serving.
+	if err := sys.LimitMemory(c.Options.Privileges.Limits.MemoryBytes); err != nil {
+		return err
+	}
 	c.board.OnBell(func() { _, _ = c.report.Write([]byte{reportRuns}) }) // an orphan rings in vain
 	c.showReady()
 	if _, err := c.report.Write([]byte{reportReady}); err != nil {
@@ -232,7 +237,7 @@ type single struct {
 
 func (s *single) serve(share uint64) error {
 	own := s.board.Thread(0)
-	for !s.over && (share == 0 || s.tally.served < share) {
+	for !s.over && (share == 0 || s.tally.served < share) && !s.outOfMemory() {
 		s.restock()
 		l, err := s.await()
 		if err != nil {
@@ -261,6 +266,17 @@ func (s *single) serve(share uint64) error {
 }
 
 func (s *single) finish() { s.linger.finish(time.Now().Add(s.patience())) }
+
+// outOfMemory reports whether too little is left of what the child may have, and
+// notes it. Its heap never gets smaller, so it leaves for another one.
+func (c *Child) outOfMemory() bool {
+	c.spent = c.spent || c.Options.Privileges.Limits.MemoryBytes > 0 && !sys.HasMemoryRoom()
+	return c.spent
+}
+
+// OutOfMemory reports whether Serve has returned because the child has used up what
+// it may have of memory.
+func (c *Child) OutOfMemory() bool { return c.spent }
 
 // share is after how many connections the child leaves, 0 for never. The
 // jitter keeps children that started together from leaving together.

@@ -109,6 +109,7 @@ func (e *endpoint) BeginRequest(method, target, protocol []byte) {
 }
 
 func (e *endpoint) Run(name string, budget time.Duration) { e.thread.Run(name, budget) }
+func (e *endpoint) Call(name string)                      { e.thread.Call(name) }
 func (e *endpoint) Pause()                                { e.thread.Pause() }
 func (e *endpoint) Resume()                               { e.thread.Resume() }
 

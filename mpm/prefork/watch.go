@@ -1,6 +1,7 @@
 package prefork
 
 import (
+	"cmp"
 	"syscall"
 	"time"
 )
@@ -122,6 +123,7 @@ func (p *Parent) overrun(ch *child, thread int, budget time.Duration, now time.T
 		if r.Request != "" {
 			args = append(args, "request", r.Request)
 		}
+		args = append(args, "last_host_call", cmp.Or(r.Call, "none"))
 	}
 	if _, busy := p.sys.slotThreads(ch.slot); busy > 1 {
 		args = append(args, "other_connections", busy-1)

@@ -61,7 +61,7 @@ func newCrew(ctx context.Context, c *Child, h mpm.ConnHandler) (*crew, error) {
 }
 
 func (w *crew) serve(share uint64) error {
-	for !w.over && (share == 0 || w.tally.served < share) {
+	for !w.over && (share == 0 || w.tally.served < share) && !w.outOfMemory() {
 		w.restock()
 		if err := w.awaitThread(); err != nil {
 			return fmt.Errorf("%w: %w", ErrSick, err)

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 const (
 	magic   = 0x61706273
-	version = 5
+	version = 6
 )
 
 // ThreadsMax is the most threads that a slot can have.
@@ -17,11 +17,12 @@ const (
 	requestBytes  = 64
 	protocolBytes = 16
 	codeBytes     = 47
+	callBytes     = 31
 )
 
 const (
 	processBytes = 128
-	threadBytes  = 320
+	threadBytes  = 384
 	pageBytes    = 4096
 )
 
@@ -54,6 +55,10 @@ type code struct {
 	nameLen uint8
 	name    [codeBytes]byte
 	_       [8]byte
+
+	callLen uint8
+	call    [callBytes]byte // what it has called last
+	_       [32]byte
 }
 
 // counters are of finished connections and requests.

@@ -35,7 +35,18 @@ func (t *Thread) Run(name string, budget time.Duration) {
 	if b := uint64(budget); t.code.budget.Load() != b {
 		t.code.budget.Store(b)
 	}
+	if t.called != "" {
+		t.code.callLen, t.called = 0, ""
+	}
 	t.Resume()
+}
+
+// Call notes what the code has called; the name is cut to 31 bytes.
+func (t *Thread) Call(name string) {
+	if name != t.called {
+		t.called = name
+		t.code.callLen = uint8(copy(t.code.call[:], name))
+	}
 }
 
 // Pause notes that the code has come back, for good or to wait for something.

@@ -165,6 +165,7 @@ func TestASlotIsLaidOutAsDocumented(t *testing.T) {
 		{"protocol", unsafe.Offsetof(r.text) + unsafe.Offsetof(r.text.protocol), 240},
 		{"budget", unsafe.Offsetof(r.code) + unsafe.Offsetof(r.code.budget), 256},
 		{"code", unsafe.Offsetof(r.code) + unsafe.Offsetof(r.code.name), 265},
+		{"call", unsafe.Offsetof(r.code) + unsafe.Offsetof(r.code.call), 321},
 	} {
 		if f.got != f.want {
 			t.Errorf("%s is at %d, documented at %d", f.name, f.got, f.want)

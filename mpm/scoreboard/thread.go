@@ -19,6 +19,7 @@ type Thread struct {
 	began    time.Duration // the connection
 	requests int           // finished in this connection
 	running  string        // the name of what ran last
+	called   string        // and of what it has called last
 }
 
 // State is what the thread says it is doing. A number that is no state counts
@@ -87,6 +88,7 @@ func (t *Thread) reset() {
 	t.runs.Store(0)
 	t.code.budget.Store(0)
 	t.code.nameLen, t.running = 0, ""
+	t.code.callLen, t.called = 0, ""
 	t.sequence.Store(0)
 	t.SetState(mpm.StateStarting)
 }
@@ -106,8 +108,9 @@ type ThreadStatus struct {
 	// the target, without the protocol's version, which is in Protocol; both
 	// are empty where the connection has had no request.
 	Client, Listener, Request, Protocol string
-	// Code is the name of what runs, or ran last.
-	Code string
+	// Code is the name of what runs, or ran last, and Call that of what it has
+	// called last; empty is nothing.
+	Code, Call string
 }
 
 // textTries is how often to read strings that are being written meanwhile. A
@@ -126,12 +129,14 @@ func (t *Thread) Status() ThreadStatus {
 			continue
 		}
 		seen, name, nameLen := t.text, t.code.name, t.code.nameLen
+		call, callLen := t.code.call, t.code.callLen // written at any time, but not by code that does not come back
 		if t.sequence.Load() == before {
 			s.Client = legible(seen.client[:], seen.clientLen)
 			s.Listener = legible(seen.listener[:], seen.listenerLen)
 			s.Request = legible(seen.request[:], seen.requestLen)
 			s.Protocol = legible(seen.protocol[:], seen.protocolLen)
 			s.Code = legible(name[:], nameLen)
+			s.Call = legible(call[:], callLen)
 			break
 		}
 	}

@@ -44,6 +44,33 @@ func TestAThreadTellsWhatItServes(t *testing.T) {
 	}
 }
 
+// What code has called last is known for as long as that code runs.
+func TestAThreadTellsWhatItsCodeCalledLast(t *testing.T) {
+	s := newSlot(t, 2)
+	own := attach(t, s).Thread(1)
+	own.Run("one", 0)
+	own.Call("read")
+	own.Call("a_" + strings.Repeat("long", 10))
+	if got, want := s.Thread(1).Status().Call, ("a_" + strings.Repeat("long", 10))[:callBytes]; got != want {
+		t.Errorf("it has called %q, want %q", got, want)
+	}
+	own.Pause()
+	own.Resume()
+	own.Call("read")
+	if got := s.Thread(1).Status(); got.Call != "read" || got.Code != "one" {
+		t.Errorf("%q has called %q", got.Code, got.Call)
+	}
+	own.Run("one", 0)
+	if got := s.Thread(1).Status().Call; got != "" {
+		t.Errorf("another run has called %q", got)
+	}
+	own.Call("read")
+	s.Reset()
+	if got := s.Thread(1).Status().Call; got != "" {
+		t.Errorf("the next owner has called %q", got)
+	}
+}
+
 // A string is one that was written, never parts of two. The writer and the
 // reader have a mapping each, as two processes do.
 func TestStringsAreNotTorn(t *testing.T) {
@@ -108,7 +135,7 @@ func legal(t *testing.T, s *Slot) {
 		if got.State > mpm.StateIdleKill || got.Start < 0 || got.Stop < 0 || got.Totals.Duration < 0 {
 			t.Errorf("thread %d: %+v", i, got)
 		}
-		for _, text := range []string{got.Client, got.Listener, got.Request, got.Protocol} {
+		for _, text := range []string{got.Client, got.Listener, got.Request, got.Protocol, got.Code, got.Call} {
 			if !utf8.ValidString(text) || len(text) > requestBytes {
 				t.Errorf("thread %d: the string %q", i, text)
 			}
@@ -157,6 +184,14 @@ func BenchmarkThread(b *testing.B) {
 		now := time.Duration(i)
 		own.SetState(mpm.StateReading)
 		own.BeginRequest(method, target, protocol, now)
+		own.Run("hello", time.Second)
+		own.Call("get_uri")
+		own.Pause()
+		own.Resume()
+		own.Call("write_body")
+		own.Pause()
+		own.Resume()
+		own.Pause()
 		own.SetState(mpm.StateWriting)
 		own.EndRequest(100, now)
 		own.SetState(mpm.StateKeepalive)

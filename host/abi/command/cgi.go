@@ -31,10 +31,17 @@ var errExit = errors.New("the program ended with an error")
 func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 	out, in := &response{x: x}, &requestBody{source: x.Body()}
 	s := &session{
-		Context: ctx, Guard: h.plugin.guard(ctx), plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
+		Context: ctx, Guard: h.plugin.guard(guest.WatchOf(ctx), h.plugin.requestLimits), plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
 		environ: h.environment(x).with(h.plugin.set.Environ), args: arguments(x, h.plugin.set.Args), stdin: in, stdout: out,
 	}
+	if b, ok := x.(exchange.Bounded); ok {
+		defer b.Bound(b.Bound(s.Until()))
+	}
 	code, err := s.run()
+	if guest.IsOvertime(err) {
+		guest.LogFailure(ctx, s.log, "guest failed", err)
+		return fmt.Errorf("%w: %w", exchange.ErrTimeout, err)
+	}
 	switch {
 	case out.clientErr != nil:
 		s.log.DebugContext(ctx, "client went away", "error", out.clientErr)

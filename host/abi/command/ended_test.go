@@ -24,7 +24,8 @@ var (
 // not.
 func TestAConnectionEndsWithItsLastError(t *testing.T) {
 	c, client := hosttest.Pair(t, "tcp")
-	in, out := &connInput{conn: c, timeout: time.Millisecond}, &connOutput{conn: c, timeout: time.Millisecond}
+	guard := new(guest.Guard)
+	in, out := &connInput{conn: c, timeout: time.Millisecond, guard: guard}, &connOutput{conn: c, timeout: time.Millisecond, guard: guard}
 	if _, err := in.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || in.Ended() {
 		t.Errorf("a timeout: %v, ended %v", err, in.Ended())
 	}

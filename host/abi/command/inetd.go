@@ -22,12 +22,13 @@ type Timeouts struct {
 // ServeConn runs the program on c and logs how it ended, unless well. id names
 // the connection in logs.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
-	in, out := &connInput{conn: c, timeout: t.Read}, &connOutput{conn: c, timeout: t.Write}
 	watch, _ := c.(mpm.Watched)
 	s := &session{
-		Context: ctx, Guard: guest.NewGuard(watch, p.pool.Module().Name(), p.set.CPUTimeout), plugin: p, log: p.set.Logger.With("connection", id.String()),
-		environ: connEnvironment(c).with(p.set.Environ), stdin: in, stdout: out,
+		Context: ctx, Guard: p.guard(watch, p.connLimits), plugin: p, log: p.set.Logger.With("connection", id.String()),
+		environ: connEnvironment(c).with(p.set.Environ),
 	}
+	in, out := &connInput{conn: c, timeout: t.Read, guard: &s.Guard}, &connOutput{conn: c, timeout: t.Write, guard: &s.Guard}
+	s.stdin, s.stdout = in, out
 	c.SetState(mpm.StateWriting)
 	code, err := s.run()
 	switch {
@@ -63,6 +64,7 @@ type connInput struct {
 	conn    mpm.Conn
 	timeout time.Duration
 	ended   bool // no read waits any more
+	guard   *guest.Guard
 	broken  bool // the client has gone or waits: a read has failed
 }
 
@@ -73,7 +75,9 @@ func (s *connInput) Read(p []byte) (int, error) {
 		}
 	}
 	s.conn.SetState(mpm.StateReading)
+	s.guard.Rest()
 	n, err := s.conn.Read(p)
+	s.guard.Work(n > 0)
 	s.conn.SetState(mpm.StateWriting)
 	s.ended = final(err)
 	s.broken = s.broken || err != nil && err != io.EOF
@@ -88,12 +92,20 @@ type connOutput struct {
 	conn    mpm.Conn
 	timeout time.Duration
 	ended   bool // no write waits any more
+	guard   *guest.Guard
+	bounded bool // writes have a deadline
 	broken  bool // a write has failed
 }
 
 func (s *connOutput) Write(p []byte) (int, error) {
+	var until time.Time
 	if s.timeout > 0 {
-		if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
+		until = time.Now().Add(s.timeout)
+	}
+	until = s.guard.Sooner(until)
+	if s.bounded || !until.IsZero() {
+		s.bounded = !until.IsZero()
+		if err := s.conn.SetWriteDeadline(until); err != nil {
 			return 0, fmt.Errorf("write to connection: %w", err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/sdk/abi"
 )
 
@@ -21,13 +22,20 @@ type Plugin struct {
 	pool  guest.Pool
 	set   Settings
 	entry string
+
+	connLimits, requestLimits guest.Limits
 }
 
 // Settings is what a plugin is made with.
 type Settings struct {
-	// CPUTimeout is how long the guest may run without calling the host; 0 is
+	// CPUTimeout is how long the program may run without calling the host; 0 is
 	// without bound.
 	CPUTimeout time.Duration
+	// RequestTimeout is how long a run for a request may take, ConnTimeout how
+	// long a turn of a run on a connection; 0 is without bound. A turn begins with
+	// the connection, and with each read that has got something; the time of the
+	// reads themselves is the client's and does not count.
+	RequestTimeout, ConnTimeout time.Duration
 	// Entrypoint is the function that a run begins at; empty is main.
 	Entrypoint string
 	// Args are the program's arguments, its name first. None is the plugin's name
@@ -43,7 +51,10 @@ type Settings struct {
 
 // New makes a plugin of a module that is a program.
 func New(m *guest.Module, set Settings) *Plugin {
-	p := &Plugin{set: set, entry: cmp.Or(set.Entrypoint, abi.Start)}
+	p := &Plugin{
+		set: set, entry: cmp.Or(set.Entrypoint, abi.Start),
+		connLimits: guest.NewLimits(set.CPUTimeout, set.ConnTimeout), requestLimits: guest.NewLimits(set.CPUTimeout, set.RequestTimeout),
+	}
 	if p.entry == abi.Start || !m.Exports(abi.Initialize) {
 		p.pool = guest.NewPool(m, func(guest.Session, *guest.Instance) (any, error) { return nil, nil }, guest.Fresh)
 		return p
@@ -73,8 +84,8 @@ func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 	return nil
 }
 
-func (p *Plugin) guard(ctx context.Context) guest.Guard {
-	return guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.set.CPUTimeout)
+func (p *Plugin) guard(watch mpm.Watched, limits guest.Limits) guest.Guard {
+	return guest.NewGuard(watch, p.pool.Module().Name(), limits)
 }
 
 // session is one run of a program. It is the context its host functions get.

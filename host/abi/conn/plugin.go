@@ -20,7 +20,7 @@ type Plugin struct {
 	serve      func(*session, *guest.Instance) (int32, error)
 	config     map[string]string
 	configJSON string
-	cpuTimeout time.Duration
+	limits     guest.Limits
 	args       []string
 	environ    []string
 	log        *slog.Logger
@@ -38,9 +38,11 @@ type Settings struct {
 	Args, Environ []string
 	// Isolation is what a run sees of those before it.
 	Isolation guest.Isolation
-	// CPUTimeout is how long the guest may run without calling the host; 0 is
-	// without bound.
-	CPUTimeout time.Duration
+	// CPUTimeout is how long the guest may run without calling the host, Timeout
+	// how long a turn of it may take; 0 is without bound. A turn begins with the
+	// connection, and with each read that has got something; the time of the reads
+	// themselves is the client's and does not count.
+	CPUTimeout, Timeout time.Duration
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -56,7 +58,7 @@ func New(m *guest.Module, set Settings) *Plugin {
 		serve:      serve,
 		config:     set.Config,
 		configJSON: string(set.ConfigJSON),
-		cpuTimeout: set.CPUTimeout,
+		limits:     guest.NewLimits(set.CPUTimeout, set.Timeout),
 		args:       m.Arguments(set.Args),
 		environ:    set.Environ,
 		log:        set.Logger,
@@ -119,7 +121,7 @@ func run(s *session, i *guest.Instance, fn string) (int32, error) {
 // the connection in logs and to the guest.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
 	watch, _ := c.(mpm.Watched)
-	guard := guest.NewGuard(watch, p.pool.Module().Name(), p.cpuTimeout)
+	guard := guest.NewGuard(watch, p.pool.Module().Name(), p.limits)
 	s, ok := p.sessions.Get().(*session)
 	if !ok {
 		s = new(session)

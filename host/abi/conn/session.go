@@ -88,11 +88,18 @@ func (l *limit) note(err error) {
 	l.ended = err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// deadline prepares the connection for one read or write.
-func (l *limit) deadline(set func(time.Time) error) error {
+// deadline prepares the connection for one read or write, which is to end at last
+// at the given time; zero is never.
+func (l *limit) deadline(set func(time.Time) error, last time.Time) error {
+	at := last
 	if timeout := cmp.Or(l.timeout, l.fallback); timeout > 0 {
+		if own := time.Now().Add(timeout); last.IsZero() || own.Before(last) {
+			at = own
+		}
+	}
+	if !at.IsZero() {
 		l.armed = true
-		return set(time.Now().Add(timeout))
+		return set(at)
 	}
 	if l.armed {
 		l.armed = false

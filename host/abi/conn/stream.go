@@ -26,14 +26,17 @@ func connRead(c call) (uint32, abi.Errno) {
 	if !ok {
 		return 0, abi.EFAULT
 	}
-	if err := s.read.deadline(s.conn.SetReadDeadline); err != nil {
+	if err := s.read.deadline(s.conn.SetReadDeadline, time.Time{}); err != nil {
 		return 0, s.errno("set read deadline", err)
 	}
 	s.conn.SetState(mpm.StateReading)
+	s.Rest()
 	got, err := s.conn.Read(buf)
 	for got == 0 && err == nil {
 		got, err = s.conn.Read(buf)
 	}
+	s.Work(got > 0)
+	s.EndOvertime()
 	s.conn.SetState(mpm.StateWriting)
 	s.read.note(err)
 	// Bytes first: whatever ended the stream is there at the next read.
@@ -56,11 +59,12 @@ func connWrite(c call) (uint32, abi.Errno) {
 	if !ok {
 		return 0, abi.EFAULT
 	}
-	if err := s.write.deadline(s.conn.SetWriteDeadline); err != nil {
+	if err := s.write.deadline(s.conn.SetWriteDeadline, s.Until()); err != nil {
 		return 0, s.errno("set write deadline", err)
 	}
 	_, err := s.conn.Write(buf)
 	s.write.note(err)
+	s.EndOvertime()
 	if err != nil {
 		return 0, s.errno("write", err)
 	}

@@ -219,6 +219,7 @@ func TestCheckSaysWhatChildInitDid(t *testing.T) {
 type pauses struct{ n int }
 
 func (p *pauses) Run(string, time.Duration) {}
+func (p *pauses) Call(string)               {}
 func (p *pauses) Pause()                    { p.n++ }
 func (p *pauses) Resume()                   {}
 
@@ -227,7 +228,7 @@ func (p *pauses) Resume()                   {}
 func TestACallAtTheEndIsTheGuestsTime(t *testing.T) {
 	f, _, client := newConnected(t)
 	w := &pauses{}
-	f.s.Guard = guest.NewGuard(w, "forward", time.Second)
+	f.s.Guard = guest.NewGuard(w, "forward", guest.NewLimits(time.Second, 0))
 	waits := func(want bool, fn string, args ...uint32) {
 		t.Helper()
 		before := w.n

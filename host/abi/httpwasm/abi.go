@@ -108,6 +108,7 @@ func (c call) bytes(n int) []byte {
 // ioFailed ends the guest because a body could not be read or written. If that is
 // the client's doing, it is not the guest's failure.
 func (c call) ioFailed(err error) {
+	c.s.EndOvertime()
 	if !errors.Is(err, errTooMuchHeld) {
 		c.s.ioErr = err
 	}

@@ -19,6 +19,7 @@ func readBody(c call) uint64 {
 		c.abort("the buffer is empty")
 	}
 	n, err := readFull(c.bodyReader(), buf)
+	c.s.EndOvertime()
 	switch {
 	case errors.Is(err, io.EOF):
 		c.s.bodyRead = c.s.bodyRead || c.arg(0) == abi.BodyRequest
@@ -85,6 +86,9 @@ func writeBody(c call) uint64 {
 		}
 		if _, err := x.Write(p); err != nil {
 			c.ioFailed(err)
+		}
+		if s.wrote { // the first write is held back, and waits for nobody
+			s.EndOvertime()
 		}
 		s.wrote = true
 	default:

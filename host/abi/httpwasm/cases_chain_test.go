@@ -120,5 +120,13 @@ func chainCases() []conformance {
 		{name: "the outer one answers for it", scripts: []string{"enable 2\nreturn 1 1\n---\nread 1 30\nsetstatus 502\n", "set 1 x-a b\nsetstatus 1\n"}, log: []string{
 			"enable 2 -> 2", misuse("set_status_code", "not a final status code"), "handle_response 1 1", "read 1 30 -> 1,26 500 Internal Server Error\n.....",
 		}, status: 502, body: failedBody, header: http.Header{"X-A": nil}},
+		{name: "the end takes too long", scripts: []string{"return 1 1\n"}, next: handlerFunc(tooLong), log: []string{"handle_response 1 1"}, status: 504, body: lateBody},
+		{name: "the end takes too long for one that looks", scripts: []string{"enable 2\nreturn 1 1\n---\nstatus\n"}, next: handlerFunc(tooLong), log: []string{
+			"enable 2 -> 2", "handle_response 1 1", "status -> 504",
+		}, status: 504, body: lateBody},
 	}
 }
+
+const lateBody = "504 Gateway Timeout\n"
+
+func tooLong(exchange.Exchange) error { return exchange.ErrTimeout }

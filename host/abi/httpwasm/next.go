@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
@@ -35,7 +36,11 @@ func (s *session) serve(i *guest.Instance) error {
 	if s.wrote {
 		return errAnsweredTwice
 	}
+	s.Rest()
+	s.bound(s.unbound)
 	s.next()
+	s.Work(false)
+	s.bound(s.Until())
 	if i.Exports(abi.HandleResponse) {
 		isError := uint64(0)
 		if s.nextErr != nil {
@@ -108,9 +113,13 @@ func (s *session) failed() {
 	for _, name := range names {
 		_ = header.Remove(name) // nothing of it was sent
 	}
-	_ = s.x.SetStatus(http.StatusInternalServerError)
+	status := http.StatusInternalServerError
+	if errors.Is(s.nextErr, exchange.ErrTimeout) {
+		status = http.StatusGatewayTimeout
+	}
+	_ = s.x.SetStatus(status)
 	_ = header.Set([]byte("Content-Type"), []byte("text/plain; charset=utf-8"))
-	s.response = &buffer{data: []byte("500 Internal Server Error\n")}
+	s.response = &buffer{data: fmt.Appendf(nil, "%d %s\n", status, http.StatusText(status))}
 }
 
 // finish sends what was held back of the response. With that it is no longer
@@ -132,6 +141,7 @@ var (
 	_ exchange.Duplexer = (*passed)(nil)
 	_ exchange.Sink     = (*passed)(nil)
 	_ exchange.Upgrader = (*passed)(nil)
+	_ exchange.Bounded  = (*passed)(nil)
 )
 
 // passed is the exchange as the next handler sees it. It is no exchange.Rerouter:
@@ -180,6 +190,14 @@ func (b *takenBody) Read(p []byte) (int, error) {
 	n, err := b.x.Body().Read(p)
 	b.taken += int64(n)
 	return n, err
+}
+
+// Bound passes on what the exchange can do.
+func (p *passed) Bound(until time.Time) (before time.Time) {
+	if x, ok := p.Exchange.(exchange.Bounded); ok {
+		return x.Bound(until)
+	}
+	return time.Time{}
 }
 
 // Duplex passes on what the exchange can do.

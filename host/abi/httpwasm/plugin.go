@@ -3,6 +3,7 @@ package httpwasm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -16,7 +17,7 @@ import (
 type Plugin struct {
 	pool         guest.Pool
 	configJSON   []byte
-	cpuTimeout   time.Duration
+	limits       guest.Limits
 	args         []string
 	environ      []string
 	log          *slog.Logger
@@ -35,9 +36,10 @@ type Settings struct {
 	Args, Environ []string
 	// Isolation is what a run sees of those before it.
 	Isolation guest.Isolation
-	// CPUTimeout is how long the guest may run without calling the host; 0 is
-	// without bound.
-	CPUTimeout time.Duration
+	// CPUTimeout is how long the guest may run without calling the host, Timeout
+	// how long it may take for a request, without the time of what is behind it in
+	// a chain; 0 is without bound.
+	CPUTimeout, Timeout time.Duration
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -47,7 +49,7 @@ func New(m *guest.Module, set Settings) *Plugin {
 	return &Plugin{
 		pool:         guest.NewPool(m, prepare, set.Isolation),
 		configJSON:   set.ConfigJSON,
-		cpuTimeout:   set.CPUTimeout,
+		limits:       guest.NewLimits(set.CPUTimeout, set.Timeout),
 		args:         m.Arguments(set.Args),
 		environ:      set.Environ,
 		log:          set.Logger,
@@ -91,7 +93,7 @@ func (p *Plugin) Serve(ctx context.Context, x exchange.Exchange) error {
 // ServeWith runs the guest for x; next is called if it asks for the next
 // handler.
 func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchange.Handler) error {
-	guard := guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.cpuTimeout)
+	guard := guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.limits)
 	s := p.session()
 	s.Context, s.Guard, s.plugin, s.onward = ctx, guard, p, next
 	defer p.over(s)
@@ -99,10 +101,12 @@ func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchan
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
 		p.noteCrash(err)
-		return err
+		return timeoutOf(err)
 	}
 	s.x, s.phase, s.features = x, inRequest, i.Prepared.(uint32)
+	s.unbound = s.bound(s.Until())
 	err = s.serve(i)
+	s.bound(s.unbound)
 	p.pool.Put(i, guest.EndOf(err))
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited && f.ExitCode == 0 {
 		err = s.finish() // exit with 0 means that the response is complete
@@ -110,11 +114,21 @@ func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchan
 	switch {
 	case err == nil:
 		return s.nextErr // whoever failed has logged it
+	case guest.IsOvertime(err): // also if it was a read or write that waited
+		guest.LogFailure(ctx, s.log(), "guest failed", err)
 	case s.ioErr != nil:
 		s.log().DebugContext(ctx, "client went away", "error", s.ioErr)
 	default:
 		guest.LogFailure(ctx, s.log(), "guest failed", err)
 		p.noteCrash(err)
+	}
+	return timeoutOf(err)
+}
+
+// timeoutOf is err, as an exchange.ErrTimeout if the guest took too long.
+func timeoutOf(err error) error {
+	if guest.IsOvertime(err) {
+		return fmt.Errorf("%w: %w", exchange.ErrTimeout, err)
 	}
 	return err
 }

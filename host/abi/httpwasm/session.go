@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
@@ -37,6 +38,8 @@ type session struct {
 	bodyRead bool
 	// wrote means that the guest has begun to answer, and it is not held back.
 	wrote bool
+	// unbound is until when the exchange waits while the guest does not run.
+	unbound time.Time
 	// ioErr is why a body could not be read or written: the client's doing.
 	ioErr error
 
@@ -89,6 +92,14 @@ func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // end logs what is known of a run at its end only.
 func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
+
+// bound bounds the waits of the exchange.
+func (s *session) bound(until time.Time) (before time.Time) {
+	if x, ok := s.x.(exchange.Bounded); ok {
+		return x.Bound(until)
+	}
+	return time.Time{}
+}
 
 // exchange is the request; without one, the guest ends.
 func (c call) exchange() exchange.Exchange {

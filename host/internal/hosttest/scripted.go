@@ -53,6 +53,9 @@ func (c *Scripted) EndRequest(int64) {}
 // Run is described at BeginRequest.
 func (c *Scripted) Run(string, time.Duration) {}
 
+// Call is described at BeginRequest.
+func (c *Scripted) Call(string) {}
+
 // Pause is described at BeginRequest.
 func (c *Scripted) Pause() {}
 

@@ -210,21 +210,59 @@ func setLimits(l *mpm.Limits) error {
 		{"limit_nproc", unix.RLIMIT_NPROC, uint64(l.Tasks)},
 		{"limit_core", unix.RLIMIT_CORE, l.CoreBytes},
 	} {
-		if limit.value == 0 {
-			continue
+		if err := setLimit(limit.key, limit.which, limit.value); err != nil {
+			return err
 		}
-		// Package syscall's also keeps the runtime from restoring the old one.
-		err := syscall.Setrlimit(limit.which, &syscall.Rlimit{Cur: limit.value, Max: limit.value})
-		if err == nil {
-			continue
-		}
-		var has syscall.Rlimit
-		if errors.Is(err, unix.EPERM) && syscall.Getrlimit(limit.which, &has) == nil {
-			return fmt.Errorf("mpm.%s: %d is more than the server's own hard limit, which is %d; raise that where the server is started", limit.key, limit.value, has.Max)
-		}
-		return fmt.Errorf("mpm.%s: %w", limit.key, err)
 	}
 	return nil
+}
+
+func setLimit(key string, which int, value uint64) error {
+	if value == 0 {
+		return nil
+	}
+	// Package syscall's also keeps the runtime from restoring the old one.
+	err := syscall.Setrlimit(which, &syscall.Rlimit{Cur: value, Max: value})
+	var has syscall.Rlimit
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM) && syscall.Getrlimit(which, &has) == nil:
+		return fmt.Errorf("mpm.%s: %d is more than the server's own hard limit, which is %d; raise that where the server is started", key, value, has.Max)
+	}
+	return fmt.Errorf("mpm.%s: %w", key, err)
+}
+
+// MemoryRoom is what a process needs of its LimitMemory to be of use: with less, the
+// Go runtime may not get the next piece of its heap, which ends the process.
+const MemoryRoom = 64 << 20
+
+// LimitMemory bounds the memory that this process has to itself and may write to;
+// 0 is without bound. It fails if the process has so much of it already that next
+// to nothing is left. See RLIMIT_DATA in getrlimit(2).
+func LimitMemory(bytes uint64) error {
+	if bytes == 0 {
+		return nil
+	}
+	if err := setLimit("limit_memory", unix.RLIMIT_DATA, bytes); err != nil {
+		return err
+	}
+	if !HasMemoryRoom() {
+		return fmt.Errorf("mpm.limit_memory: once the plugins are loaded, less than %d MiB of %d are left; raise it", MemoryRoom>>20, bytes>>20)
+	}
+	return nil
+}
+
+// HasMemoryRoom reports whether MemoryRoom is left. It costs two system calls.
+func HasMemoryRoom() bool {
+	room, err := unix.Mmap(-1, 0, MemoryRoom, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return false
+	}
+	if err := unix.Munmap(room); err != nil {
+		panic("BUG: unmap memory: " + err.Error())
+	}
+	return true
 }
 
 // CoreDumps reports whether this process would leave a core dump in dir, as

@@ -65,6 +65,9 @@ const (
 	// CPUTimeoutDefault bounds how long a plugin runs without calling the host.
 	CPUTimeoutDefault = 10 * time.Second
 	cpuTimeoutMin     = 200 * time.Millisecond
+	// timeoutMin is the least for a plugin's timeout, whose end is that late in the
+	// prefork model.
+	timeoutMin = 50 * time.Millisecond
 	// QuarantineAfterDefault is never: see RATIONALE.md.
 	QuarantineAfterDefault  = 0
 	QuarantineWindowDefault = time.Minute
@@ -80,8 +83,9 @@ const (
 	memoryLimitMin     = 64 << 10 // one wasm page
 	memoryLimitMax     = 4 << 30  // what 32 bits address
 
-	coreMin = 64 << 10 // with less the kernel leaves nothing of use
-	coreMax = 1 << 60  // which is as good as no limit
+	coreMin   = 64 << 10  // with less the kernel leaves nothing of use
+	memoryMin = 256 << 20 // mpm's
+	sizeMax   = 1 << 60   // which is as good as no limit
 
 	fileBytesMax = 1 << 20 // a configuration file
 	depthMax     = 64      // tables and lists in each other: paths grow with it

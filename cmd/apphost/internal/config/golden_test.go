@@ -177,6 +177,8 @@ type pluginView struct {
 	Name             string
 	Wasm             string
 	MemoryLimitBytes uint64
+	Timeout          string `json:",omitempty"`
+	CPUTimeout       string `json:",omitempty"` // unless it is the default
 	Config           map[string]string
 	ConfigJSON       json.RawMessage
 
@@ -194,8 +196,15 @@ func viewOf(c *Config) view {
 		Warnings: c.Warnings,
 	}
 	for _, p := range c.Host.Plugins {
+		timeout, cpuTimeout := "", ""
+		if p.Timeout != nil {
+			timeout = p.Timeout.String()
+		}
+		if p.CPUTimeout != CPUTimeoutDefault {
+			cpuTimeout = p.CPUTimeout.String()
+		}
 		v.Plugins = append(v.Plugins, pluginView{
-			p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
+			p.Name, string(p.Wasm), p.MemoryLimitBytes, timeout, cpuTimeout, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
 		})
 	}
 	return v

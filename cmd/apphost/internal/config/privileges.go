@@ -44,11 +44,8 @@ func (d *decoder) privileges(t *table) {
 	p.CoreDumpDirectory = d.folder(t, "core_dump_directory")
 	t.integer("limit_nofile", &p.Limits.OpenFiles)
 	t.integer("limit_nproc", &p.Limits.Tasks)
-	if t.values["limit_core"] == "0" {
-		t.known = append(t.known, "limit_core")
-	} else {
-		t.size("limit_core", &p.Limits.CoreBytes, coreMin, coreMax)
-	}
+	t.sizeOrNone("limit_core", &p.Limits.CoreBytes, coreMin)
+	t.sizeOrNone("limit_memory", &p.Limits.MemoryBytes, memoryMin)
 	if d.src.system.root {
 		if p.CoreDumpDirectory != "" {
 			p.CoreDumpDirectory = d.inside(t, "core_dump_directory", p.CoreDumpDirectory)
@@ -63,6 +60,15 @@ func (d *decoder) privileges(t *table) {
 		t.warn("chroot", "has no effect: only root can change its root folder, and this is user %d", d.src.system.self)
 	}
 	p.Identity, p.Chroot = nil, ""
+}
+
+// sizeOrNone reads a size from least on, or "0".
+func (t *table) sizeOrNone(key string, dst *uint64, least uint64) {
+	if t.values[key] == "0" {
+		t.known = append(t.known, key)
+		return
+	}
+	t.size(key, dst, least, sizeMax)
 }
 
 // inside is a path that children use, as they see it.

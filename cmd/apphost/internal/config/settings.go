@@ -21,7 +21,8 @@ import (
 type settings struct {
 	memoryLimitBytes uint64         // 0 is not given
 	isolation        string         // "" is not given
-	cpuTimeout       *time.Duration // nil is not given
+	timeout          *time.Duration // nil is not given
+	cpuTimeout       *time.Duration // likewise
 	quarantine       quarantine
 	config           map[string]any
 	grants           grants
@@ -33,7 +34,8 @@ func (t *table) settings() settings {
 	var s settings
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
-	s.cpuTimeout = t.cpuTimeout("cpu_timeout")
+	s.timeout = t.limit("timeout", timeoutMin)
+	s.cpuTimeout = t.limit("cpu_timeout", cpuTimeoutMin)
 	s.quarantine = t.quarantine()
 	s.grants = t.grants()
 	config := t.table("config")
@@ -44,15 +46,15 @@ func (t *table) settings() settings {
 	return s
 }
 
-// cpuTimeout reads how long a plugin may run, or nil if it is not given.
-func (t *table) cpuTimeout(key string) *time.Duration {
-	timeout := CPUTimeoutDefault
+// limit reads how long a plugin may take, or nil if it is not given.
+func (t *table) limit(key string, least time.Duration) *time.Duration {
+	var timeout time.Duration
 	t.duration(key, &timeout)
 	if !t.has(key) || t.refusedKey(key) {
 		return nil
 	}
-	if timeout != 0 && timeout < cpuTimeoutMin {
-		t.fault(key, `must be "0s", which is none, or at least "%s", got %q`, cpuTimeoutMin, t.values[key])
+	if timeout != 0 && timeout < least {
+		t.fault(key, `must be "0s", which is none, or at least "%s", got %q`, least, t.values[key])
 	}
 	return &timeout
 }
@@ -110,6 +112,7 @@ func (d *decoder) pluginSections(t *table) {
 func settle(p *host.Plugin, shipped, given settings) {
 	p.MemoryLimitBytes = cmp.Or(given.memoryLimitBytes, shipped.memoryLimitBytes, MemoryLimitDefault)
 	p.Isolation = host.Isolation(cmp.Or(given.isolation, shipped.isolation))
+	p.Timeout = cmp.Or(given.timeout, shipped.timeout)
 	p.CPUTimeout = CPUTimeoutDefault
 	if timeout := cmp.Or(given.cpuTimeout, shipped.cpuTimeout); timeout != nil {
 		p.CPUTimeout = *timeout
