@@ -47,6 +47,7 @@ func openHost(c *prefork.Child) (*host.Host, error) {
 		return nil, err
 	}
 	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
+	hostConfig.Threads = c.Options.Threads()
 	hostConfig.Logger = newLogger(c.ErrorLog(), log)
 	if access := c.Log(config.AccessLogName); access != nil {
 		hostConfig.AccessLog, hostConfig.AccessFormat = access, log.AccessFormat

@@ -31,11 +31,14 @@ type imagePool struct {
 // Prepare returned.
 type image struct {
 	memory   *mem.Image // nil of an empty memory
+	method   mem.Method // how memories are put back to it
 	globals  []uint64
 	prepared any
 }
 
 func (p *imagePool) Module() *Module { return p.module }
+
+func (p *imagePool) Warm(s Session, n int) error { return warm(p, s, n) }
 
 func (p *imagePool) Get(s Session) (*Instance, error) {
 	if i := p.shelf.take(); i != nil {
@@ -101,6 +104,9 @@ func (p *imagePool) keep(i *Instance, prepared any) (*image, error) {
 		if img.memory, err = mem.NewImage(content); err != nil {
 			return nil, fmt.Errorf("plugin %q: %w", p.module.name, err)
 		}
+	}
+	if img.memory != nil {
+		img.method = img.memory.Method(p.module.tracker)
 	}
 	p.image = img
 	return img, nil

@@ -18,6 +18,8 @@ type Plugin struct {
 	cpuTimeout   time.Duration
 	args         []string
 	environ      []string
+	warmUp       string
+	trial        bool
 	log          *slog.Logger
 	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
 }
@@ -36,6 +38,11 @@ type Settings struct {
 	// CPUTimeout is how long the guest may run without calling the host; 0 is
 	// without bound.
 	CPUTimeout time.Duration
+	// WarmUp is the path of a request that the guest answers before its image is
+	// taken; empty is none.
+	WarmUp string
+	// Trial means that nobody is served: what is odd is said, and here only.
+	Trial bool
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -48,6 +55,8 @@ func New(m *guest.Module, set Settings) *Plugin {
 		cpuTimeout:   set.CPUTimeout,
 		args:         m.Arguments(set.Args),
 		environ:      set.Environ,
+		warmUp:       set.WarmUp,
+		trial:        set.Trial,
 		log:          set.Logger,
 		bodyBytesMax: m.MemoryLimitBytes(),
 	}
@@ -56,19 +65,17 @@ func New(m *guest.Module, set Settings) *Plugin {
 // Close ends the plugin. Nothing may be served any more.
 func (p *Plugin) Close() error { return p.pool.Close() }
 
-// Check prepares one instance as for a request and drops it. step is told
-// before guest code runs.
-func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
+// Check prepares so many instances as for requests, which then wait for those.
+// step is told before guest code runs.
+func (p *Plugin) Check(ctx context.Context, instances int, step func(what string)) error {
 	step("instantiate")
 	s := &session{Context: ctx, plugin: p, step: step}
 	defer s.end()
-	i, err := p.pool.Get(s)
-	if err != nil {
-		return err
-	}
-	p.pool.Put(i, guest.Returned)
-	return nil
+	return p.pool.Warm(s, instances)
 }
+
+// Reuse says in words how an instance becomes one for the next run.
+func (p *Plugin) Reuse() string { return p.pool.Reuse() }
 
 // prepare brings a fresh instance into the state that every request sees. It
 // returns the features that were enabled, a uint32.
@@ -77,8 +84,10 @@ func prepare(gs guest.Session, i *guest.Instance) (any, error) {
 	if start := i.Starter(); start != "" && s.step != nil {
 		s.step(start)
 	}
-	err := i.Initialize(s)
-	return s.features, err
+	if err := i.Initialize(s); err != nil {
+		return nil, err
+	}
+	return s.features, s.plugin.warm(s, i)
 }
 
 // Serve runs the guest for x. There is no next handler.

@@ -83,6 +83,9 @@ func (r *Region) Adopt(img *Image, _ *Tracker) error {
 	return nil
 }
 
+// Method is how regions go back to the image.
+func (i *Image) Method(*Tracker) Method { return Copy }
+
 // Method is how Reset works.
 func (r *Region) Method() Method { return Copy }
 

@@ -65,6 +65,8 @@ const (
 	// CPUTimeoutDefault bounds how long a plugin runs without calling the host.
 	CPUTimeoutDefault = 10 * time.Second
 	cpuTimeoutMin     = 200 * time.Millisecond
+	// warmUpCallsMax is far more than any guest needs to make what it makes once.
+	warmUpCallsMax = 1000
 	// TimeoutDefault bounds reads and writes on tcp, like httpd's Timeout.
 	TimeoutDefault = 60 * time.Second
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type settings struct {
 	memoryLimitBytes uint64         // 0 is not given
 	isolation        string         // "" is not given
 	cpuTimeout       *time.Duration // nil is not given
+	warmUp           *host.WarmUp   // nil is not given
 	config           map[string]any
 	grants           grants
 }
@@ -33,6 +35,7 @@ func (t *table) settings() settings {
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	s.cpuTimeout = t.cpuTimeout("cpu_timeout")
+	s.warmUp = t.warmUp("warm_up")
 	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
@@ -53,6 +56,31 @@ func (t *table) cpuTimeout(key string) *time.Duration {
 		t.fault(key, `must be "0s", which is none, or at least "%s", got %q`, cpuTimeoutMin, t.values[key])
 	}
 	return &timeout
+}
+
+// warmUp reads what a plugin is warmed up with, or nil if it is not given: a path
+// or a number of connections. Which of them depends on its ABI.
+func (t *table) warmUp(key string) *host.WarmUp {
+	v, ok := t.value(key)
+	if !ok {
+		return nil
+	}
+	switch v := v.(type) {
+	case string:
+		_, err := url.ParseRequestURI(v)
+		if v == "" || err == nil && v[0] == '/' && !strings.ContainsAny(v, " #") {
+			return &host.WarmUp{Path: v}
+		}
+		t.fault(key, `must be a path that begins with "/", such as "/", or "" for none, got %q`, v)
+	case int64:
+		if v >= 0 && v <= warmUpCallsMax {
+			return &host.WarmUp{Calls: int(v)}
+		}
+		t.fault(key, "must be from 0 to %d connections, got %d", warmUpCallsMax, v)
+	default:
+		t.fault(key, `must be a path in quotes, such as "/", or a number of connections, got %s`, describe(v))
+	}
+	return nil
 }
 
 // settingsFile reads NAME.toml.
@@ -109,6 +137,9 @@ func settle(p *host.Plugin, shipped, given settings) {
 	p.CPUTimeout = CPUTimeoutDefault
 	if timeout := cmp.Or(given.cpuTimeout, shipped.cpuTimeout); timeout != nil {
 		p.CPUTimeout = *timeout
+	}
+	if warmUp := cmp.Or(given.warmUp, shipped.warmUp); warmUp != nil {
+		p.WarmUp = *warmUp
 	}
 	settleGrants(p, shipped.grants, given.grants)
 	values := map[string]any{}

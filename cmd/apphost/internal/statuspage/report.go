@@ -20,6 +20,17 @@ type Report struct {
 	Version string `json:"version"`
 	Config  string `json:"config"`
 	prefork.Snapshot
+	// Plugins are those of the serving generation.
+	Plugins []Plugin `json:"plugins"`
+}
+
+// Plugin describes a plugin.
+type Plugin struct {
+	Name  string `json:"name"`
+	ABI   string `json:"abi"`
+	Bytes int    `json:"bytes"`
+	// Instances is how one of a run becomes one for the next, in words.
+	Instances string `json:"instances"`
 }
 
 // product is the server in the form "apphost/1.2.3 (dev)": programs take the
