@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // Region is one linear memory, here on the Go heap. One goroutine uses it at
@@ -98,3 +99,9 @@ func (r *Region) Reset() error {
 
 // Shrink makes the next call of Reallocate return the image's size.
 func (r *Region) Shrink() { r.shrink = true }
+
+// ErrOtherCode means that a file does not hold the code that it is to stand for.
+var ErrOtherCode = errors.New("the file holds other code")
+
+// ShareCode fails with errors.ErrUnsupported.
+func ShareCode([]byte, *os.File) error { return errors.ErrUnsupported }
