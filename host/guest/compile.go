@@ -59,11 +59,14 @@ func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, o
 	if err == nil {
 		r.cache.used(folder)
 		c, err := r.compileIn(ctx, folder, wasm, offer)
-		if err == nil {
-			c.keepsTables = r.cache.keepsTables(folder)
-			r.share(ctx, name, folder, c.code)
+		if err != nil {
+			return nil, err
 		}
-		return c, err
+		c.keepsTables = r.cache.keepsTables(folder)
+		if err := r.share(ctx, name, folder, c.code); err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		if !r.cache.keeper {

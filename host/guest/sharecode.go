@@ -25,11 +25,12 @@ const (
 )
 
 // share puts the folder's file of the code in the place of the code. The keeper
-// makes the file if it is not there, or holds something else.
-func (r *Runtime) share(ctx context.Context, name, folder string, module wazero.CompiledModule) {
+// makes the file if it is not there, or holds something else. After an error, the
+// module cannot be run.
+func (r *Runtime) share(ctx context.Context, name, folder string, module wazero.CompiledModule) error {
 	code := machineCode(module)
 	if len(code) < shareBytesMin {
-		return
+		return nil
 	}
 	err := shareFile(code, folder)
 	if r.cache.keeper && (errors.Is(err, mem.ErrOtherCode) || errors.Is(err, fs.ErrNotExist)) {
@@ -37,9 +38,13 @@ func (r *Runtime) share(ctx context.Context, name, folder string, module wazero.
 			err = shareFile(code, folder)
 		}
 	}
+	if errors.Is(err, mem.ErrCodeLost) {
+		return err
+	}
 	if err != nil {
 		r.notShared(ctx, name, err)
 	}
+	return nil
 }
 
 func (r *Runtime) notShared(ctx context.Context, name string, err error) {

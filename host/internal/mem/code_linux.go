@@ -10,8 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrOtherCode means that a file does not hold the code that it is to stand for.
-var ErrOtherCode = errors.New("the file holds other code")
+var (
+	// ErrOtherCode means that a file does not hold the code that it is to stand for.
+	ErrOtherCode = errors.New("the file holds other code")
+	// ErrCodeLost means that there is no code any more, and nothing in its place.
+	ErrCodeLost = errors.New("the kernel has no memory left, and has taken the code away")
+)
 
 // ShareCode puts the pages of f in the place of code, which is whole mappings of
 // machine code that nobody runs yet, so that processes that do the same have the
@@ -20,10 +24,10 @@ var ErrOtherCode = errors.New("the file holds other code")
 //
 // # Errors
 //
+//   - ErrCodeLost: code must not be run any more
+//   - otherwise code is as it was
 //   - ErrOtherCode
 //   - the file cannot be mapped as code, as on a file system that is mounted noexec
-//
-// Then code is as it was.
 func ShareCode(code []byte, f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -44,8 +48,7 @@ func ShareCode(code []byte, f *os.File) error {
 		return ErrOtherCode
 	}
 	if _, err := unix.MremapPtr(from, size, unsafe.Pointer(&code[0]), size, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED); err != nil {
-		// What was there may be gone, and whoever runs it would not come far.
-		panic("share code: the kernel took it away: " + err.Error())
+		return fmt.Errorf("share code: %w: %w", ErrCodeLost, err)
 	}
 	return nil
 }

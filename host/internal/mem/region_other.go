@@ -100,8 +100,12 @@ func (r *Region) Reset() error {
 // Shrink makes the next call of Reallocate return the image's size.
 func (r *Region) Shrink() { r.shrink = true }
 
-// ErrOtherCode means that a file does not hold the code that it is to stand for.
-var ErrOtherCode = errors.New("the file holds other code")
+var (
+	// ErrOtherCode means that a file does not hold the code that it is to stand for.
+	ErrOtherCode = errors.New("the file holds other code")
+	// ErrCodeLost means that there is no code any more.
+	ErrCodeLost = errors.New("the code was taken away")
+)
 
 // ShareCode fails with errors.ErrUnsupported.
 func ShareCode([]byte, *os.File) error { return errors.ErrUnsupported }
