@@ -226,7 +226,7 @@ func addFile(sum hash.Hash, path string, buf []byte) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	_, err = io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{f}, buf)
 	return err
 }

@@ -56,7 +56,7 @@ func shareFile(code []byte, folder string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	return mem.ShareCode(code, f)
 }
 

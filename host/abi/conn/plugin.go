@@ -69,10 +69,9 @@ func New(m *guest.Module, set Settings) *Plugin {
 // Close ends the plugin. Nothing may be served any more.
 func (p *Plugin) Close() error { return p.pool.Close() }
 
-// Check prepares so many instances as for connections, which then wait for
-// those. step is told
-// before each part that runs guest code. The error says which part failed,
-// such as "child_init returned 3".
+// Check prepares so many instances as for connections, which then wait for those.
+// step is told before each part that runs guest code. The error says which part
+// failed, such as "child_init returned 3".
 func (p *Plugin) Check(ctx context.Context, instances int, step func(what string)) error {
 	step("instantiate")
 	s := &session{Context: ctx, plugin: p, step: step}
