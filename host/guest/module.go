@@ -81,7 +81,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := checkTables(declared); err != nil {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(src.Wasm, declared, tableElementsMax), declared)
+	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(wasmbin.MergeData(src.Wasm), declared, tableElementsMax), declared)
 	hasFiles := len(src.Dirs) > 0
 	made, err := r.compile(ctx, src.Name, binary, offer{[]ABI{*speaks}, hasFiles})
 	if err != nil {
