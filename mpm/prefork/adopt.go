@@ -68,8 +68,8 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 		g := a.generations[ch.Generation].files.(*linuxGeneration)
 		c := l.logFiles.follow(proc, g.logs, ch.NewLogs)
 		c.owed = ch.OwedLogs
-		if g.options.Status && g.program == id {
-			c.bulletin = l.bulletin
+		if g.program == id {
+			c.also = g.ofMaster()
 			c.passLogs()
 		}
 		a.children[ch.Slot] = c
@@ -100,6 +100,9 @@ func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedG
 		if err := l.logFiles.use(g.logs[0]); err != nil {
 			return a, err
 		}
+	}
+	if g.flags, err = scoreboard.NewFlags(len(st.Options.Codes)); err != nil {
+		return a, err
 	}
 	for i, p := range g.pipes() {
 		ends := st.Pipes[pipeName(i)]
@@ -134,7 +137,7 @@ func (l *linux) adoptPages(st *state) {
 		used[ch.Slot] = true
 	}
 	for _, page := range st.Pages {
-		s, err := scoreboard.Attach(page.FD, page.Threads)
+		s, err := scoreboard.Attach(page.FD, page.Threads, page.Codes)
 		switch {
 		case err == nil:
 			l.board[page.Slot] = s

@@ -58,7 +58,7 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 		}
 	}
 	gate.closeWriter() // open from the start
-	board, err := scoreboard.New(0, a.Options.Threads())
+	board, err := scoreboard.New(0, a.Options.Threads(), 0)
 	if err != nil {
 		return fmt.Errorf("make scoreboard: %w", err)
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -30,6 +31,9 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 	switch {
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
+		if !stream.broken {
+			s.Module().NoteCrash(err)
+		}
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
 	}
@@ -56,6 +60,7 @@ func connEnvironment(c mpm.Conn) environment {
 type connStream struct {
 	conn     mpm.Conn
 	timeouts Timeouts
+	broken   bool // the client has gone or waits: a read or write has failed
 }
 
 func (s *connStream) Read(p []byte) (int, error) {
@@ -67,6 +72,7 @@ func (s *connStream) Read(p []byte) (int, error) {
 	s.conn.SetState(mpm.StateReading)
 	n, err := s.conn.Read(p)
 	s.conn.SetState(mpm.StateWriting)
+	s.broken = s.broken || err != nil && err != io.EOF
 	return n, err
 }
 
@@ -76,7 +82,9 @@ func (s *connStream) Write(p []byte) (int, error) {
 			return 0, fmt.Errorf("write to connection: %w", err)
 		}
 	}
-	return s.conn.Write(p)
+	n, err := s.conn.Write(p)
+	s.broken = s.broken || err != nil
+	return n, err
 }
 
 // Close tells the peer that nothing more will come. The program may read on.

@@ -67,6 +67,12 @@ const (
 	cpuTimeoutMin     = 200 * time.Millisecond
 	// warmUpCallsMax is far more than any guest needs to make what it makes once.
 	warmUpCallsMax = 1000
+	// QuarantineAfterDefault is never: see RATIONALE.md.
+	QuarantineAfterDefault  = 0
+	QuarantineWindowDefault = time.Minute
+	quarantineWindowMin     = time.Second
+	quarantineWindowMax     = 24 * time.Hour
+
 	// TimeoutDefault bounds reads and writes on tcp, like httpd's Timeout.
 	TimeoutDefault = 60 * time.Second
 

@@ -24,6 +24,7 @@ type settings struct {
 	isolation        string         // "" is not given
 	cpuTimeout       *time.Duration // nil is not given
 	warmUp           *host.WarmUp   // nil is not given
+	quarantine       quarantine
 	config           map[string]any
 	grants           grants
 }
@@ -36,6 +37,7 @@ func (t *table) settings() settings {
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	s.cpuTimeout = t.cpuTimeout("cpu_timeout")
 	s.warmUp = t.warmUp("warm_up")
+	s.quarantine = t.quarantine()
 	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
@@ -127,6 +129,8 @@ func (d *decoder) pluginSections(t *table) {
 		plugin := &d.config.Host.Plugins[i]
 		settle(plugin, d.plugins.shipped[plugin.Name], given[plugin.Name])
 		d.config.MPM.Watch = d.config.MPM.Watch || plugin.CPUTimeout > 0
+		d.config.MPM.Codes = append(d.config.MPM.Codes,
+			d.plugins.quarantine.of(plugin.Name, d.plugins.shipped[plugin.Name].quarantine, given[plugin.Name].quarantine))
 	}
 }
 
