@@ -20,16 +20,16 @@ func TestE2EAWarmUpIsThereForEachRequest(t *testing.T) {
 		}
 	}
 	st := statusOf(t, s)
-	if len(st.Plugins) != 2 || st.Plugins[0].Name != "echo" || st.Plugins[0].ABI != "conn" || st.Plugins[0].Bytes == 0 {
-		t.Errorf("plugins: %+v", st.Plugins)
+	if len(st.Modules) != 2 || st.Modules[0].Name != "echo" || st.Modules[0].ABI != "conn" || st.Modules[0].Bytes == 0 {
+		t.Errorf("modules: %+v", st.Modules)
 	}
 	out, code := s.Run("status", "-c", "config.toml")
-	for _, p := range st.Plugins {
+	for _, p := range st.Modules {
 		if !strings.HasPrefix(p.Instances, "reset: ") || code != 0 || !strings.Contains(out, ", instances: "+p.Instances+"\n") {
 			t.Errorf("%s: %q; status: %s", p.Name, p.Instances, out)
 		}
 	}
-	if line, ok := s.WaitLog("plugin loaded", func(e map[string]any) bool { return e["plugin"] == "hello" }); !ok || line["instances"] != st.Plugins[1].Instances {
+	if line, ok := s.WaitLog("plugin loaded", func(e map[string]any) bool { return e["plugin"] == "hello" }); !ok || line["instances"] != st.Modules[1].Instances {
 		t.Errorf("the log says %v", line)
 	}
 }

@@ -18,10 +18,10 @@ const sectionStatus = "status"
 
 // report makes a report of what a master says of itself.
 func (q *requests) report(s prefork.Snapshot) statuspage.Report {
-	r := statuspage.Report{Version: version, Config: q.configPath, Snapshot: s, Plugins: []statuspage.Plugin{}}
+	r := statuspage.Report{Version: version, Config: q.configPath, Snapshot: s, Modules: []statuspage.Module{}}
 	plugins, _ := decodeNotes(s.Notes)
 	for _, p := range plugins {
-		r.Plugins = append(r.Plugins, statuspage.Plugin{Name: p.Name, ABI: p.ABI, Bytes: p.Bytes, Instances: p.Instances})
+		r.Modules = append(r.Modules, statuspage.Module{Name: p.Name, ABI: p.ABI, Bytes: p.Bytes, Instances: p.Instances})
 	}
 	return r
 }

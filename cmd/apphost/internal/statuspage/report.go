@@ -20,12 +20,12 @@ type Report struct {
 	Version string `json:"version"`
 	Config  string `json:"config"`
 	prefork.Snapshot
-	// Plugins are those of the serving generation.
-	Plugins []Plugin `json:"plugins"`
+	// Modules are what the plugins of the serving generation are made of.
+	Modules []Module `json:"modules"`
 }
 
-// Plugin describes a plugin.
-type Plugin struct {
+// Module describes a plugin's module.
+type Module struct {
 	Name  string `json:"name"`
 	ABI   string `json:"abi"`
 	Bytes int    `json:"bytes"`
