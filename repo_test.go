@@ -110,13 +110,14 @@ var names = []struct {
 var allow = map[string]string{
 	"names cmd/apphosttest/apphosttest.go syscall.SysProcAttr":      "tests start the server as another user, or on another terminal",
 	"names cmd/apphosttest/apphosttest.go syscall.Credential":       "the same",
+	"names bench/internal/launch/process.go syscall.SysProcAttr":    "a benchmark's servers must not share its process group, nor outlive it",
 	"names cmd/apphost/internal/control/control.go syscall.Flock":   "one lock on the folder of sockets is no reason for a third room of system calls",
 	"names cmd/apphost/internal/control/control.go syscall.LOCK_EX": "the same",
 	"names cmd/apphost/internal/control/control.go syscall.Stat_t":  "the owner of a folder is plain data that package os hands out in this type only",
 	"names host/guest/owner_unix.go syscall.Stat_t":                 "the same",
 	"names host/web/static/static.go syscall.O_NONBLOCK":            "a flag for os.Root.OpenFile, which has no name of its own for it",
 	"panic host/guest/failure.go Abort":                             "the engine unwinds a guest from a host function by a Go panic only, and recovers it itself",
-	"panic host/guest/wasi.go provideWASI":                          "the same: proc_exit does not return to its guest",
+	"panic host/guest/wasi.go exit":                                 "the same: proc_exit does not return to its guest",
 }
 
 // TestRepository applies every rule to this repository.

@@ -49,7 +49,7 @@ type plugin struct {
 		Reuse() string
 		Close() error
 	}
-	conn    *conn.Plugin     // nil unless it speaks the conn ABI
+	conn    *conn.Plugin     // nil unless it speaks the conn ABI, or the server ABI
 	http    exchange.Handler // nil unless it speaks an HTTP ABI
 	command *command.Plugin  // nil unless it is a program
 }
@@ -78,7 +78,7 @@ type PluginInfo struct {
 
 // abis are the ABIs a plugin may speak.
 func abis() []guest.ABI {
-	return []guest.ABI{conn.ABI(), httpwasm.ABI(), command.ABI()}
+	return []guest.ABI{conn.ABI(), conn.ServerABI(), httpwasm.ABI(), command.ABI()}
 }
 
 // Inspect reads and validates a module without running it. What keeps it from
@@ -261,7 +261,7 @@ func (h *Host) load(ctx context.Context, config *Config, p Plugin, step func(wha
 		return fmt.Errorf("plugin %q: %w", p.Name, err)
 	}
 	switch m.ABI() {
-	case conn.Name:
+	case conn.Name, conn.ServerName:
 		loaded.conn = conn.New(m, conn.Settings{
 			Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation,
 			WarmUp: p.WarmUp.Calls, Trial: h.trial(),
@@ -292,8 +292,9 @@ func (h *Host) load(ctx context.Context, config *Config, p Plugin, step func(wha
 // isolate says how runs of a plugin that speaks abi are kept apart.
 func isolate(want Isolation, abi string) (guest.Isolation, error) {
 	may := map[string][]Isolation{
-		conn.Name:     {IsolateConnections, IsolateChildren},
-		httpwasm.Name: {IsolateRequests, IsolateChildren},
+		conn.Name:       {IsolateConnections, IsolateChildren},
+		conn.ServerName: {IsolateConnections, IsolateChildren},
+		httpwasm.Name:   {IsolateRequests, IsolateChildren},
 		// Of a program nothing can be left: it has ended.
 		command.Name: {IsolateConnections, IsolateRequests},
 	}[abi]

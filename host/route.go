@@ -86,7 +86,7 @@ func (h *Host) chain(r *Route) (exchange.Handler, error) {
 		}
 		answers := h.meter(p.at(r.Path), name)
 		if answers == nil {
-			return nil, fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command", name, p.module.ABI())
+			return nil, fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = \"tcp\"", name, p.module.ABI())
 		}
 		if handler == nil {
 			handler = answers

@@ -43,6 +43,8 @@ func checkWarmUp(p *Plugin, m *guest.Module) error {
 		if p.WarmUp.Calls != 0 {
 			return fmt.Errorf("warm_up is %d, but with the %s ABI it is the path of a request, such as \"/\"", p.WarmUp.Calls, httpwasm.Name)
 		}
+	case conn.ServerName:
+		return fmt.Errorf("warm_up is set, but with the %s ABI a plugin does what it wants before its first accept; remove it", m.ABI())
 	default:
 		return fmt.Errorf("warm_up is set, but with the %s ABI each run begins anew, so that nothing of a warm-up would be left; remove it", m.ABI())
 	}

@@ -23,6 +23,7 @@ func TestAWarmUpIsOfTheKindOfThePlugin(t *testing.T) {
 		{helloFile, host.WarmUp{Calls: 2}, nil, `warm_up is 2, but with the http-wasm ABI it is the path of a request, such as "/"`},
 		{program, host.WarmUp{Calls: 2}, nil, "with the command ABI each run begins anew"},
 		{program, host.WarmUp{Path: "/"}, nil, "with the command ABI each run begins anew"},
+		{"abi/conn/testdata/server.wasm", host.WarmUp{Calls: 1}, nil, "does what it wants before its first accept"},
 		{tables, host.WarmUp{Calls: 1}, nil, "because its code changes tables"},
 		{probeFile, host.WarmUp{Calls: 1}, dirs, "because it has folders"},
 		{probeFile, host.WarmUp{Calls: 1}, func(p *host.Plugin) { dirs(p); p.Isolation = host.IsolateChildren }, ""},

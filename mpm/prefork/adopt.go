@@ -101,9 +101,10 @@ func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedG
 			return a, err
 		}
 	}
-	if g.flags, err = scoreboard.NewFlags(len(st.Options.Codes)); err != nil {
+	if g.flags, err = newFlags(&st.Options); err != nil {
 		return a, err
 	}
+	g.flags.Set(len(st.Options.Codes), st.Retired)
 	for i, p := range g.pipes() {
 		ends := st.Pipes[pipeName(i)]
 		for _, end := range ends {

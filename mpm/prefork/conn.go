@@ -34,6 +34,7 @@ type conn struct {
 var (
 	_ mpm.Duplexer        = (*conn)(nil)
 	_ mpm.RequestRecorder = (*conn)(nil)
+	_ mpm.Parting         = (*conn)(nil)
 )
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -211,4 +212,4 @@ func (c *conn) SetState(s mpm.State) {
 	c.thread.SetState(s)
 }
 
-func (c *conn) Stopping() bool { return c.child.stopping() }
+func (c *conn) Stopping() bool { return c.child.told() }

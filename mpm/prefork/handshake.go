@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "7"
+const handshakeVersion = "8"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"

@@ -260,7 +260,7 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		g.release()
 		return nil, err
 	}
-	if g.flags, err = scoreboard.NewFlags(len(o.Codes)); err != nil {
+	if g.flags, err = newFlags(o); err != nil {
 		g.release()
 		return nil, err
 	}
@@ -291,7 +291,7 @@ type linuxGeneration struct {
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
-	flags                   *scoreboard.Flags // a code that is quarantined has its up
+	flags                   *scoreboard.Flags
 
 	opened bool // it serves, or has served
 
@@ -362,7 +362,7 @@ func (g *linuxGeneration) lookAgain(bucket int) {
 }
 
 func (g *linuxGeneration) drain() error {
-	g.hurry.closeWriter()
+	g.hurryUp()
 	var errs []error
 	for _, s := range g.socks {
 		errs = append(errs, s.RefuseNew())
@@ -380,7 +380,7 @@ func (g *linuxGeneration) waiting() (bool, error) {
 }
 
 func (g *linuxGeneration) retire() {
-	g.hurry.closeWriter()
+	g.hurryUp()
 	g.generation.closeWriter()
 	g.letGo()
 }

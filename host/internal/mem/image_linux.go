@@ -63,6 +63,9 @@ func writeSparse(fd int, content []byte) error {
 // Size is its length in bytes.
 func (i *Image) Size() uint64 { return uint64(len(i.bytes)) }
 
+// Is reports whether it holds this content.
+func (i *Image) Is(content []byte) bool { return bytes.Equal(i.bytes, content) }
+
 // Close gives up the image. No region that adopted it may be reset any more.
 func (i *Image) Close() error {
 	if err := unix.Munmap(i.bytes); err != nil {
