@@ -29,6 +29,9 @@ type Config struct {
 	Slot       int
 	Generation uint64
 
+	// Threads is how many connections are served at a time; 0 is one.
+	Threads int
+
 	// HTTP are the limits of the http listeners.
 	HTTP HTTPSettings
 
@@ -85,6 +88,10 @@ type Plugin struct {
 	// Isolation says what a run finds of those before it; empty is the default
 	// of the plugin's ABI.
 	Isolation Isolation `json:",omitempty"`
+
+	// WarmUp is what the guest does before its image is taken; the zero value is
+	// nothing.
+	WarmUp WarmUp `json:",omitzero"`
 
 	// Config is the plugin's own configuration, the values rendered as text
 	// (a table or list as JSON). ConfigJSON is the same as one JSON object.

@@ -45,7 +45,8 @@ type plugin struct {
 	module *guest.Module
 	grants string      // in words
 	serves interface { // the role that is set
-		Check(ctx context.Context, step func(what string)) error
+		Check(ctx context.Context, instances int, step func(what string)) error
+		Reuse() string
 		Close() error
 	}
 	conn    *conn.Plugin     // nil unless it speaks the conn ABI, or the server ABI
@@ -70,6 +71,9 @@ type PluginInfo struct {
 	Bytes int // of the binary
 	// Grants is what it may use, as Plugin.Grants has it.
 	Grants string
+	// Instances is how one of a run becomes one for the next, in words such as
+	// "reset: track".
+	Instances string
 }
 
 // abis are the ABIs a plugin may speak.
@@ -90,8 +94,9 @@ func MakeUserCache(jail, dir string, uid, gid int) (string, error) {
 	return guest.MakeUserCache(jail, dir, uid, gid)
 }
 
-// New loads every plugin and tries it out: it prepares one instance as for a
-// connection or request, which runs _initialize and child_init, and drops it.
+// New loads every plugin and tries it out: it prepares an instance as for a
+// connection or request, which runs _initialize, child_init and the warm-up. The
+// first connections find that one, and as many more as Config.Threads says.
 //
 // # Errors
 //
@@ -152,7 +157,7 @@ func (h *Host) Close() error {
 func (h *Host) Plugins() []PluginInfo {
 	out := make([]PluginInfo, len(h.plugins))
 	for i, p := range h.plugins {
-		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size(), p.grants}
+		out[i] = PluginInfo{p.module.Name(), p.module.ABI(), p.module.Size(), p.grants, p.serves.Reuse()}
 	}
 	return out
 }
@@ -226,14 +231,14 @@ func (h *Host) loadAll(ctx context.Context, config *Config) error {
 				config.Progress(fmt.Sprintf("plugin %q: %s", p.Name, what))
 			}
 		}
-		if err := h.load(ctx, p, step); err != nil {
+		if err := h.load(ctx, config, p, step); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error {
+func (h *Host) load(ctx context.Context, config *Config, p Plugin, step func(what string)) error {
 	step("compile")
 	source := guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint, Crashed: h.quarantine.crashed(p.Name)}
 	for _, d := range p.Dirs {
@@ -252,17 +257,21 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	if err != nil {
 		return fmt.Errorf("plugin %q: %w", p.Name, err)
 	}
+	if err := checkWarmUp(&p, m); err != nil {
+		return fmt.Errorf("plugin %q: %w", p.Name, err)
+	}
 	switch m.ABI() {
 	case conn.Name, conn.ServerName:
 		loaded.conn = conn.New(m, conn.Settings{
 			Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation,
+			WarmUp: p.WarmUp.Calls, Trial: h.trial(),
 			Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Timeout: p.timeout(0), Logger: log,
 		})
 		loaded.serves = loaded.conn
 	case httpwasm.Name:
 		handler := httpwasm.New(m, httpwasm.Settings{
-			ConfigJSON: p.ConfigJSON, Isolation: isolation, Args: p.arguments(), Environ: p.environ(),
-			CPUTimeout: p.CPUTimeout, Timeout: p.timeout(DefaultRequestTimeout), Logger: log,
+			ConfigJSON: p.ConfigJSON, Isolation: isolation, WarmUp: p.WarmUp.Path, Trial: h.trial(),
+			Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Timeout: p.timeout(DefaultRequestTimeout), Logger: log,
 		})
 		loaded.http, loaded.serves = handler, handler
 	case command.Name:
@@ -275,7 +284,7 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 		panic("BUG: plugin of an ABI that is not one of ours: " + m.ABI())
 	}
 	h.plugins = append(h.plugins, loaded)
-	if err := loaded.serves.Check(ctx, step); err != nil {
+	if err := loaded.serves.Check(ctx, config.instances(), step); err != nil {
 		return fmt.Errorf("plugin %q: %w", p.Name, err)
 	}
 	return nil

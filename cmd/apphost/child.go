@@ -67,6 +67,7 @@ func openHost(c *prefork.Child) (*loaded, error) {
 		return nil, err
 	}
 	hostConfig.Slot, hostConfig.Generation, hostConfig.Quarantine = c.Slot, c.Generation, c
+	hostConfig.Threads = c.Options.Threads()
 	hostConfig.Logger = newLogger(c.ErrorLog(), log)
 	if access := c.Log(config.AccessLogName); access != nil {
 		hostConfig.AccessLog, hostConfig.AccessFormat = access, log.AccessFormat

@@ -100,6 +100,8 @@ type pluginNote struct {
 	Bytes int    `json:"bytes"`
 	// Grants is what it may use, in words.
 	Grants string `json:"grants,omitempty"`
+	// Instances is how one of a run becomes one for the next, in words.
+	Instances string `json:"instances,omitempty"`
 }
 
 type listenerNote struct {
@@ -120,7 +122,7 @@ func (n note) encode() string {
 func notesOf(h *host.Host, listeners []host.Listener) []string {
 	var lines []string
 	for _, p := range h.Plugins() {
-		lines = append(lines, note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes, p.Grants}}.encode())
+		lines = append(lines, note{Plugin: &pluginNote{p.Name, p.ABI, p.Bytes, p.Grants, p.Instances}}.encode())
 	}
 	for _, l := range listeners {
 		lines = append(lines, note{Listen: &listenerNote{l.Name, l.Protocol, l.Plugin}}.encode())

@@ -164,7 +164,7 @@ func announce(log *slog.Logger, s prefork.Status) {
 	}
 	plugins, listeners := decodeNotes(s.Notes)
 	for _, p := range plugins {
-		attrs := []any{"plugin", p.Name, "abi", p.ABI, "size", sizeText(p.Bytes)}
+		attrs := []any{"plugin", p.Name, "abi", p.ABI, "size", sizeText(p.Bytes), "instances", p.Instances}
 		if p.Grants != "" {
 			attrs = append(attrs, "grants", p.Grants)
 		}

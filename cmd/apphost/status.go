@@ -38,6 +38,9 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
   upgraded       when this build took over from another; null if none did
   generations    number, state (proving, serving, draining, retired), children
   listeners      name, address
+  modules        of the plugins of the serving generation: name, abi, bytes,
+                 instances (how one of a run becomes one for the next; the words
+                 are in docs/tuning.md)
   buckets        how many the serving generation has
   limits         near, reached, slots_full: how often children were short
   idle, busy     threads of the serving generation
@@ -118,6 +121,9 @@ func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 	}
 	for _, l := range s.Listeners {
 		row("listening", "%s (%s)", l.Address, l.Name)
+	}
+	for _, p := range s.Modules {
+		row("plugin", "%s (%s, %s), instances: %s", p.Name, p.ABI, sizeText(p.Bytes), p.Instances)
 	}
 	for _, g := range s.Generations {
 		row("generation", "%d, %s, children: %d", g.Number, g.State, g.Children)

@@ -18,7 +18,12 @@ const sectionStatus = "status"
 
 // report makes a report of what a master says of itself.
 func (q *requests) report(s prefork.Snapshot) statuspage.Report {
-	return statuspage.Report{Version: version, Config: q.configPath, Snapshot: s}
+	r := statuspage.Report{Version: version, Config: q.configPath, Snapshot: s, Modules: []statuspage.Module{}}
+	plugins, _ := decodeNotes(s.Notes)
+	for _, p := range plugins {
+		r.Modules = append(r.Modules, statuspage.Module{Name: p.Name, ABI: p.ABI, Bytes: p.Bytes, Instances: p.Instances})
+	}
+	return r
 }
 
 // publish is a report for the children that show it.

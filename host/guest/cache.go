@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -23,6 +24,8 @@ import (
 //	KEY/wazero-…/…   the engine's own file
 //	KEY/keeps-tables is there if wasmbin.KeepsTables says so of the module
 //	KEY/seal         the checksum of all of that
+//	KEY/code         the machine code alone, to share between processes: it is
+//	                 compared with what the engine has loaded, see share
 //	compile-….tmp/   code under way, of one process
 //
 // The engine checks the machine code of a file, but not the lengths and
@@ -180,9 +183,11 @@ func (c *cache) publish(temp, key string, keepsTables bool) error {
 	return err
 }
 
-// checksum covers the names and contents of all files in folder but the seal.
+// checksum covers the names and contents of all files in folder but the seal and
+// the code to share.
 func checksum(folder string) ([]byte, error) {
 	sum, files := crc32.New(crc32.MakeTable(crc32.Castagnoli)), 0
+	buf := make([]byte, 256<<10) // code has megabytes, which need not be here at a time
 	// The walk is in the order of names.
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -195,17 +200,16 @@ func checksum(folder string) ([]byte, error) {
 			}
 			return checkOwned(path)
 		}
-		if name == string(filepath.Separator)+sealName {
+		if name == string(filepath.Separator)+sealName || name == string(filepath.Separator)+codeName {
 			return nil
 		}
-		b, err := os.ReadFile(path)
+		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(sum, "%s %d\n", name, len(b))
-		_, _ = sum.Write(b) // a hash never fails
-		files += min(len(b), 1)
-		return nil
+		fmt.Fprintf(sum, "%s %d\n", name, info.Size())
+		files += int(min(info.Size(), 1))
+		return addFile(sum, path, buf)
 	})
 	if err == nil && files == 0 { // as when the engine could not write
 		err = errors.New("it holds no code")
@@ -214,4 +218,15 @@ func checksum(folder string) ([]byte, error) {
 		return nil, err
 	}
 	return binary.BigEndian.AppendUint32(nil, sum.Sum32()), nil
+}
+
+// addFile adds the content of a file, read by way of buf.
+func addFile(sum hash.Hash, path string, buf []byte) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{f}, buf)
+	return err
 }

@@ -25,7 +25,7 @@ type compiled struct {
 // the cache is logged, and costs the time to compile in each process.
 func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer offer) (*compiled, error) {
 	if r.cache != nil {
-		c, err := r.compileCached(ctx, wasm, offer)
+		c, err := r.compileCached(ctx, name, wasm, offer)
 		var invalid *invalidError
 		switch {
 		case err == nil:
@@ -53,16 +53,20 @@ func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer o
 type invalidError struct{ error }
 
 // compileCached compiles with the module's folder in the cache, or makes that.
-func (r *Runtime) compileCached(ctx context.Context, wasm []byte, offer offer) (*compiled, error) {
+func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, offer offer) (*compiled, error) {
 	key := keyOf(wasm)
 	folder, err := r.cache.find(key)
 	if err == nil {
 		r.cache.used(folder)
 		c, err := r.compileIn(ctx, folder, wasm, offer)
-		if err == nil {
-			c.keepsTables = r.cache.keepsTables(folder)
+		if err != nil {
+			return nil, err
 		}
-		return c, err
+		c.keepsTables = r.cache.keepsTables(folder)
+		if err := r.share(ctx, name, folder, c.code); err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		if !r.cache.keeper {
@@ -82,6 +86,11 @@ func (r *Runtime) compileCached(ctx context.Context, wasm []byte, offer offer) (
 		return nil, err
 	}
 	c.keepsTables = wasmbin.KeepsTables(wasm)
+	if code := machineCode(c.code); len(code) >= shareBytesMin {
+		if err := r.cache.keepCode(temp, code); err != nil {
+			r.notShared(ctx, name, err)
+		}
+	}
 	if err := r.cache.publish(temp, key, c.keepsTables); err != nil { // the code is here, the next process misses it
 		r.log.WarnContext(ctx, "compiled code is not kept", "cache", r.cache.dir, "error", err)
 	}

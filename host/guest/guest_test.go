@@ -1,6 +1,6 @@
 package guest_test
 
-//go:generate sh -c "for f in testdata/*.wat; do wat2wasm --debug-names --no-check ${DOLLAR}f -o ${DOLLAR}{f%.wat}.wasm; done"
+//go:generate sh -c "for f in testdata/*.wat; do wat2wasm --debug-names --no-check --enable-threads ${DOLLAR}f -o ${DOLLAR}{f%.wat}.wasm; done"
 
 import (
 	"context"

@@ -39,12 +39,15 @@ type imagePool struct {
 // Prepare returned.
 type image struct {
 	memory   *mem.Image // nil of an empty memory
+	method   mem.Method // how memories are put back to it
 	own      bool       // memory is closed with the one instance that has it
 	globals  []uint64
 	prepared any
 }
 
 func (p *imagePool) Module() *Module { return p.module }
+
+func (p *imagePool) Warm(s Session, n int) error { return warm(p, s, n) }
 
 func (p *imagePool) Get(s Session) (*Instance, error) {
 	if i := p.shelf.take(); i != nil {
@@ -118,6 +121,9 @@ func (p *imagePool) keep(i *Instance, prepared any) (*image, error) {
 		if img.memory, err = mem.NewImage(content); err != nil {
 			return nil, fmt.Errorf("plugin %q: %w", p.module.name, err)
 		}
+	}
+	if img.memory != nil {
+		img.method = img.memory.Method(p.module.tracker)
 	}
 	if p.image != nil {
 		img.own = img.memory != nil

@@ -14,6 +14,8 @@ type keptPool struct {
 
 func (p *keptPool) Module() *Module { return p.module }
 
+func (p *keptPool) Warm(s Session, n int) error { return warm(p, s, n) }
+
 func (p *keptPool) Get(s Session) (*Instance, error) {
 	if i := p.shelf.take(); i != nil {
 		return i, nil

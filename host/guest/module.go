@@ -47,16 +47,17 @@ type Module struct {
 	// config is what every instance gets from WASI, but for its output.
 	config wazero.ModuleConfig
 	memory wasmbin.Limits // Max never exceeds the plugin's limit
-	// resettable means that memory and globals are all that a run can change:
-	// an instance in which they are put back is as good as a new one.
-	resettable bool
-	parks      bool         // it is a program that is run in parts
-	globals    []string     // exports of the mutable globals
-	tracker    *mem.Tracker // nil if there is none here
-	funcs      map[string]bool
-	log        *slog.Logger
-	once       refusals
-	crashed    func() // nil: nobody wants to know
+	// madeAnew is why each run has to have a new instance, in words. If it is
+	// empty, memory and globals are all that a run can change: an instance in
+	// which they are put back is as good as a new one.
+	madeAnew string
+	parks    bool         // it is a program that is run in parts
+	globals  []string     // exports of the mutable globals
+	tracker  *mem.Tracker // nil if there is none here
+	funcs    map[string]bool
+	log      *slog.Logger
+	once     refusals
+	crashed  func() // nil: nobody wants to know
 }
 
 // Load compiles a plugin, or takes its code from the cache.
@@ -84,7 +85,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := checkTables(declared); err != nil {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	wasm := src.Wasm
+	wasm := wasmbin.MergeData(src.Wasm)
 	if speaks.Park != "" {
 		wasm = wasmbin.MoveImport(wasm, speaks.ImportModule, speaks.Park, speaks.ImportModule+loopSuffix)
 	}
@@ -97,7 +98,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
 		engine: made.engine, code: made.code, memory: memory, tracker: r.tracker,
-		globals: globals, resettable: made.keepsTables && canReset(declared) && !hasFiles,
+		globals: globals, madeAnew: madeAnew(declared, made.keepsTables, hasFiles),
 		parks: speaks.Park != "", config: wasiConfig(), funcs: map[string]bool{}, log: r.log, crashed: src.Crashed,
 	}
 	for _, exp := range declared.Exports {
@@ -115,22 +116,6 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 		}
 	}
 	return m, nil
-}
-
-// canReset reports whether what m declares can be put back: all it has is its own,
-// and its globals are numbers that the engine can set.
-func canReset(m *wasmbin.Module) bool {
-	for _, imp := range m.Imports {
-		if imp.Kind != wasmbin.KindFunc {
-			return false
-		}
-	}
-	for _, g := range m.Globals {
-		if g.Mutable && !g.Number() {
-			return false
-		}
-	}
-	return true
 }
 
 // checkTables says why a module has more of tables than it may.

@@ -20,6 +20,14 @@ type Pool interface {
 	// Put takes an instance back after its last run and says how that ended.
 	Put(i *Instance, end End)
 
+	// Warm makes instances ahead, so that at least n are idle, none being out.
+	// One that is made anew for each run is made once, to see that it can be.
+	// The errors are those of Get.
+	Warm(s Session, n int) error
+
+	// Reuse says in words how an instance becomes one for the next run.
+	Reuse() string
+
 	// Module is what the instances are of.
 	Module() *Module
 
@@ -79,7 +87,7 @@ func NewPool(m *Module, prepare Prepare, isolation Isolation) Pool {
 	switch {
 	case isolation == Kept:
 		return &keptPool{module: m, prepare: prepare}
-	case m.resettable && isolation == Fresh:
+	case m.madeAnew == "" && isolation == Fresh:
 		p := &imagePool{module: m, prepare: prepare}
 		if m.parks {
 			p.origin = newOrigin()
@@ -87,6 +95,23 @@ func NewPool(m *Module, prepare Prepare, isolation Isolation) Pool {
 		return p
 	}
 	return &freshPool{m, prepare}
+}
+
+// warm is Warm of pools that keep instances.
+func warm(p Pool, s Session, n int) error {
+	made := make([]*Instance, 0, n)
+	var err error
+	for range n {
+		var i *Instance
+		if i, err = p.Get(s); err != nil {
+			break
+		}
+		made = append(made, i)
+	}
+	for _, i := range made {
+		p.Put(i, Returned)
+	}
+	return err
 }
 
 // freshPool keeps nothing.
@@ -109,6 +134,8 @@ func (p *freshPool) Get(s Session) (*Instance, error) {
 func (p *freshPool) Put(i *Instance, _ End) {
 	closeInstance(i)
 }
+
+func (p *freshPool) Warm(s Session, _ int) error { return warm(p, s, 1) }
 
 func (p *freshPool) Module() *Module { return p.module }
 

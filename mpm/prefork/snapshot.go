@@ -54,6 +54,8 @@ type Snapshot struct {
 	Codes []CodeStatus `json:"plugins"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
+	// Notes are what the candidate of the serving generation had to tell people.
+	Notes []string `json:"-"`
 
 	ServerStatus
 }
@@ -156,7 +158,7 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 		for _, l := range g.files.sockets() {
 			s.Listeners = append(s.Listeners, ListenerStatus{l.Name, l.Address.String()})
 		}
-		s.Buckets = len(g.pools)
+		s.Buckets, s.Notes = len(g.pools), g.notes
 		s.Spawning = g.spawning(now)
 		shown = g.options.ChildrenMax()
 		p.countAll(now)

@@ -115,6 +115,29 @@ int32_t apphost_stopping(void);
 #define APPHOST_LOG_ERROR 2
 
 /*
+ * Random numbers, of both kinds of handler. What was drawn before the first
+ * connection or request, in _initialize, child_init or the warm-up, is the same in
+ * each of them; what apphost_random fills in is new in each call. So does
+ *
+ *   srand(apphost_seed());
+ *
+ * at the beginning of process_connection or handle_request make rand() of a C
+ * library differ from one to the next.
+ */
+
+/* Fills buf with random bytes, fit for secrets. Returns 0. */
+APPHOST_IMPORT("wasi_snapshot_preview1", "random_get")
+int32_t apphost_random(void *buf, uint32_t len);
+
+/* A number to seed a generator with. */
+static inline uint32_t apphost_seed(void)
+{
+    uint32_t seed;
+    apphost_random(&seed, sizeof seed);
+    return seed;
+}
+
+/*
  * HTTP requests: import module http_handler, the http-wasm handler ABI
  * (https://http-wasm.io/http-handler-abi/).
  *

@@ -60,7 +60,7 @@ func load(t *testing.T, wasm []byte) (*command.Plugin, *hosttest.Log) {
 			t.Error(err)
 		}
 	})
-	if err := p.Check(t.Context(), func(string) {}); err != nil {
+	if err := p.Check(t.Context(), 1, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	return p, log

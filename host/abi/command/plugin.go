@@ -70,19 +70,17 @@ func New(m *guest.Module, set Settings) *Plugin {
 // Close ends the plugin. Nothing may be served any more.
 func (p *Plugin) Close() error { return p.pool.Close() }
 
-// Check makes an instance and drops it. It does not run main, which would want
-// its input.
-func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
+// Check makes so many instances, which then wait to be used. It does not run
+// main, which would want its input.
+func (p *Plugin) Check(ctx context.Context, instances int, step func(what string)) error {
 	step("instantiate")
 	s := &session{Context: ctx, plugin: p, log: p.set.Logger}
 	defer s.end()
-	i, err := p.pool.Get(s)
-	if err != nil {
-		return err
-	}
-	p.pool.Put(i, guest.Returned)
-	return nil
+	return p.pool.Warm(s, instances)
 }
+
+// Reuse says in words how an instance becomes one for the next run.
+func (p *Plugin) Reuse() string { return p.pool.Reuse() }
 
 func (p *Plugin) guard(watch mpm.Watched, limits guest.Limits) guest.Guard {
 	return guest.NewGuard(watch, p.pool.Module().Name(), limits)

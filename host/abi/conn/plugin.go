@@ -23,6 +23,8 @@ type Plugin struct {
 	limits     guest.Limits
 	args       []string
 	environ    []string
+	warmUp     int
+	trial      bool
 	log        *slog.Logger
 	sessions   sync.Pool
 }
@@ -43,6 +45,11 @@ type Settings struct {
 	// connection, and with each read that has got something; the time of the reads
 	// themselves is the client's and does not count.
 	CPUTimeout, Timeout time.Duration
+	// WarmUp is how many connections without data the guest serves before its
+	// image is taken.
+	WarmUp int
+	// Trial means that nobody is served: what is odd is said, and here only.
+	Trial bool
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -61,6 +68,8 @@ func New(m *guest.Module, set Settings) *Plugin {
 		limits:     guest.NewLimits(set.CPUTimeout, set.Timeout),
 		args:       m.Arguments(set.Args),
 		environ:    set.Environ,
+		warmUp:     set.WarmUp,
+		trial:      set.Trial,
 		log:        set.Logger,
 	}
 }
@@ -68,20 +77,18 @@ func New(m *guest.Module, set Settings) *Plugin {
 // Close ends the plugin. Nothing may be served any more.
 func (p *Plugin) Close() error { return p.pool.Close() }
 
-// Check prepares one instance as for a connection and drops it. step is told
-// before each part that runs guest code. The error says which part failed,
-// such as "child_init returned 3".
-func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
+// Check prepares so many instances as for connections, which then wait for those.
+// step is told before each part that runs guest code. The error says which part
+// failed, such as "child_init returned 3".
+func (p *Plugin) Check(ctx context.Context, instances int, step func(what string)) error {
 	step("instantiate")
 	s := &session{Context: ctx, plugin: p, step: step}
 	defer s.end()
-	i, err := p.pool.Get(s)
-	if err != nil {
-		return err
-	}
-	p.pool.Put(i, guest.Returned)
-	return nil
+	return p.pool.Warm(s, instances)
 }
+
+// Reuse says in words how an instance becomes one for the next run.
+func (p *Plugin) Reuse() string { return p.pool.Reuse() }
 
 // prepareHandler brings a fresh instance into the state that every connection sees.
 func prepareHandler(gs guest.Session, i *guest.Instance) (any, error) {
@@ -92,8 +99,16 @@ func prepareHandler(gs guest.Session, i *guest.Instance) (any, error) {
 	if err := i.Initialize(s); err != nil {
 		return nil, err
 	}
+	if err := childInit(s, i); err != nil {
+		return nil, err
+	}
+	return nil, s.plugin.warm(s, i)
+}
+
+// childInit runs child_init, if there is one.
+func childInit(s *session, i *guest.Instance) error {
 	if !i.Exports(abi.ChildInit) {
-		return nil, nil
+		return nil
 	}
 	if s.step != nil {
 		s.step(abi.ChildInit)
@@ -102,7 +117,7 @@ func prepareHandler(gs guest.Session, i *guest.Instance) (any, error) {
 	if err == nil && code != 0 {
 		err = fmt.Errorf("%s returned %d", abi.ChildInit, code)
 	}
-	return nil, err
+	return err
 }
 
 // serveHandler serves the session's connection.

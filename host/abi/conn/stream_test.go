@@ -201,7 +201,7 @@ func TestCheckSaysWhatChildInitDid(t *testing.T) {
 		"init_traps": "child_init trapped: wasm error: unreachable",
 	} {
 		var steps []string
-		err := newPlugin(t, name, Settings{}).Check(t.Context(), func(what string) { steps = append(steps, what) })
+		err := newPlugin(t, name, Settings{}).Check(t.Context(), 1, func(what string) { steps = append(steps, what) })
 		if (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}

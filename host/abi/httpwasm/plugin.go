@@ -20,6 +20,8 @@ type Plugin struct {
 	limits       guest.Limits
 	args         []string
 	environ      []string
+	warmUp       string
+	trial        bool
 	log          *slog.Logger
 	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
 	sessions     sync.Pool
@@ -40,6 +42,11 @@ type Settings struct {
 	// how long it may take for a request, without the time of what is behind it in
 	// a chain; 0 is without bound.
 	CPUTimeout, Timeout time.Duration
+	// WarmUp is the path of a request that the guest answers before its image is
+	// taken; empty is none.
+	WarmUp string
+	// Trial means that nobody is served: what is odd is said, and here only.
+	Trial bool
 	// Logger carries the plugin's name.
 	Logger *slog.Logger
 }
@@ -52,6 +59,8 @@ func New(m *guest.Module, set Settings) *Plugin {
 		limits:       guest.NewLimits(set.CPUTimeout, set.Timeout),
 		args:         m.Arguments(set.Args),
 		environ:      set.Environ,
+		warmUp:       set.WarmUp,
+		trial:        set.Trial,
 		log:          set.Logger,
 		bodyBytesMax: m.MemoryLimitBytes(),
 	}
@@ -60,19 +69,17 @@ func New(m *guest.Module, set Settings) *Plugin {
 // Close ends the plugin. Nothing may be served any more.
 func (p *Plugin) Close() error { return p.pool.Close() }
 
-// Check prepares one instance as for a request and drops it. step is told
-// before guest code runs.
-func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
+// Check prepares so many instances as for requests, which then wait for those.
+// step is told before guest code runs.
+func (p *Plugin) Check(ctx context.Context, instances int, step func(what string)) error {
 	step("instantiate")
 	s := &session{Context: ctx, plugin: p, step: step}
 	defer s.end()
-	i, err := p.pool.Get(s)
-	if err != nil {
-		return err
-	}
-	p.pool.Put(i, guest.Returned)
-	return nil
+	return p.pool.Warm(s, instances)
 }
+
+// Reuse says in words how an instance becomes one for the next run.
+func (p *Plugin) Reuse() string { return p.pool.Reuse() }
 
 // prepare brings a fresh instance into the state that every request sees. It
 // returns the features that were enabled, a uint32.
@@ -81,8 +88,10 @@ func prepare(gs guest.Session, i *guest.Instance) (any, error) {
 	if start := i.Starter(); start != "" && s.step != nil {
 		s.step(start)
 	}
-	err := i.Initialize(s)
-	return s.features, err
+	if err := i.Initialize(s); err != nil {
+		return nil, err
+	}
+	return s.features, s.plugin.warm(s, i)
 }
 
 // Serve runs the guest for x. There is no next handler.

@@ -22,23 +22,42 @@ func NewImage(content []byte) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make memory image: %w", err)
 	}
-	for at := 0; at < len(content) && err == nil; {
-		var n int
-		n, err = unix.Pwrite(fd, content[at:], int64(at))
-		at += n
-	}
-	if err == nil {
+	if err = writeSparse(fd, content); err == nil {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE|unix.F_SEAL_SEAL)
 	}
-	var bytes []byte
+	var mapped []byte
 	if err == nil {
-		bytes, err = unix.Mmap(fd, 0, len(content), unix.PROT_READ, unix.MAP_SHARED)
+		mapped, err = unix.Mmap(fd, 0, len(content), unix.PROT_READ, unix.MAP_SHARED)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("make memory image of %d bytes: %w", len(content), err)
 	}
-	return &Image{fd, bytes}, nil
+	return &Image{fd, mapped}, nil
+}
+
+// writeSparse writes content to an empty file, but for pages of zeros: of these the
+// file needs none.
+func writeSparse(fd int, content []byte) error {
+	if err := unix.Ftruncate(fd, int64(len(content))); err != nil {
+		return err
+	}
+	zeros := make([]byte, unix.Getpagesize())
+	from := 0 // what is before is written
+	for at := 0; at <= len(content); at += len(zeros) {
+		if at < len(content) && !bytes.Equal(content[at:at+len(zeros)], zeros) {
+			continue
+		}
+		for from < at {
+			n, err := unix.Pwrite(fd, content[from:at], int64(from))
+			if err != nil {
+				return err
+			}
+			from += n
+		}
+		from = at + len(zeros)
+	}
+	return nil
 }
 
 // Size is its length in bytes.

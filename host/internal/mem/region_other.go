@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // Region is one linear memory, here on the Go heap. One goroutine uses it at
@@ -86,6 +87,9 @@ func (r *Region) Adopt(img *Image, _ *Tracker) error {
 	return nil
 }
 
+// Method is how regions go back to the image.
+func (i *Image) Method(*Tracker) Method { return Copy }
+
 // Method is how Reset works.
 func (r *Region) Method() Method { return Copy }
 
@@ -98,3 +102,13 @@ func (r *Region) Reset() error {
 
 // Shrink makes the next call of Reallocate return the image's size.
 func (r *Region) Shrink() { r.shrink = true }
+
+var (
+	// ErrOtherCode means that a file does not hold the code that it is to stand for.
+	ErrOtherCode = errors.New("the file holds other code")
+	// ErrCodeLost means that there is no code any more.
+	ErrCodeLost = errors.New("the code was taken away")
+)
+
+// ShareCode fails with errors.ErrUnsupported.
+func ShareCode([]byte, *os.File) error { return errors.ErrUnsupported }

@@ -46,13 +46,18 @@ type reset struct {
 // Adopt replaces the region's content by that of img, to which Reset returns.
 // t may be nil. img must be closed after the region is freed. A region adopts one.
 func (r *Region) Adopt(img *Image, t *Tracker) error {
+	return r.adopt(img, t, img.Method(t))
+}
+
+// Method is how a region goes back to the image that adopts it with t.
+func (i *Image) Method(t *Tracker) Method {
 	switch {
 	case t != nil:
-		return r.adopt(img, t, Track)
-	case img.Size() <= copyBytesMax:
-		return r.adopt(img, nil, Copy)
+		return Track
+	case i.Size() <= copyBytesMax:
+		return Copy
 	}
-	return r.adopt(img, nil, Discard)
+	return Discard
 }
 
 func (r *Region) adopt(img *Image, t *Tracker, method Method) error {

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -220,6 +222,33 @@ func TestOnlyWhatWasUsedIsDiscarded(t *testing.T) {
 			r.reserved[3*wasmPage] = 9 // no guest can: it stays if nobody looks there
 		}
 	})
+}
+
+// An image has pages for what is not zero only, and the content is that of all.
+func TestAnImageHasNoPagesForZeros(t *testing.T) {
+	for _, used := range [][]int{nil, {0}, {31}, {0, 31}, {3, 4, 5, 17}} {
+		want := make([]byte, 2*wasmPage)
+		for _, page := range used {
+			want[page*pageBytes+page] = 7
+		}
+		img, err := NewImage(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stat unix.Stat_t
+		if err := unix.Fstat(img.fd, &stat); err != nil {
+			t.Fatal(err)
+		}
+		if got := int(stat.Blocks) * 512 / pageBytes; unix.Getpagesize() == pageBytes && got != len(used) {
+			t.Errorf("%v: %d pages", used, got)
+		}
+		if !bytes.Equal(img.bytes, want) {
+			t.Errorf("%v: the image is not the content", used)
+		}
+		if err := img.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // BenchmarkReset writes to so many pages of 3 MiB and brings them back.

@@ -13,14 +13,16 @@ var ErrComponent = errors.New("a component, not a core module")
 
 // The sections that are read; the others are skipped.
 const (
-	sectionType     = 1
-	sectionImport   = 2
-	sectionFunction = 3
-	sectionTable    = 4
-	sectionMemory   = 5
-	sectionGlobal   = 6
-	sectionExport   = 7
-	sectionCode     = 10
+	sectionType      = 1
+	sectionImport    = 2
+	sectionFunction  = 3
+	sectionTable     = 4
+	sectionMemory    = 5
+	sectionGlobal    = 6
+	sectionExport    = 7
+	sectionCode      = 10
+	sectionData      = 11
+	sectionDataCount = 12
 )
 
 const headerBytes = 8

@@ -68,6 +68,8 @@ const (
 	// timeoutMin is the least for a plugin's timeout, whose end is that late in the
 	// prefork model.
 	timeoutMin = 50 * time.Millisecond
+	// warmUpCallsMax is far more than any guest needs to make what it makes once.
+	warmUpCallsMax = 1000
 	// QuarantineAfterDefault is never: see RATIONALE.md.
 	QuarantineAfterDefault  = 0
 	QuarantineWindowDefault = time.Minute

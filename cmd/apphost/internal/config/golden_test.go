@@ -187,6 +187,7 @@ type pluginView struct {
 	Args       []string          `json:",omitempty"`
 	Dirs       []host.Dir        `json:",omitempty"`
 	Entrypoint string            `json:",omitempty"`
+	WarmUp     host.WarmUp       `json:",omitzero"`
 }
 
 func viewOf(c *Config) view {
@@ -204,7 +205,7 @@ func viewOf(c *Config) view {
 			cpuTimeout = p.CPUTimeout.String()
 		}
 		v.Plugins = append(v.Plugins, pluginView{
-			p.Name, string(p.Wasm), p.MemoryLimitBytes, timeout, cpuTimeout, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
+			p.Name, string(p.Wasm), p.MemoryLimitBytes, timeout, cpuTimeout, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint, p.WarmUp,
 		})
 	}
 	return v

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type settings struct {
 	isolation        string         // "" is not given
 	timeout          *time.Duration // nil is not given
 	cpuTimeout       *time.Duration // likewise
+	warmUp           *host.WarmUp   // likewise
 	quarantine       quarantine
 	config           map[string]any
 	grants           grants
@@ -36,6 +38,7 @@ func (t *table) settings() settings {
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	s.timeout = t.limit("timeout", timeoutMin)
 	s.cpuTimeout = t.limit("cpu_timeout", cpuTimeoutMin)
+	s.warmUp = t.warmUp("warm_up")
 	s.quarantine = t.quarantine()
 	s.grants = t.grants()
 	config := t.table("config")
@@ -57,6 +60,31 @@ func (t *table) limit(key string, least time.Duration) *time.Duration {
 		t.fault(key, `must be "0s", which is none, or at least "%s", got %q`, least, t.values[key])
 	}
 	return &timeout
+}
+
+// warmUp reads what a plugin is warmed up with, or nil if it is not given: a path
+// or a number of connections. Which of them depends on its ABI.
+func (t *table) warmUp(key string) *host.WarmUp {
+	v, ok := t.value(key)
+	if !ok {
+		return nil
+	}
+	switch v := v.(type) {
+	case string:
+		_, err := url.ParseRequestURI(v)
+		if v == "" || err == nil && v[0] == '/' && !strings.ContainsAny(v, " #") {
+			return &host.WarmUp{Path: v}
+		}
+		t.fault(key, `must be a path that begins with "/", such as "/", or "" for none, got %q`, v)
+	case int64:
+		if v >= 0 && v <= warmUpCallsMax {
+			return &host.WarmUp{Calls: int(v)}
+		}
+		t.fault(key, "must be from 0 to %d connections, got %d", warmUpCallsMax, v)
+	default:
+		t.fault(key, `must be a path in quotes, such as "/", or a number of connections, got %s`, describe(v))
+	}
+	return nil
 }
 
 // settingsFile reads NAME.toml.
@@ -116,6 +144,9 @@ func settle(p *host.Plugin, shipped, given settings) {
 	p.CPUTimeout = CPUTimeoutDefault
 	if timeout := cmp.Or(given.cpuTimeout, shipped.cpuTimeout); timeout != nil {
 		p.CPUTimeout = *timeout
+	}
+	if warmUp := cmp.Or(given.warmUp, shipped.warmUp); warmUp != nil {
+		p.WarmUp = *warmUp
 	}
 	settleGrants(p, shipped.grants, given.grants)
 	values := map[string]any{}

@@ -20,6 +20,17 @@ type Report struct {
 	Version string `json:"version"`
 	Config  string `json:"config"`
 	prefork.Snapshot
+	// Modules are what the plugins of the serving generation are made of.
+	Modules []Module `json:"modules"`
+}
+
+// Module describes a plugin's module.
+type Module struct {
+	Name  string `json:"name"`
+	ABI   string `json:"abi"`
+	Bytes int    `json:"bytes"`
+	// Instances is how one of a run becomes one for the next, in words.
+	Instances string `json:"instances"`
 }
 
 // product is the server in the form "apphost/1.2.3 (dev)": programs take the

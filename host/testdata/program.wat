@@ -1,0 +1,4 @@
+;; A program that does nothing.
+(module
+  (memory (export "memory") 1)
+  (func (export "_start")))
