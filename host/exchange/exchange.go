@@ -75,8 +75,16 @@ type Exchange interface {
 	// that a handler that writes once gets a response with Content-Length;
 	// the second one sends the header and what was held, and from then on
 	// each Write is sent as it is made. An empty Write after another one
-	// thereby flushes. It fails when the client is gone.
+	// thereby flushes. It fails when the client is gone, and with ErrLength when
+	// the body becomes longer than its Content-Length.
 	Write(p []byte) (int, error)
+}
+
+// Measurer is an exchange that knows whether the body that was written to it is as
+// long as its header says.
+type Measurer interface {
+	// LengthError is ErrLength if the body is not, once a response is written.
+	LengthError() error
 }
 
 // Rerouter is an exchange that can be answered by whatever answers another
@@ -162,6 +170,8 @@ const (
 	ErrSent = Error("the response header was already sent")
 	// ErrInvalid refuses a header name or value that HTTP does not allow.
 	ErrInvalid = Error("not a valid header name or value")
+	// ErrLength refuses a response that is longer or shorter than it says.
+	ErrLength = Error("the body is not as long as its Content-Length says")
 	// ErrUnsupported refuses what this exchange, or this connection, cannot do.
 	ErrUnsupported = Error("not possible on this connection")
 )

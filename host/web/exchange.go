@@ -33,6 +33,7 @@ type exchangeState struct {
 	close            bool  // no request follows
 	rerouted         bool  // the target has changed, and the response is that of another one
 	reroutes         int   // how often that was
+	lengthErr        error // the body is longer than the handler said; sticky
 	stream           stream
 }
 
@@ -49,7 +50,7 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	x.held, x.isHeld, x.bodySent = reuse(x.held), false, 0
 	x.close = false
 	x.rerouted, x.reroutes = false, 0
-	x.stream = stream{}
+	x.stream, x.lengthErr = stream{}, nil
 }
 
 // release forgets what belongs to a request, and memory that is not worth
@@ -170,7 +171,11 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if !x.stream.on {
-		x.startStream(x.streamLength())
+		length := x.streamLength()
+		if all := int64(len(x.held) + len(p)); x.bodyAllowed() && length >= 0 && all > length {
+			return 0, x.tooLong(all, length)
+		}
+		x.startStream(length)
 		if err := x.writeStream(x.held); err != nil {
 			return 0, err
 		}

@@ -184,4 +184,7 @@ var errHeaderTooLarge = errors.New("the request line and header are larger than 
 var errVersion = errors.New("not a version of HTTP/1")
 
 // Both sides of the seam.
-var _ exchange.Exchange = (*exchangeState)(nil)
+var (
+	_ exchange.Exchange = (*exchangeState)(nil)
+	_ exchange.Measurer = (*exchangeState)(nil)
+)

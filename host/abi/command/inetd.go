@@ -11,7 +11,8 @@ import (
 )
 
 // Timeouts bound each read and each write of a program on a connection. 0 means
-// none. A program that waits for longer gets an error from WASI.
+// none. A program that waits for longer gets an error from WASI. After a write that
+// failed, whatever the reason, the next one ends it, as SIGPIPE would.
 type Timeouts struct {
 	Read, Write time.Duration
 }
@@ -28,6 +29,8 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 	c.SetState(mpm.StateWriting)
 	code, err := s.run()
 	switch {
+	case guest.IsStopped(err):
+		s.log.DebugContext(ctx, "client went away", "error", stream.writeErr)
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
 	case code != 0:
@@ -56,6 +59,7 @@ func connEnvironment(c mpm.Conn) environment {
 type connStream struct {
 	conn     mpm.Conn
 	timeouts Timeouts
+	writeErr error // of the first write that failed
 }
 
 func (s *connStream) Read(p []byte) (int, error) {
@@ -71,6 +75,15 @@ func (s *connStream) Read(p []byte) (int, error) {
 }
 
 func (s *connStream) Write(p []byte) (int, error) {
+	if s.writeErr != nil {
+		guest.Stop(s.writeErr)
+	}
+	var n int
+	n, s.writeErr = s.write(p)
+	return n, s.writeErr
+}
+
+func (s *connStream) write(p []byte) (int, error) {
 	if s.timeouts.Write > 0 {
 		if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeouts.Write)); err != nil {
 			return 0, fmt.Errorf("write to connection: %w", err)

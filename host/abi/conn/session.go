@@ -24,6 +24,7 @@ type session struct {
 	step func(what string)
 
 	read, write limit
+	deadWrites  int // how many have failed because the connection is done for
 	budget      guest.LogBudget
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/sdk/abi"
 )
@@ -86,7 +87,7 @@ func (c call) bytes(n int) []byte {
 // ioFailed ends the guest because a body could not be read or written. If that is
 // the client's doing, it is not the guest's failure.
 func (c call) ioFailed(err error) {
-	if !errors.Is(err, errTooMuchHeld) {
+	if !errors.Is(err, errTooMuchHeld) && !errors.Is(err, exchange.ErrLength) {
 		c.s.ioErr = err
 	}
 	c.abort(err.Error())

@@ -125,12 +125,16 @@ func (s *session) finish() error {
 		_ = s.x.Header(exchange.Response).Remove([]byte("Content-Length"))
 	}
 	_, err := s.x.Write(s.response.data)
-	s.ioErr, s.response, s.nextErr = err, nil, nil
+	s.response, s.nextErr = nil, nil
+	if !errors.Is(err, exchange.ErrLength) {
+		s.ioErr = err
+	}
 	return err
 }
 
 var (
 	_ exchange.Duplexer = (*passed)(nil)
+	_ exchange.Measurer = (*passed)(nil)
 	_ exchange.Upgrader = (*passed)(nil)
 )
 
@@ -165,6 +169,15 @@ func (p *passed) Write(b []byte) (int, error) {
 	}
 	p.s.response.data = append(p.s.response.data, b...)
 	return len(b), nil
+}
+
+// LengthError passes on what the exchange knows, unless the guest may still write
+// another response.
+func (p *passed) LengthError() error {
+	if x, ok := p.Exchange.(exchange.Measurer); ok && p.s.response == nil {
+		return x.LengthError()
+	}
+	return nil
 }
 
 // takenBody is a request's body that is read without keeping it.
