@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/apphost/apphost/host/abi/command"
 	"github.com/apphost/apphost/host/abi/conn"
@@ -33,6 +34,7 @@ type Host struct {
 	generation uint64
 	process    string         // in the ids of requests: no other process has it
 	accessLog  *accesslog.Log // nil: none
+	records    sync.Pool      // of *recorded
 }
 
 var _ mpm.ConnHandler = (*Host)(nil)
@@ -156,10 +158,8 @@ func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	l := h.listeners[c.Listener()]
 	watch, _ := c.(mpm.Watched)
 	switch {
-	case l.conn != nil:
-		h.record(c, l.plugin, func(c mpm.Conn) { l.conn.ServeConn(ctx, c, l.timeouts, id) })
-	case l.command != nil:
-		h.record(c, l.plugin, func(c mpm.Conn) { l.command.ServeConn(ctx, c, command.Timeouts(l.timeouts), id) })
+	case l.conn != nil, l.command != nil:
+		h.serveTCP(ctx, c, l, id)
 	case l.web != nil:
 		t := accesslog.NewTrace(h.process, c.ID())
 		l.web.ServeConn(t.With(guest.WithConnection(ctx, &requestID{id, t}, watch)), c)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"time"
 
+	"github.com/apphost/apphost/host/abi/command"
 	"github.com/apphost/apphost/host/accesslog"
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/mpm"
@@ -21,9 +22,11 @@ const (
 // plugin waits for the client.
 type recorded struct {
 	mpm.Conn
+	id    connID
 	sent  int64 // bytes
-	trace *accesslog.Trace
+	trace accesslog.Trace
 	watch mpm.Watched // what the connection is besides, or nil
+	texts []byte      // memory for what the scoreboard is told
 }
 
 var _ mpm.Watched = (*recorded)(nil)
@@ -76,38 +79,59 @@ func (r *recorded) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{}
 }
 
-// record shows on the scoreboard and in the access log, if they want it, what
-// serve does with a tcp connection.
-func (h *Host) record(c mpm.Conn, plugin string, serve func(mpm.Conn)) {
-	to, shown := c.(mpm.RequestRecorder)
+// begin is called before a connection is served with the plugin.
+func (r *recorded) begin(c mpm.Conn, id connID, process, plugin string) {
+	r.Conn, r.id, r.sent = c, id, 0
+	r.watch, _ = c.(mpm.Watched)
+	r.trace.Reset(process, id.number)
+	if to, ok := c.(mpm.RequestRecorder); ok {
+		const method, protocol = len(recordedMethod), len(recordedProtocol)
+		r.texts = append(append(append(r.texts[:0], recordedMethod...), recordedProtocol...), plugin...)
+		to.BeginRequest(r.texts[:method], r.texts[method+protocol:], r.texts[method:method+protocol])
+	}
+}
+
+// end is called when it was.
+func (r *recorded) end() {
+	if to, ok := r.Conn.(mpm.RequestRecorder); ok {
+		to.EndRequest(r.sent)
+	}
+}
+
+// serveTCP serves a tcp connection with the plugin of its listener, and shows on
+// the scoreboard and in the access log, if they want it, what that does.
+func (h *Host) serveTCP(ctx context.Context, c mpm.Conn, l listener, id connID) {
+	r, ok := h.records.Get().(*recorded)
+	if !ok {
+		r = new(recorded)
+	}
+	r.begin(c, id, h.process, l.plugin)
 	logged := h.accessLog != nil && h.accessLog.JSON()
-	if !shown && !logged {
-		serve(c)
-		return
-	}
-	began := time.Now()
-	if shown {
-		to.BeginRequest([]byte(recordedMethod), []byte(plugin), []byte(recordedProtocol))
-	}
-	counted := &recorded{Conn: c, trace: accesslog.NewTrace(h.process, c.ID())}
-	counted.watch, _ = c.(mpm.Watched)
-	counted.trace.Time(logged)
-	counted.trace.Enter(plugin)
-	serve(counted)
-	counted.trace.Leave()
-	if shown {
-		to.EndRequest(counted.sent)
-	}
+	var began time.Time
 	if logged {
-		h.logConnection(counted, began)
+		began = time.Now()
+		r.trace.Time(true)
 	}
+	r.trace.Enter(l.plugin)
+	if l.conn != nil {
+		l.conn.ServeConn(ctx, r, l.timeouts, &r.id)
+	} else {
+		l.command.ServeConn(ctx, r, command.Timeouts(l.timeouts), &r.id)
+	}
+	r.trace.Leave()
+	r.end()
+	if logged {
+		h.logConnection(r, began)
+	}
+	r.Conn, r.watch = nil, nil
+	h.records.Put(r)
 }
 
 // logConnection writes the line of a tcp connection.
 func (h *Host) logConnection(c *recorded, began time.Time) {
 	var e accesslog.Entry
 	e.Begin()
-	e.Trace, e.Began, e.Took = c.trace, began, time.Since(began)
+	e.Trace, e.Began, e.Took = &c.trace, began, time.Since(began)
 	e.Remote, e.Listener, e.Connection, e.SentBytes = c.RemoteAddr().String(), c.Listener(), c.ID(), c.sent
 	e.Request(nil, nil, []byte(recordedProtocol))
 	c.SetState(mpm.StateLogging)

@@ -27,7 +27,14 @@ type traceKey struct{}
 // NewTrace is the trace of a connection, whose number is unique in a process
 // with a unique name.
 func NewTrace(process string, connection uint64) *Trace {
-	return &Trace{process: process, connection: connection}
+	t := new(Trace)
+	t.Reset(process, connection)
+	return t
+}
+
+// Reset makes it the trace of another connection.
+func (t *Trace) Reset(process string, connection uint64) {
+	*t = Trace{process: process, connection: connection, given: t.given[:0]}
 }
 
 // With adds the trace to a context.

@@ -42,10 +42,11 @@ func (b *LogBudget) Take(n int) bool {
 	return true
 }
 
-// LogDropped logs how many records were not, if there are any.
-func (b *LogBudget) LogDropped(ctx context.Context, log *slog.Logger) {
+// LogDropped logs how many records were not, if there are any, to the logger that
+// it asks for then.
+func (b *LogBudget) LogDropped(ctx context.Context, log func() *slog.Logger) {
 	if b.dropped > 0 {
-		log.WarnContext(ctx, "guest output dropped", "records", b.dropped)
+		log().WarnContext(ctx, "guest output dropped", "records", b.dropped)
 		b.dropped = 0
 	}
 }

@@ -57,7 +57,7 @@ func TestALogBudgetIsForAMinute(t *testing.T) {
 		}
 		var out bytes.Buffer
 		for range 2 {
-			b.LogDropped(t.Context(), slog.New(slog.NewTextHandler(&out, nil)))
+			b.LogDropped(t.Context(), func() *slog.Logger { return slog.New(slog.NewTextHandler(&out, nil)) })
 		}
 		if strings.Count(out.String(), "guest output dropped") != 1 {
 			t.Errorf("logged %q", out.String())

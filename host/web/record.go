@@ -31,7 +31,7 @@ func (c *conn) openRecord(ctx context.Context, m mpm.Conn) {
 	r.open, r.logged, r.began = false, false, time.Time{}
 	r.to, _ = m.(mpm.RequestRecorder)
 	if r.trace = accesslog.TraceOf(ctx); r.trace == nil {
-		r.ownTrace = *accesslog.NewTrace("", m.ID())
+		r.ownTrace.Reset("", m.ID())
 		r.trace = &r.ownTrace
 	}
 }

@@ -3,6 +3,7 @@ package prefork
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -72,7 +73,8 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 			c.passLogs()
 		}
 		a.children[ch.Slot] = c
-		go l.listenToChild(ch.PID, proc.report)
+		l.bells[ch.Slot] = new(atomic.Bool)
+		go l.listenToChild(ch.PID, proc.report, l.bells[ch.Slot])
 	}
 	_ = t.handed.Close()
 	l.predecessor = &predecessor{program: st.Program, args: st.Args}
@@ -126,7 +128,7 @@ func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedG
 // adoptPages maps the pages of the scoreboard. One that another build laid out
 // in another way is kept for who may want it back, while it is in use.
 func (l *linux) adoptPages(st *state) {
-	l.board = make([]*scoreboard.Slot, st.Slots)
+	l.board, l.bells = make([]*scoreboard.Slot, st.Slots), make([]*atomic.Bool, st.Slots)
 	used := map[int]bool{}
 	for _, ch := range st.Children {
 		used[ch.Slot] = true

@@ -203,6 +203,7 @@ func (c *Child) showReady() {
 
 // begin tells the master that the child is ready.
 func (c *Child) begin(ready func()) error {
+	c.board.OnBell(func() { _, _ = c.report.Write([]byte{reportRuns}) }) // an orphan rings in vain
 	c.showReady()
 	if _, err := c.report.Write([]byte{reportReady}); err != nil {
 		return fmt.Errorf("report ready: %w", err)

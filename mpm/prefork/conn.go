@@ -25,6 +25,7 @@ type conn struct {
 	readDeadline, writeDeadline time.Time
 
 	idle bool // between two requests
+	dry  bool // the last read took all there was: the next one would find nothing yet
 
 	duplex bool     // polled is in use
 	polled *os.File // nil until then
@@ -53,12 +54,15 @@ func (c *conn) Read(p []byte) (int, error) {
 		if passed(c.readDeadline) {
 			return 0, c.fail("read", os.ErrDeadlineExceeded)
 		}
-		n, err := c.fd.Read(p)
-		switch {
-		case errors.Is(err, syscall.EAGAIN):
+		if c.dry {
 			if err := c.awaitRead(); err != nil {
 				return 0, err
 			}
+		}
+		n, err := c.fd.Read(p)
+		c.dry = n < len(p)
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
 		case err != nil:
 			c.broken.Store(true)
 			return 0, c.fail("read", err)
@@ -108,7 +112,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 		if passed(c.writeDeadline) {
 			return written, c.fail("write", os.ErrDeadlineExceeded)
 		}
-		n, err := c.fd.Send(p)
+		n, err := c.fd.Write(p)
 		if errors.Is(err, syscall.EAGAIN) {
 			if err := c.awaitWrite(); err != nil {
 				return written, err

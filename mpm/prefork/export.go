@@ -119,6 +119,7 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 		p.slots[s.Slot], p.byPID[s.PID] = ch, ch
 		ch.generation.children++
 	}
+	p.alarm(now) // of the bell nothing is known
 	if st.Queued != "" {
 		p.queued = &reload{hard: st.Queued == "restart"}
 	}

@@ -47,6 +47,9 @@ type world struct {
 
 	reports     map[int]threadReport
 	runs        map[int][]scoreboard.Running
+	asked       map[int]bool // to ring
+	beforeAsked func()
+	looks       int // at what runs
 	published   []Snapshot
 	publishCost time.Duration
 }
@@ -114,7 +117,7 @@ func newWorld(t *testing.T) *world {
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
 		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
 		threads: make(map[int][2]int), conns: make(map[int]uint64),
-		reports: make(map[int]threadReport), runs: make(map[int][]scoreboard.Running),
+		reports: make(map[int]threadReport), runs: make(map[int][]scoreboard.Running), asked: make(map[int]bool),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -206,7 +209,26 @@ func (w *world) slotServed(slot int) uint64 { return w.conns[slot] }
 
 func (w *world) slotReport(slot int) []threadReport { return []threadReport{w.reports[slot]} }
 
-func (w *world) slotRuns(slot int) []scoreboard.Running { return w.runs[slot] }
+func (w *world) slotRuns(slot int) []scoreboard.Running {
+	w.looks++
+	return w.runs[slot]
+}
+
+func (w *world) awaitRun(slot int) {
+	if w.beforeAsked != nil {
+		w.beforeAsked()
+	}
+	w.asked[slot] = true
+}
+
+// run makes the child in a slot run what it says, as a child does.
+func (w *world) run(slot int, r scoreboard.Running) {
+	w.runs[slot] = []scoreboard.Running{r}
+	if r.Number != 0 && w.asked[slot] {
+		w.asked[slot] = false
+		w.parent.handle(childRuns{}, w.now)
+	}
+}
 
 func (w *world) load() [3]float64 { return [3]float64{1, 0.5, 0.25} }
 

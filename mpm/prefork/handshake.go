@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "5"
+const handshakeVersion = "6"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -59,6 +59,7 @@ const fdDetachedReady = 3
 const (
 	reportReady = 'R' // it can accept connections
 	reportFail  = 'F' // it cannot serve; the reason follows
+	reportRuns  = 'C' // it runs code that may not come back, as the master wanted to know
 )
 
 // What the master writes to the pod; each byte is for one idle child.

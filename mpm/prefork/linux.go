@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,6 +42,7 @@ type linux struct {
 	lifelineW sys.FD // held open for as long as this process lives
 	table     listen.Table
 	board     []*scoreboard.Slot
+	bells     []*atomic.Bool // by slot: whether its child was asked to ring, and has not
 	pid       pidFile
 	logFiles  logFiles
 
@@ -130,8 +132,9 @@ func (l *linux) start(c sys.Command, log sys.FD, files ...sys.FD) (sys.Process, 
 
 func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (process, error) {
 	g := files.(*linuxGeneration)
-	if slot >= len(l.board) {
-		l.board = append(l.board, make([]*scoreboard.Slot, slot+1-len(l.board))...)
+	if more := slot + 1 - len(l.board); more > 0 {
+		l.board = append(l.board, make([]*scoreboard.Slot, more)...)
+		l.bells = append(l.bells, make([]*atomic.Bool, more)...)
 	}
 	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
@@ -163,21 +166,30 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 		_ = newLogs.Close()
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
-	go l.listenToChild(proc.PID, report)
+	l.bells[slot] = new(atomic.Bool)
+	go l.listenToChild(proc.PID, report, l.bells[slot])
 	return l.logFiles.follow(linuxProcess{proc, report}, g.logs, newLogs), nil
 }
 
-// listenToChild turns a child's report into events. A child says R or F and a
-// reason; one that says more than fits is not listened to any longer.
-func (l *linux) listenToChild(pid int, report *os.File) {
+// listenToChild turns a child's report into events. A child says R, and C each time
+// that it was asked to, or F and a reason; one that says more than fits beside is
+// not listened to any longer.
+func (l *linux) listenToChild(pid int, report *os.File, bell *atomic.Bool) {
 	defer func() { _ = report.Close() }()
 	buf := make([]byte, reportBytesMax)
-	said, ready := 0, false
-	for said < len(buf) {
+	said, unasked, ready := 0, 0, false
+	for said+unasked < len(buf) {
 		n, err := report.Read(buf[said:])
 		if !ready && said == 0 && n > 0 && buf[0] == reportReady {
 			ready = true
 			l.events <- childSaid{pid: pid, ready: true}
+			n = copy(buf, buf[1:n])
+		}
+		for said == 0 && unasked < len(buf) && n > 0 && buf[0] == reportRuns {
+			if !bell.CompareAndSwap(true, false) {
+				unasked++ // the master before this one may have asked
+			}
+			l.events <- childRuns{}
 			n = copy(buf, buf[1:n])
 		}
 		said += n

@@ -58,6 +58,13 @@ func (l *linux) slotServed(slot int) uint64 {
 	return l.board[slot].Served()
 }
 
+func (l *linux) awaitRun(slot int) {
+	if !l.unreadable(slot) {
+		l.bells[slot].Store(true)
+		l.board[slot].AwaitRun()
+	}
+}
+
 func (l *linux) slotRuns(slot int) []scoreboard.Running {
 	if l.unreadable(slot) {
 		return nil

@@ -100,9 +100,8 @@ type Parent struct {
 	started    time.Time
 	lastReload *ReloadStatus
 	statistics
-	watched  time.Time // when watchAll last looked
-	running  bool      // whether it saw code run then
-	overruns uint64    // children killed for what they ran
+	watchdog
+	overruns uint64 // children killed for what they ran
 
 	newLogs  *newLogs // a reopening of the log files
 	winding  *windUp  // a graceful stop
@@ -134,8 +133,10 @@ func (p *Parent) handle(ev event, now time.Time) {
 		p.reap(now)
 	case childSaid:
 		if ch := p.byPID[ev.pid]; ch != nil {
-			p.childSaid(ch, ev)
+			p.childSaid(ch, ev, now)
 		}
+	case childRuns:
+		p.alarm(now)
 	case childClosed:
 		if ch := p.byPID[ev.pid]; ch != nil {
 			ch.closed = true
@@ -272,7 +273,7 @@ func (p *Parent) reap(now time.Time) {
 }
 
 // childSaid takes in what a child reported of itself.
-func (p *Parent) childSaid(ch *child, ev childSaid) {
+func (p *Parent) childSaid(ch *child, ev childSaid, now time.Time) {
 	if ev.fail != "" {
 		ch.reason = ev.fail
 		return
@@ -281,6 +282,9 @@ func (p *Parent) childSaid(ch *child, ev childSaid) {
 		return
 	}
 	ch.ready, ch.startBy = true, time.Time{}
+	if ch.generation.options.Watch {
+		p.alarm(now)
+	}
 	p.log.Debug("child is ready", append([]any{"slot", ch.slot, "pid", ch.proc.pid()}, p.totals(ch.generation)...)...)
 }
 

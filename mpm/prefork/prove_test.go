@@ -2,6 +2,7 @@ package prefork
 
 import (
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func TestAChildIsReadyOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go l.listenToChild(7, r)
+	go l.listenToChild(7, r, new(atomic.Bool))
 	next := func() event {
 		select {
 		case ev := <-events:
@@ -72,5 +73,54 @@ func TestAChildIsReadyOnce(t *testing.T) {
 	_ = w.Close()
 	if ev := next(); ev != (childClosed{7}) {
 		t.Errorf("a child that repeats itself: event %+v", ev)
+	}
+}
+
+// The bell is heard each time that it was asked for, and now and then beyond, for
+// the master before an upgrade may have asked; a child that rings without end is
+// not listened to any longer.
+func TestTheBellIsHeardButNotWithoutEnd(t *testing.T) {
+	events := make(chan event, 2*reportBytesMax)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := new(atomic.Bool)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		(&linux{events: events}).listenToChild(7, r, asked)
+	}()
+	next := func() event {
+		select {
+		case ev := <-events:
+			return ev
+		case <-time.After(10 * time.Second):
+			t.Fatal("no event")
+			return nil
+		}
+	}
+	for i := range 2 * reportBytesMax {
+		asked.Store(i != 5)
+		if _, err := w.Write([]byte{reportRuns}); err != nil {
+			t.Fatalf("ring %d: %v", i, err)
+		}
+		if ev := next(); ev != (childRuns{}) || asked.Load() {
+			t.Fatalf("ring %d: event %+v, asked %v", i, ev, asked.Load())
+		}
+	}
+	go func() { // until nobody reads
+		for {
+			if _, err := w.Write([]byte{reportRuns}); err != nil {
+				_ = w.Close()
+				return
+			}
+		}
+	}()
+	rings := 0
+	for ; next() == (childRuns{}); rings++ {
+	}
+	if <-done; rings >= reportBytesMax {
+		t.Errorf("%d rings that nobody asked for were heard", rings)
 	}
 }

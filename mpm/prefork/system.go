@@ -46,6 +46,9 @@ type system interface {
 	slotReport(slot int) []threadReport
 	// slotRuns is what the threads of a slot say that they run.
 	slotRuns(slot int) []scoreboard.Running
+	// awaitRun asks the child in a slot to say when it next runs code, which
+	// arrives as childRuns. What it runs already does not.
+	awaitRun(slot int)
 	// load is how busy the machine is, as in ServerStatus.
 	load() [3]float64
 	// cpu is the processor time of the master, of all processes of its that
@@ -126,6 +129,8 @@ type (
 		ready bool
 		fail  string
 	}
+	// childRuns: a child runs code that may not come back; see awaitRun.
+	childRuns struct{}
 	// childClosed: the child's report pipe is closed.
 	childClosed struct{ pid int }
 	// candidateSaid is one line of a candidate's report.
@@ -161,6 +166,7 @@ type (
 
 func (childrenEnded) isEvent()   {}
 func (childSaid) isEvent()       {}
+func (childRuns) isEvent()       {}
 func (childClosed) isEvent()     {}
 func (candidateSaid) isEvent()   {}
 func (candidateClosed) isEvent() {}

@@ -10,15 +10,27 @@ import (
 // for how long it may. A child that lies can only end itself sooner or, if its code
 // has taken it over, live on; see W9.
 
-// idleWatchInterval is how often it looks while it has seen no code run, and
-// watchInterval how often while it has: what overruns is found the sum of both
-// later at most, which is to be 100 ms. Looking is most of what the master costs
-// at rest.
+// watchInterval is how often it looks while code runs: what overruns is seen for
+// the first time up to one interval after it began, and found up to one after its
+// time, both within 100 ms. At rest it does not look at all: it has asked the
+// children to ring the bell first.
 const (
-	idleWatchInterval = 75 * time.Millisecond
-	watchInterval     = 25 * time.Millisecond
-	watchPauseMax     = 100 * time.Millisecond // what is counted of a longer time between two looks
+	watchInterval = 40 * time.Millisecond
+	watchPauseMax = 100 * time.Millisecond // what is counted of a longer time between two looks
 )
+
+// watchdog is what the master knows of code that runs in its children.
+type watchdog struct {
+	alert   bool      // it looks each watchInterval
+	watched time.Time // when it last did, or was alarmed
+}
+
+// alarm begins to look: a child runs code, or has become ready to.
+func (d *watchdog) alarm(now time.Time) {
+	if !d.alert {
+		d.alert, d.watched = true, now
+	}
+}
 
 // watch is what the master saw of a thread the last time.
 type watch struct {
@@ -26,47 +38,46 @@ type watch struct {
 	ran    time.Duration // how long it has gone on, as far as the master was awake to see it
 }
 
-// watchAll looks at all children of generations that ask for it.
+// watchAll looks at all children of generations that ask for it, if it is time.
 func (p *Parent) watchAll(now time.Time, next *wakeUp) {
-	if !p.watching() {
-		p.watched = time.Time{}
+	if !p.alert {
 		return
 	}
-	interval := idleWatchInterval
-	if p.running {
-		interval = watchInterval
-	}
-	if due := p.watched.Add(interval); now.Before(due) {
+	if due := p.watched.Add(watchInterval); now.Before(due) {
 		next.at(due)
 		return
 	}
 	// After a pause of the master nobody is blamed for what it did not see: the
 	// children may have been stopped as well.
 	passed := min(now.Sub(p.watched), watchPauseMax)
-	p.watched, p.running = now, false
-	for _, ch := range p.slots {
-		if ch != nil && ch.ready && !ch.reaped && !ch.overran && ch.generation.options.Watch {
-			p.running = p.watchChild(ch, passed, now) || p.running
+	p.watched = now
+	p.alert = p.lookAround(passed, now)
+	if !p.alert {
+		for _, ch := range p.slots {
+			if p.watches(ch) {
+				p.sys.awaitRun(ch.slot)
+			}
 		}
+		p.alert = p.lookAround(0, now) // who began before he was asked
 	}
-	if p.running {
+	if p.alert {
 		next.at(now.Add(watchInterval))
-	} else {
-		next.at(now.Add(idleWatchInterval))
 	}
 }
 
-// watching reports whether any child is to be watched.
-func (p *Parent) watching() bool {
-	if p.serving != nil && p.serving.options.Watch {
-		return true
-	}
-	for _, g := range p.retired {
-		if g.options.Watch && g.children > 0 {
-			return true
+// lookAround reports whether any child runs code.
+func (p *Parent) lookAround(passed time.Duration, now time.Time) (running bool) {
+	for _, ch := range p.slots {
+		if p.watches(ch) {
+			running = p.watchChild(ch, passed, now) || running
 		}
 	}
-	return false
+	return running
+}
+
+// watches reports whether a child is to be watched.
+func (p *Parent) watches(ch *child) bool {
+	return ch != nil && ch.ready && !ch.reaped && !ch.overran && ch.generation.options.Watch
 }
 
 // watchChild ends a child one of whose threads overruns, and reports whether any

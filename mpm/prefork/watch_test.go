@@ -15,10 +15,74 @@ func watched(t *testing.T) (*world, *fakeProcess) {
 	w := newWorld(t)
 	w.options.Watch = true
 	w.start()
+	w.pass(time.Second) // it is at rest
 	child := w.children(1)[0]
 	w.states[child.slot] = mpm.StateWriting
-	w.runs[child.slot] = []scoreboard.Running{{Number: 1, Budget: time.Second}}
+	w.run(child.slot, scoreboard.Running{Number: 1, Budget: time.Second})
 	return w, child
+}
+
+// passUntil lets time pass in steps of 5 ms until it is so, and says how much.
+func (w *world) passUntil(ok func() bool) (took time.Duration) {
+	for begun := w.now; !ok(); w.now = w.now.Add(5 * time.Millisecond) {
+		if took = w.now.Sub(begun); took > time.Minute {
+			w.t.Fatal("it is not so after a minute")
+		}
+		w.settle()
+	}
+	return took
+}
+
+// However the looks fall, and whether the bell rang or others ran already.
+func TestAnOverrunIsFoundWithin100msOfItsTime(t *testing.T) {
+	for phase := time.Duration(0); phase <= 2*watchInterval; phase += 5 * time.Millisecond {
+		w, first := watched(t)
+		w.run(first.slot, scoreboard.Running{Number: 1}) // without bound
+		begun := w.now
+		w.passUntil(func() bool { return w.now.Sub(begun) >= phase })
+		child := w.children(1)[1]
+		w.states[child.slot] = mpm.StateWriting
+		w.run(child.slot, scoreboard.Running{Number: 7, Budget: time.Second})
+		if took := w.passUntil(func() bool { return killed(child) }); took < time.Second || took > 1100*time.Millisecond {
+			t.Errorf("begun %s after another: killed after %s", phase, took)
+		}
+	}
+	w, child := watched(t)
+	if took := w.passUntil(func() bool { return killed(child) }); took < time.Second || took > 1100*time.Millisecond {
+		t.Errorf("begun at rest: killed after %s", took)
+	}
+}
+
+func TestAMasterAtRestDoesNotLook(t *testing.T) {
+	w, child := watched(t)
+	w.run(child.slot, scoreboard.Running{})
+	w.pass(time.Second)
+	looks := w.looks
+	var next wakeUp
+	w.parent.watchAll(w.now, &next)
+	w.pass(time.Minute)
+	if w.looks != looks || !next.time.IsZero() {
+		t.Errorf("%d looks in a minute, the next at %s", w.looks-looks, next.time)
+	}
+	w.run(child.slot, scoreboard.Running{Number: 3, Budget: time.Second})
+	w.pass(2 * time.Second)
+	if !killed(child) {
+		t.Error("the bell woke nobody")
+	}
+}
+
+// Code that begins just before the bell is hung is seen by the look after it.
+func TestNoRunSlipsPastTheBell(t *testing.T) {
+	w, child := watched(t)
+	w.run(child.slot, scoreboard.Running{})
+	w.beforeAsked = func() {
+		w.beforeAsked = nil
+		w.run(child.slot, scoreboard.Running{Number: 3, Budget: time.Second})
+	}
+	w.pass(2 * time.Second)
+	if w.beforeAsked != nil || !killed(child) {
+		t.Error("it runs on")
+	}
 }
 
 func killed(p *fakeProcess) bool {
@@ -53,12 +117,12 @@ func TestAChildThatOverrunsIsKilledWithin100ms(t *testing.T) {
 func TestCodeThatComesBackNowAndThenMayRunOn(t *testing.T) {
 	w, child := watched(t)
 	for n := uint64(1); n < 20; n += 2 {
-		w.runs[child.slot][0].Number = n
+		w.run(child.slot, scoreboard.Running{Number: n, Budget: time.Second})
 		w.pass(900 * time.Millisecond)
 	}
-	w.runs[child.slot][0].Budget = 0 // without bound
+	w.run(child.slot, scoreboard.Running{Number: 19}) // without bound
 	w.pass(time.Hour)
-	w.runs[child.slot][0] = scoreboard.Running{Budget: time.Second} // waits
+	w.run(child.slot, scoreboard.Running{Budget: time.Second}) // waits
 	w.pass(time.Hour)
 	if len(child.signals) > 0 {
 		t.Errorf("it got %v", child.signals)

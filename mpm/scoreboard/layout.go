@@ -4,7 +4,7 @@ import "sync/atomic"
 
 const (
 	magic   = 0x61706273
-	version = 3
+	version = 4
 )
 
 // ThreadsMax is the most threads that a slot can have.
@@ -30,7 +30,8 @@ type process struct {
 	magic, version uint32
 	threads        uint32
 	state          atomic.Uint32
-	_              [112]byte
+	bell           atomic.Uint32 // 1: whoever runs code next is to ring
+	_              [108]byte
 }
 
 // thread is the record of one thread, threadBytes long.

@@ -4,7 +4,24 @@ import "time"
 
 // A thread that runs code which may not come back says so before and after, and
 // says how long it may run at a time. It reads no clock for that: whoever watches
-// looks now and then whether it is still the same run.
+// looks now and then whether it is still the same run, and need not look at all
+// before the bell rings.
+
+// OnBell sets what rings the bell. The owner calls it before any thread runs code;
+// ring is called by the goroutine of a thread, once for each time that AwaitRun
+// was called.
+func (s *Slot) OnBell(ring func()) { s.ring = ring }
+
+// AwaitRun asks the owner to ring once when a thread next runs code. Code that ran
+// before does not ring: look for it afterwards.
+func (s *Slot) AwaitRun() { s.process.bell.Store(1) }
+
+// answer rings, if no other thread has.
+func (s *Slot) answer() {
+	if s.process.bell.CompareAndSwap(1, 0) && s.ring != nil {
+		s.ring()
+	}
+}
 
 // Run notes that code of that name runs from now on, for budget at most; 0 is
 // without bound.
@@ -32,6 +49,10 @@ func (t *Thread) Pause() {
 func (t *Thread) Resume() {
 	if t.runs.Load()%2 == 0 {
 		t.runs.Add(1)
+	}
+	// After the above, which AwaitRun's caller looks at after it.
+	if t.slot.process.bell.Load() != 0 {
+		t.slot.answer()
 	}
 }
 

@@ -12,10 +12,11 @@
 // order, each aligned to its size; times are nanoseconds of CLOCK_MONOTONIC.
 //
 //	0    uint32  magic, 0x61706273
-//	4    uint32  layout version, 3
+//	4    uint32  layout version, 4
 //	8    uint32  threads
 //	12   uint32  state of the process, one of mpm.State
-//	16   unused
+//	16   uint32  1 while the master wants to be told when a thread runs code
+//	20   unused
 //	128  320 bytes for each thread:
 //	  0    uint32   state, one of mpm.State
 //	  4    uint32   sequence: odd while the strings are written
@@ -52,6 +53,7 @@ type Slot struct {
 	mem     []byte
 	process *process
 	threads []Thread
+	ring    func()
 }
 
 // New makes a slot of so many threads, from 1 to ThreadsMax, dead. The memfd's
@@ -107,7 +109,7 @@ func Attach(fd sys.FD, threads int) (*Slot, error) {
 func view(fd sys.FD, mem []byte, threads int) *Slot {
 	s := &Slot{fd: fd, mem: mem, process: sys.At[process](mem), threads: make([]Thread, threads)}
 	for i := range s.threads {
-		s.threads[i].thread = sys.At[thread](mem[processBytes+i*threadBytes:])
+		s.threads[i].thread, s.threads[i].slot = sys.At[thread](mem[processBytes+i*threadBytes:]), s
 	}
 	return s
 }
@@ -167,6 +169,7 @@ func (s *Slot) Count() (ready, busy int) {
 // Reset prepares the slot for a new owner: starting, nothing served.
 func (s *Slot) Reset() {
 	s.SetState(mpm.StateStarting)
+	s.process.bell.Store(0)
 	for i := range s.threads {
 		s.threads[i].reset()
 	}

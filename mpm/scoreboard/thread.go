@@ -14,6 +14,7 @@ import (
 // Times are those of CLOCK_MONOTONIC, the same for all processes.
 type Thread struct {
 	*thread
+	slot *Slot
 
 	began    time.Duration // the connection
 	requests int           // finished in this connection

@@ -162,3 +162,33 @@ func BenchmarkThread(b *testing.B) {
 		own.SetState(mpm.StateKeepalive)
 	}
 }
+
+func TestTheBellRingsOnceForEachTimeItIsAskedFor(t *testing.T) {
+	master := newSlot(t, 2)
+	owner := attach(t, master)
+	rings := 0
+	owner.OnBell(func() { rings++ })
+	run := func(thread int) {
+		owner.Thread(thread).Run("echo", time.Second)
+		owner.Thread(thread).Pause()
+	}
+	run(0)
+	for round := 1; round < 4; round++ {
+		master.AwaitRun()
+		master.AwaitRun()
+		if rings != round-1 {
+			t.Fatalf("it rang %d times before anyone ran", rings)
+		}
+		run(1)
+		owner.Thread(0).Resume()
+		owner.Thread(0).Pause()
+		if rings != round {
+			t.Fatalf("it rang %d times, not %d", rings, round)
+		}
+	}
+	master.AwaitRun()
+	master.Reset()
+	if run(0); rings != 3 {
+		t.Error("it rings for the owner before")
+	}
+}

@@ -124,7 +124,9 @@ func (s *session) Stdin() io.Reader { return s.stdin }
 func (s *session) Stdout() io.Writer { return s.stdout }
 
 // end logs what is known of a run at its end only.
-func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
+func (s *session) end() {
+	s.budget.LogDropped(s.Context, func() *slog.Logger { return s.log })
+}
 
 // run runs main and returns its exit code. An error means that it did not get
 // to its end.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/apphost/apphost/host/guest"
@@ -22,6 +23,7 @@ type Plugin struct {
 	args       []string
 	environ    []string
 	log        *slog.Logger
+	sessions   sync.Pool
 }
 
 // Settings is what a plugin is made with.
@@ -97,9 +99,9 @@ func prepare(gs guest.Session, i *guest.Instance) (any, error) {
 
 // run calls a function that takes nothing and returns an i32.
 func run(s *session, i *guest.Instance, fn string) (int32, error) {
-	var stack [1]uint64
-	err := i.Call(s, fn, stack[:])
-	return int32(stack[0]), err
+	s.stack[0] = 0
+	err := i.Call(s, fn, s.stack[:])
+	return int32(s.stack[0]), err
 }
 
 // ServeConn runs process_connection for c and logs how it went wrong, if so.
@@ -107,10 +109,14 @@ func run(s *session, i *guest.Instance, fn string) (int32, error) {
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
 	watch, _ := c.(mpm.Watched)
 	guard := guest.NewGuard(watch, p.pool.Module().Name(), p.cpuTimeout)
-	s := &session{Context: ctx, Guard: guard, plugin: p, id: id, read: limit{fallback: t.Read}, write: limit{fallback: t.Write}}
+	s, ok := p.sessions.Get().(*session)
+	if !ok {
+		s = new(session)
+	}
+	*s = session{Context: ctx, Guard: guard, plugin: p, id: id, read: limit{fallback: t.Read}, write: limit{fallback: t.Write}}
 	i, err := p.pool.Get(s)
 	s.conn = c
-	defer s.end()
+	defer p.over(s)
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
 		return
@@ -129,4 +135,11 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 	case code != 0:
 		s.log().WarnContext(ctx, "guest reported an error", "code", code)
 	}
+}
+
+// over ends a session, whose memory is used again.
+func (p *Plugin) over(s *session) {
+	s.end()
+	*s = session{}
+	p.sessions.Put(s)
 }

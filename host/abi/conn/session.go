@@ -24,7 +24,8 @@ type session struct {
 	step func(what string)
 
 	read, write limit
-	deadWrites  int // how many have failed because the connection is done for
+	deadWrites  int       // how many have failed because the connection is done for
+	stack       [1]uint64 // of a call
 	budget      guest.LogBudget
 }
 
@@ -76,7 +77,7 @@ func (s *session) Environ() []string { return s.plugin.environ }
 func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // end logs what is known of a run at its end only.
-func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
+func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
 
 // deadline prepares the connection for one read or write.
 func (l *limit) deadline(set func(time.Time) error) error {

@@ -24,12 +24,11 @@ var (
 // serve runs handle_request and, if the guest asks for it, the next handler and
 // then handle_response.
 func (s *session) serve(i *guest.Instance) error {
-	var stack [2]uint64
-	if err := i.Call(s, abi.HandleRequest, stack[:]); err != nil {
+	if err := i.Call(s, abi.HandleRequest, s.stack[:]); err != nil {
 		return err
 	}
 	const next = 1
-	ctxNext := stack[0] // the guest's context in the upper half, next in the lower
+	ctxNext := s.stack[0] // the guest's context in the upper half, next in the lower
 	if ctxNext&math.MaxUint32 != next {
 		return s.finish()
 	}
@@ -42,8 +41,8 @@ func (s *session) serve(i *guest.Instance) error {
 		if s.nextErr != nil {
 			isError = 1
 		}
-		stack = [2]uint64{ctxNext >> 32, isError}
-		if err := i.Call(s, abi.HandleResponse, stack[:]); err != nil {
+		s.stack = [2]uint64{ctxNext >> 32, isError}
+		if err := i.Call(s, abi.HandleResponse, s.stack[:]); err != nil {
 			return err
 		}
 	}

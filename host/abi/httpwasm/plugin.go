@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/apphost/apphost/host/exchange"
@@ -20,6 +21,7 @@ type Plugin struct {
 	environ      []string
 	log          *slog.Logger
 	bodyBytesMax uint64 // of the bodies held back for a request, the plugin's memory limit
+	sessions     sync.Pool
 }
 
 var _ exchange.Link = (*Plugin)(nil)
@@ -90,8 +92,9 @@ func (p *Plugin) Serve(ctx context.Context, x exchange.Exchange) error {
 // handler.
 func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchange.Handler) error {
 	guard := guest.NewGuard(guest.WatchOf(ctx), p.pool.Module().Name(), p.cpuTimeout)
-	s := &session{Context: ctx, Guard: guard, plugin: p, onward: next}
-	defer s.end()
+	s := p.session()
+	s.Context, s.Guard, s.plugin, s.onward = ctx, guard, p, next
+	defer p.over(s)
 	i, err := p.pool.Get(s)
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
@@ -116,3 +119,25 @@ func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchan
 	}
 	return err
 }
+
+// session is one with nothing in it, but for memory that it can use.
+func (p *Plugin) session() *session {
+	if s, ok := p.sessions.Get().(*session); ok {
+		return s
+	}
+	return new(session)
+}
+
+// over ends a session. Its memory is used again unless the next handler had the
+// request, which may still read it on another goroutine.
+func (p *Plugin) over(s *session) {
+	s.end()
+	if s.phase != inRequest || cap(s.scratch) > scratchBytesKept {
+		return
+	}
+	*s = session{scratch: s.scratch[:0]}
+	p.sessions.Put(s)
+}
+
+// scratchBytesKept is the largest scratch memory that outlives a request.
+const scratchBytesKept = 64 << 10

@@ -42,7 +42,8 @@ type session struct {
 	step func(what string)
 
 	budget  guest.LogBudget
-	scratch []byte // for lists of values
+	scratch []byte    // for lists of values
+	stack   [2]uint64 // of a call
 }
 
 // phase is how far a request is. The ABI allows fewer changes after the next
@@ -85,7 +86,7 @@ func (s *session) Environ() []string { return s.plugin.environ }
 func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // end logs what is known of a run at its end only.
-func (s *session) end() { s.budget.LogDropped(s.Context, s.log()) }
+func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
 
 // exchange is the request; without one, the guest ends.
 func (c call) exchange() exchange.Exchange {

@@ -66,7 +66,7 @@ func acceptAll(t *testing.T, fd FD) int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := conn.Send([]byte("x")); err != nil {
+		if _, err := conn.Write([]byte("x")); err != nil {
 			t.Error(err)
 		}
 		_ = conn.Close()

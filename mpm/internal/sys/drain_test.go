@@ -47,7 +47,7 @@ func TestRefuseNewKeepsTheQueue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := fd.Send([]byte("x")); err != nil {
+		if _, err := fd.Write([]byte("x")); err != nil {
 			t.Error(err)
 		}
 		_ = fd.Close()

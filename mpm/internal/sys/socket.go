@@ -33,16 +33,6 @@ func (fd FD) ShutdownWrite() error { return unix.Shutdown(int(fd), unix.SHUT_WR)
 // stops listening, in every process that has it.
 func (fd FD) Shutdown() error { return unix.Shutdown(int(fd), unix.SHUT_RDWR) }
 
-// Send writes to a socket once without raising SIGPIPE.
-func (fd FD) Send(p []byte) (int, error) {
-	for {
-		n, err := unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL)
-		if !errors.Is(err, unix.EINTR) {
-			return max(n, 0), err
-		}
-	}
-}
-
 // Polled returns a non-blocking socket as a file, which waits by the runtime's
 // poller. It has a descriptor of its own: closing one closes not the other. (A
 // net.Conn would also change the options of the socket.)

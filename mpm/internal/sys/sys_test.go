@@ -160,7 +160,7 @@ func TestWaitSocketTellsWhatWokeIt(t *testing.T) {
 	if wake, err := WaitSocket(here, Readable, time.Time{}, r); err != nil || wake != WakePipe {
 		t.Errorf("the pipe is closed: %v, %v", wake, err)
 	}
-	if _, err := there.Send([]byte("x")); err != nil {
+	if _, err := there.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	if wake, err := WaitSocket(here, Readable, time.Time{}, r); err != nil || wake != WakeSocket {
@@ -168,15 +168,15 @@ func TestWaitSocketTellsWhatWokeIt(t *testing.T) {
 	}
 }
 
-func TestSendToAClosedPeerIsAnErrorAndNoSignal(t *testing.T) {
+func TestAWriteToAClosedPeerIsAnErrorAndNoSignal(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(pair[0])
 	_ = unix.Close(pair[1])
-	if _, err := FD(pair[0]).Send([]byte("x")); !errors.Is(err, unix.EPIPE) {
-		t.Errorf("send: %v, want EPIPE", err)
+	if _, err := FD(pair[0]).Write([]byte("x")); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("write: %v, want EPIPE", err)
 	}
 }
 
