@@ -43,6 +43,7 @@ var _ mpm.ConnHandler = (*Host)(nil)
 type plugin struct {
 	module *guest.Module
 	grants string      // in words
+	mount  *bool       // as Plugin.Mount
 	serves interface { // the role that is set
 		Check(ctx context.Context, step func(what string)) error
 		Close() error
@@ -239,7 +240,10 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	if p.Entrypoint != "" && m.ABI() != command.Name {
 		return fmt.Errorf("plugin %q speaks the %s ABI, which has no entrypoint to choose", p.Name, m.ABI())
 	}
-	loaded := &plugin{module: m, grants: p.Grants()}
+	if p.Mount != nil && *p.Mount && m.ABI() == conn.Name {
+		return fmt.Errorf("plugin %q speaks the %s ABI, and cannot be mounted on a path: remove mount", p.Name, m.ABI())
+	}
+	loaded := &plugin{module: m, grants: p.Grants(), mount: p.Mount}
 	log := h.log.With("plugin", p.Name)
 	isolation, err := isolate(p.Isolation, m.ABI())
 	if err != nil {

@@ -36,24 +36,24 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.label(), Handler: handler})
 	}
 	for _, p := range h.plugins {
-		if path, ok := config.ownPath(p.module.Name(), p.module.ABI()); ok {
+		if path, ok := config.ownPath(p.module.Name(), p.module.ABI(), p.mount); ok {
 			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: h.meter(p.at(path), p.module.Name())})
 		}
 	}
 	return out, errors.Join(errs...)
 }
 
-// ownPath is the path that a plugin has without a route, if it has one: plugins
-// that speak HTTP do, and programs do which no tcp listener runs.
-func (c *Config) ownPath(name, abi string) (path string, ok bool) {
+// ownPath is the path that a plugin has without a route, if it has one; mount is
+// its Plugin.Mount.
+func (c *Config) ownPath(name, abi string, mount *bool) (path string, ok bool) {
 	path = "/" + name + "/"
-	switch abi {
-	case httpwasm.Name:
-	case command.Name:
-		if slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Protocol == TCP && l.Plugin == name }) {
-			return "", false
-		}
-	default:
+	switch {
+	case abi != httpwasm.Name && abi != command.Name, mount != nil && !*mount:
+		return "", false
+	case mount != nil:
+	case abi == command.Name && slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Protocol == TCP && l.Plugin == name }):
+		return "", false
+	case slices.ContainsFunc(c.Routes, func(r Route) bool { return slices.Index(r.Chain, name) > 0 }):
 		return "", false
 	}
 	return path, !slices.ContainsFunc(c.Routes, func(r Route) bool {

@@ -9,6 +9,7 @@ import (
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
 	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/prefork"
 )
@@ -49,6 +50,11 @@ func decodeStatus(img *image.Image) (s config.Status, err error) {
 	return s, nil
 }
 
+// statusMount is the place of the status page.
+func statusMount(s config.Status, page exchange.Handler) host.Mount {
+	return host.Mount{Path: s.Path, Handler: page, Name: "status page"}
+}
+
 // mountStatus puts the status page where the settings want it, if they do.
 // source returns a report as publish has made it.
 func mountStatus(h *host.Config, s config.Status, source func(context.Context) ([]byte, error), log *slog.Logger) {
@@ -56,5 +62,5 @@ func mountStatus(h *host.Config, s config.Status, source func(context.Context) (
 		return
 	}
 	page := statuspage.New(statuspage.Settings{Source: source, Allow: s.Allow, AllowUnix: s.AllowUnix, Logger: log})
-	h.Mounts = append(h.Mounts, host.Mount{Path: s.Path, Handler: page})
+	h.Mounts = append(h.Mounts, statusMount(s, page))
 }

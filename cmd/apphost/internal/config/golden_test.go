@@ -185,6 +185,7 @@ type pluginView struct {
 	Args       []string          `json:",omitempty"`
 	Dirs       []host.Dir        `json:",omitempty"`
 	Entrypoint string            `json:",omitempty"`
+	Mount      *bool             `json:",omitempty"`
 }
 
 func viewOf(c *Config) view {
@@ -195,7 +196,7 @@ func viewOf(c *Config) view {
 	}
 	for _, p := range c.Host.Plugins {
 		v.Plugins = append(v.Plugins, pluginView{
-			p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint,
+			p.Name, string(p.Wasm), p.MemoryLimitBytes, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint, p.Mount,
 		})
 	}
 	return v

@@ -16,7 +16,7 @@ func (d *decoder) routes(sections []*table) {
 		d.config.Host.Routes = append(d.config.Host.Routes, d.route(t, seen))
 		t.done()
 	}
-	if len(sections) > 0 && !d.servesHTTP() {
+	if len(sections) > 0 && !d.config.Host.ServesHTTP() {
 		sections[0].warn("path", `has no effect: no [[listen]] section has protocol "http"`)
 	}
 }
@@ -147,15 +147,6 @@ func isLocation(text string) bool {
 		return strings.HasPrefix(text, "/")
 	}
 	return to.Host != "" && (to.Scheme == "http" || to.Scheme == "https")
-}
-
-func (d *decoder) servesHTTP() bool {
-	for _, l := range d.config.Host.Listeners {
-		if l.Protocol == host.HTTP {
-			return true
-		}
-	}
-	return false
 }
 
 // routeHost checks a name that a request can be for.

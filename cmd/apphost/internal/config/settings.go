@@ -22,6 +22,7 @@ type settings struct {
 	memoryLimitBytes uint64         // 0 is not given
 	isolation        string         // "" is not given
 	cpuTimeout       *time.Duration // nil is not given
+	mount            *bool          // nil is not given
 	config           map[string]any
 	grants           grants
 }
@@ -33,6 +34,10 @@ func (t *table) settings() settings {
 	t.size("memory_limit", &s.memoryLimitBytes, memoryLimitMin, memoryLimitMax)
 	t.choice("isolation", &s.isolation, string(host.IsolateConnections), string(host.IsolateRequests), string(host.IsolateChildren))
 	s.cpuTimeout = t.cpuTimeout("cpu_timeout")
+	mount := false
+	if t.boolean("mount", &mount); t.has("mount") {
+		s.mount = &mount
+	}
 	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
@@ -110,6 +115,7 @@ func settle(p *host.Plugin, shipped, given settings) {
 	if timeout := cmp.Or(given.cpuTimeout, shipped.cpuTimeout); timeout != nil {
 		p.CPUTimeout = *timeout
 	}
+	p.Mount = cmp.Or(given.mount, shipped.mount)
 	settleGrants(p, shipped.grants, given.grants)
 	values := map[string]any{}
 	maps.Copy(values, shipped.config)
