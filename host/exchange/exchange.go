@@ -92,8 +92,8 @@ type Measurer interface {
 type Rerouter interface {
 	// Reroute drops the response, and has a GET of target answered instead when
 	// the handler has returned without an error. It fails with ErrSent if the
-	// response was sent, and with ErrInvalid if target is none or was reached
-	// by too many of these.
+	// response was sent, with ErrInvalid if target is none, and with ErrTooOften
+	// if it was reached by too many of these.
 	Reroute(target []byte) error
 }
 
@@ -172,6 +172,8 @@ const (
 	ErrInvalid = Error("not a valid header name or value")
 	// ErrLength refuses a response that is longer or shorter than it says.
 	ErrLength = Error("the body is not as long as its Content-Length says")
+	// ErrTooOften refuses to pass a request on once more.
+	ErrTooOften = Error("the request was passed on too often")
 	// ErrUnsupported refuses what this exchange, or this connection, cannot do.
 	ErrUnsupported = Error("not possible on this connection")
 )

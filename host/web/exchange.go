@@ -197,8 +197,11 @@ func (x *exchangeState) Reroute(target []byte) error {
 	if x.stream.on {
 		return exchange.ErrSent
 	}
-	if x.reroutes == reroutesMax || !validTarget(target) {
+	if !validTarget(target) {
 		return exchange.ErrInvalid
+	}
+	if x.reroutes == reroutesMax {
+		return fmt.Errorf("%w: %d times is the most", exchange.ErrTooOften, reroutesMax)
 	}
 	x.reroutes++
 	x.rerouted = true

@@ -79,7 +79,14 @@ func (r *response) end() error {
 	}
 	// Where that is not possible, the client is redirected.
 	if x, ok := r.x.(exchange.Rerouter); ok && r.elsewhere != "" {
-		return x.Reroute([]byte(r.elsewhere))
+		err := x.Reroute([]byte(r.elsewhere))
+		switch {
+		case errors.Is(err, exchange.ErrInvalid):
+			return fmt.Errorf("its Location is %.80q, which cannot be a path as it stands: escape spaces and #", r.elsewhere)
+		case err != nil:
+			return fmt.Errorf("its Location is %.80q: %w", r.elsewhere, err)
+		}
+		return nil
 	}
 	if x, ok := r.x.(exchange.Measurer); ok {
 		return x.LengthError()

@@ -90,6 +90,8 @@ func script() {
 		fmt.Print("Location: /p/x?args\n\n")
 	case "circle":
 		fmt.Print("Location: /p/?circle\n\n")
+	case "unescaped":
+		fmt.Print("Location: /p/a b\n\n")
 	case "nothing":
 	case "noend":
 		fmt.Print("Content-Type: text/plain\n")
