@@ -67,9 +67,13 @@ type source struct {
 	system   system
 }
 
+func newDecoder(src source) *decoder {
+	return &decoder{src: src, config: Default(), kinds: make(map[string]string)}
+}
+
 // load is Load without the disk.
 func load(src source) (*Config, error) {
-	d := &decoder{src: src, config: Default()}
+	d := newDecoder(src)
 	doc, fault := parse(src.name, src.text)
 	if fault != nil {
 		return nil, fault

@@ -59,6 +59,18 @@ func TestReferenceIsDefault(t *testing.T) {
 	}
 }
 
+// uncommented is the reference with its examples in force.
+func uncommented(reference string) string {
+	var b strings.Builder
+	for line := range strings.Lines(reference) {
+		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") && line != "#\n" {
+			line = line[1:]
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // Without its comment signs, the reference must still load, and then hold
 // every key that the schema knows.
 func TestReferenceHasEveryKey(t *testing.T) {
@@ -66,14 +78,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var uncommented []string
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") && line != "#\n" {
-			line = line[1:]
-		}
-		uncommented = append(uncommented, line)
-	}
-	src := sourceOf(strings.Join(uncommented, ""), twoPlugins())
+	src := sourceOf(uncommented(string(text)), twoPlugins())
 	_, err = load(src)
 	for _, fault := range faultsOf(err) {
 		if fault != nil && !strings.Contains(fault.Error(), `goes with model "worker" only`) {
@@ -84,7 +89,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	if fault != nil {
 		t.Fatal(fault)
 	}
-	d := &decoder{src: src, config: Default()}
+	d := newDecoder(src)
 	d.file(doc)
 	if len(d.known) < 25 {
 		t.Errorf("the schema knows only %q", d.known)

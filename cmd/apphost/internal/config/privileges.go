@@ -45,7 +45,7 @@ func (d *decoder) privileges(t *table) {
 	t.integer("limit_nofile", &p.Limits.OpenFiles)
 	t.integer("limit_nproc", &p.Limits.Tasks)
 	if t.values["limit_core"] == "0" {
-		t.known = append(t.known, "limit_core")
+		t.value("limit_core", kindSize)
 	} else {
 		t.size("limit_core", &p.Limits.CoreBytes, coreMin, coreMax)
 	}

@@ -46,7 +46,7 @@ func (t *table) statusPath(key, page string) {
 
 // access reads who may see the page.
 func (t *table) access(key string, s *Status) {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindTexts)
 	if !ok {
 		return
 	}
