@@ -1,12 +1,14 @@
 package host
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
 )
 
 // Config is what New builds a host from. It is already validated: names are
@@ -44,6 +46,14 @@ type Config struct {
 	// code ("plugin \"echo\": child_init"), so that whoever waits can say
 	// what did not return.
 	Progress func(step string)
+}
+
+// SettingError is what is wrong with a setting that New has found.
+type SettingError = guest.SettingError
+
+// wrong is an error about a setting of the plugin.
+func (p *Plugin) wrong(key, format string, args ...any) error {
+	return &SettingError{Key: "plugin." + p.Name + "." + key, Err: fmt.Errorf(format, args...)}
 }
 
 // ServesHTTP reports whether there is an http listener.

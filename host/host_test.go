@@ -202,9 +202,9 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 				Routes: []host.Route{{Path: "/x/", Chain: []string{"probe"}}},
 			},
 			[]string{
-				`route "/x/": plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command`,
-				`listener "a": plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, or a command`,
-				`listener "b": there is no plugin "nobody"`,
+				`route[0].plugin: plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command`,
+				`listen[0].plugin: plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, or a command`,
+				`listen[1].plugin: there is no plugin "nobody"`,
 				`listener "c": unknown protocol "udp"`,
 			},
 		},

@@ -25,12 +25,12 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 	var errs []error
 	for i := range config.Routes {
 		r := &config.Routes[i]
-		handler, err := h.chain(r)
+		handler, err := h.chain(r, fmt.Sprintf("route[%d].", i))
 		if incomplete && errors.As(err, new(noPlugin)) {
 			continue
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("route %q: %w", r.Host+r.Path, err))
+			errs = append(errs, err)
 			continue
 		}
 		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.label(), Handler: handler})
@@ -69,9 +69,9 @@ func (p *plugin) at(path string) exchange.Handler {
 	return p.http
 }
 
-// chain is the handler of a route.
-func (h *Host) chain(r *Route) (exchange.Handler, error) {
-	handler, err := h.end(r)
+// chain is the handler of a route, the keys of which begin with section.
+func (h *Host) chain(r *Route, section string) (exchange.Handler, error) {
+	handler, err := h.end(r, section)
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +81,14 @@ func (h *Host) chain(r *Route) (exchange.Handler, error) {
 	for _, name := range slices.Backward(r.Chain) {
 		p, err := h.byName(name)
 		if err != nil {
-			return nil, err
+			return nil, &SettingError{Key: section + r.chainKey(), Err: err}
 		}
 		answers := h.meter(p.at(r.Path), name)
 		if answers == nil {
-			return nil, fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command", name, p.module.ABI())
+			return nil, &SettingError{
+				Key: section + r.chainKey(),
+				Err: fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command", name, p.module.ABI()),
+			}
 		}
 		if handler == nil {
 			handler = answers
@@ -93,14 +96,26 @@ func (h *Host) chain(r *Route) (exchange.Handler, error) {
 		}
 		link, ok := answers.(exchange.Link)
 		if !ok {
-			return nil, fmt.Errorf("plugin %q speaks the %s ABI, which passes no request on: it must be the last of a chain", name, p.module.ABI())
+			return nil, &SettingError{
+				Key: section + r.chainKey(),
+				Err: fmt.Errorf("plugin %q speaks the %s ABI, which passes no request on: it must be the last of a chain", name, p.module.ABI()),
+			}
 		}
 		handler = &linked{link, handler}
 	}
 	if handler == nil {
-		return nil, errors.New("nothing answers: it has neither a plugin nor another end")
+		return nil, &SettingError{Key: section + "plugin", Err: errors.New("is missing, and so is anything else that answers")}
 	}
 	return handler, nil
+}
+
+// chainKey is what the configuration calls the plugins of a route: one alone is
+// plugin.
+func (r *Route) chainKey() string {
+	if len(r.Chain) == 1 {
+		return "plugin"
+	}
+	return "chain"
 }
 
 // linked is a plugin of a chain with what is behind it.
@@ -114,17 +129,17 @@ func (l *linked) Serve(ctx context.Context, x exchange.Exchange) error {
 }
 
 // end is what answers the requests that all plugins pass on, or nil.
-func (h *Host) end(r *Route) (exchange.Handler, error) {
+func (h *Host) end(r *Route, section string) (exchange.Handler, error) {
 	switch {
 	case r.Root != "":
 		files, err := static.Open(r.Root, r.Path)
 		if err != nil {
-			return nil, fmt.Errorf("root: %w", err)
+			return nil, &SettingError{Key: section + "root", Err: guest.FolderError(r.Root, err)}
 		}
 		h.files = append(h.files, files)
 		return files, nil
 	case r.Proxy != nil:
-		return h.proxy(r)
+		return h.proxy(r, section)
 	case r.Redirect != nil:
 		return &fixed.Redirect{Location: r.Redirect.Location, Path: r.Path, Response: fixed.Response{Status: r.Redirect.Status}}, nil
 	case r.Respond != nil:
@@ -137,10 +152,10 @@ func (h *Host) end(r *Route) (exchange.Handler, error) {
 }
 
 // proxy is the end of a route that another server answers.
-func (h *Host) proxy(r *Route) (exchange.Handler, error) {
+func (h *Host) proxy(r *Route, section string) (exchange.Handler, error) {
 	to, err := proxy.ParseUpstream(r.Proxy.To, r.Path)
 	if err != nil {
-		return nil, fmt.Errorf("proxy: %w", err)
+		return nil, &SettingError{Key: section + "proxy", Err: err}
 	}
 	p := proxy.New(proxy.Config{
 		Upstream: to, ConnectTimeout: r.Proxy.ConnectTimeout, Timeout: r.Proxy.Timeout, Route: r.Host + r.Path,

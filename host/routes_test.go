@@ -84,7 +84,7 @@ func TestAPluginBehindAnotherIsNotMounted(t *testing.T) {
 	probe := plugin(t, "probe", probeFile)
 	probe.Mount = &yes
 	logger, _ := hosttest.Logger()
-	if _, err := host.New(t.Context(), host.Config{Plugins: []host.Plugin{probe}, CacheDir: t.TempDir(), Logger: logger}); err == nil || !strings.Contains(err.Error(), "remove mount") {
+	if _, err := host.New(t.Context(), host.Config{Plugins: []host.Plugin{probe}, CacheDir: t.TempDir(), Logger: logger}); err == nil || !strings.Contains(err.Error(), "plugin.probe.mount: ") {
 		t.Errorf("a plugin for tcp: %v", err)
 	}
 }

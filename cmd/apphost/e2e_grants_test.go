@@ -51,7 +51,7 @@ func TestE2EAReloadToAMissingFolderChangesNothing(t *testing.T) {
 	}
 	s.Write("config.toml", []byte(strings.Replace(string(text), `"store"`, `"gone"`, 1)))
 	out, code := s.Run("reload", "-c", "config.toml")
-	if want := `plugin "program": plugin.program.dirs: open folder: open ` + s.Dir + "/gone: no such file or directory"; code != 1 || !strings.Contains(out, want) {
+	if want := "plugin.program.dirs[0].host: the folder " + s.Dir + "/gone cannot be used: no such file or directory; make it"; code != 1 || !strings.Contains(out, want) || !strings.Contains(out, "config.toml:") {
 		t.Errorf("exit status %d: %s, want %s", code, out, want)
 	}
 	wantGranted(t, s)

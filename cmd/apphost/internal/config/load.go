@@ -68,7 +68,9 @@ type source struct {
 }
 
 func newDecoder(src source) *decoder {
-	return &decoder{src: src, config: Default(), kinds: make(map[string]string)}
+	d := &decoder{src: src, config: Default(), kinds: make(map[string]string)}
+	d.config.shipped = make(map[string]*document)
+	return d
 }
 
 // load is Load without the disk.
@@ -78,6 +80,7 @@ func load(src source) (*Config, error) {
 	if fault != nil {
 		return nil, fault
 	}
+	d.config.file = doc
 	d.file(doc)
 	d.config.Warnings = d.warnings.lines()
 	if err := d.faults.err(); err != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -56,6 +57,49 @@ func TestReferenceIsDefault(t *testing.T) {
 	}
 	if len(got.Host.Routes) != 0 {
 		t.Errorf("routes: got %v, none is the default", got.Host.Routes)
+	}
+}
+
+// What is found later has its place all the same.
+func TestSettingsAreLocatedLater(t *testing.T) {
+	plugins := twoPlugins()
+	plugins["hello.toml"] = &fstest.MapFile{Data: []byte("isolation = \"child\"\ndirs = [{ host = \"a\", guest = \"/a\" }]\n")}
+	config, err := load(sourceOf(`[log]
+file = "x"
+[[listen]]
+address = ":1"
+[plugin.hello]
+isolation = "request"
+[plugin.echo]
+dirs = [
+  { host = "a", guest = "/a" },
+  { host = "b", guest = "/b" },
+]
+`, plugins))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := errors.New("another")
+	var errs []error
+	for _, key := range []string{
+		"log.file", "mpm.pid_file", "listen[0].address", "plugin.hello.isolation", "plugin.hello.dirs[0].host", "plugin.echo.dirs[1].host", "plugin.echo.entrypoint",
+	} {
+		errs = append(errs, &host.SettingError{Key: key, Err: other})
+	}
+	got := config.Locate(errors.Join(other, errors.Join(errs...)))
+	want := `another
+config.toml:2:1: log.file: another
+config.toml: mpm.pid_file: another
+config.toml:4:1: listen[0].address: another
+config.toml:6:1: plugin.hello.isolation: another
+plugins/hello.toml:2:11: dirs[0].host: another
+config.toml:10:5: plugin.echo.dirs[1].host: another
+config.toml:7:1: plugin.echo.entrypoint: another`
+	if got.Error() != want {
+		t.Errorf("got\n%v", got)
+	}
+	if config.Locate(nil) != nil || Default().Locate(errs[0]) != errs[0] {
+		t.Error("it makes errors of none, or loses one")
 	}
 }
 

@@ -87,6 +87,7 @@ func (d *decoder) settingsFile(files fs.FS, name string) {
 		return
 	}
 	doc.order = order
+	d.config.shipped[name] = doc
 	root := &table{d: d, doc: doc, values: doc.root}
 	d.plugins.shipped[name] = root.settings()
 }
