@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"slices"
 	"strings"
 
@@ -137,6 +138,9 @@ func (h *Host) end(r *Route, section string) (exchange.Handler, error) {
 			return nil, &SettingError{Key: section + "root", Err: guest.FolderError(r.Root, err)}
 		}
 		h.files = append(h.files, files)
+		if h.slot < 0 && !strings.HasSuffix(r.Path, "/") && !files.Has(path.Base(r.Path)) {
+			h.log.Warn(fmt.Sprintf("%sroot: the path %q has no \"/\" at its end, and so is that of one file only, which is not in %s", section, r.Path, r.Root))
+		}
 		return files, nil
 	case r.Proxy != nil:
 		return h.proxy(r, section)

@@ -2,6 +2,8 @@ package host_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -86,5 +88,32 @@ func TestAPluginBehindAnotherIsNotMounted(t *testing.T) {
 	logger, _ := hosttest.Logger()
 	if _, err := host.New(t.Context(), host.Config{Plugins: []host.Plugin{probe}, CacheDir: t.TempDir(), Logger: logger}); err == nil || !strings.Contains(err.Error(), "plugin.probe.mount: ") {
 		t.Errorf("a plugin for tcp: %v", err)
+	}
+}
+
+// A path without a slash at its end is that of one file. Children do not repeat it,
+// and a file that goes does not keep them from serving.
+func TestAFolderAtThePathOfAFileIsWarnedOf(t *testing.T) {
+	root := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(root, "favicon.ico"), nil, 0o600))
+	for _, test := range []struct {
+		path string
+		slot int
+		want bool
+	}{
+		{"/files", -1, true}, {"/files", 0, false}, {"/files/", -1, false}, {"/favicon.ico", -1, false},
+	} {
+		logger, log := hosttest.Logger()
+		h, err := host.New(t.Context(), host.Config{
+			Routes: []host.Route{{Path: test.path, Root: root}}, Slot: test.slot, CacheDir: t.TempDir(), Logger: logger,
+			Listeners: []host.Listener{{Name: "web", Protocol: host.HTTP}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.Take(), "has no \\\"/\\\" at its end"); got != test.want {
+			t.Errorf("%s in slot %d: %v", test.path, test.slot, got)
+		}
+		must(t, h.Close())
 	}
 }

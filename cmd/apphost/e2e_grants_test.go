@@ -76,7 +76,7 @@ func TestE2EFoldersAreOpenedAsTheUser(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, code := s.Run("reload", "-c", "config.toml")
-			if code != 1 || !strings.Contains(out, "plugin.program.dirs: ") || !strings.Contains(out, "permission denied") {
+			if code != 1 || !strings.Contains(out, "plugin.program.dirs[0].host: ") || !strings.Contains(out, "permission denied") {
 				t.Errorf("exit status %d: %s", code, out)
 			}
 			if err := os.Chmod(store, 0o755); err != nil {
