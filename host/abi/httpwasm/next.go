@@ -257,6 +257,6 @@ func (notFound) Serve(_ context.Context, x exchange.Exchange) error {
 	if err := x.Header(exchange.Response).Set([]byte("Content-Type"), []byte("text/plain; charset=utf-8")); err != nil {
 		return fmt.Errorf("answer that there is no next handler: %w", err)
 	}
-	_, err := x.Write([]byte("not found\n"))
+	_, err := x.Write([]byte("404 Not Found\n"))
 	return err
 }

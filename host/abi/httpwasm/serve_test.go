@@ -48,11 +48,11 @@ func TestNextIsNotFoundAndHandleResponseSeesIt(t *testing.T) {
 		status    int
 		fails     string
 	}{
-		{"/plain", "not found\n", 404, ""},
-		{"/b", "got: not found\n", 200, ""},
-		{"/s", "not found\n", 404, noNext},
+		{"/plain", "404 Not Found\n", 404, ""},
+		{"/b", "got: 404 Not Found\n", 200, ""},
+		{"/s", "404 Not Found\n", 404, noNext},
 		{"/w", "/", 200, errAnsweredTwice.Error()},
-		{"/e", "not found\n", 404, noNext}, // enables buffering when it is too late
+		{"/e", "404 Not Found\n", 404, noNext}, // enables buffering when it is too late
 	} {
 		x := newFake(test.uri, "")
 		err := newPlugin(t, "next", Settings{}).Serve(t.Context(), x)
