@@ -125,7 +125,7 @@ func TestChains(t *testing.T) {
 		{"/2/", "|", 200},
 		{"/0/text", "text", 203},
 		{"/0/gone", "", 302},
-		{"/0/none", "not found\n", 404},
+		{"/0/none", "404 Not Found\n", 404},
 		{"/0/files/a.txt", "a file\n", 200},
 		{"/0/a.txt", "a file\n", 200},
 	} {

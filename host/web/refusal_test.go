@@ -78,7 +78,7 @@ func TestAClientThatEndsEarlyIsTheReason(t *testing.T) {
 	var log bytes.Buffer
 	f := serve(t, Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), Mounts: []Mount{{Path: "/", Handler: echo(t)}}})
 	c := f.dial().send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
-	_ = c.TCPConn.CloseWrite()
+	_ = c.CloseWrite()
 	if r, _ := c.response("POST"); r.StatusCode != 400 {
 		t.Errorf("status %d", r.StatusCode)
 	}

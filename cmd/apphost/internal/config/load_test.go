@@ -98,7 +98,7 @@ config.toml:7:1: plugin.echo.entrypoint: another`
 	if got.Error() != want {
 		t.Errorf("got\n%v", got)
 	}
-	if config.Locate(nil) != nil || Default().Locate(errs[0]) != errs[0] {
+	if config.Locate(nil) != nil || !errors.Is(Default().Locate(errs[0]), errs[0]) {
 		t.Error("it makes errors of none, or loses one")
 	}
 }
