@@ -47,7 +47,7 @@ soak *ARGS:
 
 # Rebuild the committed guests that are not written in Go, by the command in their README (needs clang and wasm-ld).
 guests:
-    awk '/^clang/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' examples/{echo,hello}/README.md | bash -eux
+    awk '/^clang/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' {examples/{echo,hello},bench}/README.md | bash -eux
 
 # Build, serve and talk to every example.
 examples:
@@ -57,6 +57,6 @@ examples:
 ci:
     .ci/run
 
-# measure starts and memory; nothing else should run meanwhile
+# Compare with other servers, on a machine with nothing else to do: `just bench`, `just bench -quick`, `just bench -help`.
 bench *ARGS:
-    go run ./bench/start {{ARGS}}
+    go run ./bench/compare {{ ARGS }}

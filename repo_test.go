@@ -110,6 +110,7 @@ var names = []struct {
 var allow = map[string]string{
 	"names cmd/apphosttest/apphosttest.go syscall.SysProcAttr":      "tests start the server as another user, or on another terminal",
 	"names cmd/apphosttest/apphosttest.go syscall.Credential":       "the same",
+	"names bench/internal/launch/process.go syscall.SysProcAttr":    "a benchmark's servers must not share its process group, nor outlive it",
 	"names cmd/apphost/internal/control/control.go syscall.Flock":   "one lock on the folder of sockets is no reason for a third room of system calls",
 	"names cmd/apphost/internal/control/control.go syscall.LOCK_EX": "the same",
 	"names cmd/apphost/internal/control/control.go syscall.Stat_t":  "the owner of a folder is plain data that package os hands out in this type only",

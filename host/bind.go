@@ -54,7 +54,7 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 				errs = append(errs, &SettingError{Key: fmt.Sprintf("listen[%d].plugin", i), Err: err})
 				continue
 			}
-			out[l.Name] = listener{conn: p.conn, command: p.command, plugin: l.Plugin, timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
+			out[l.Name] = listener{conn: p.conn, command: p.command, plugin: l.Plugin, code: h.quarantine.number(l.Plugin), timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}
 		default:
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
 		}

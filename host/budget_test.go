@@ -2,53 +2,14 @@ package host_test
 
 import (
 	"context"
-	"io"
-	"net"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/host/internal/hosttest"
-	"github.com/apphost/apphost/mpm"
 )
-
-// scripted is a connection that sends the same piece n times, one for each read,
-// and takes any answer. It costs nothing, so that what is measured over it is what
-// the host costs.
-type scripted struct {
-	piece    string
-	n        int
-	listener string
-}
-
-func (c *scripted) Read(p []byte) (int, error) {
-	if c.n == 0 {
-		return 0, io.EOF
-	}
-	c.n--
-	return copy(p, c.piece), nil
-}
-
-func (c *scripted) Write(p []byte) (int, error)                  { return len(p), nil }
-func (c *scripted) Close() error                                 { return nil }
-func (c *scripted) CloseWrite() error                            { return nil }
-func (c *scripted) SetDeadline(time.Time) error                  { return nil }
-func (c *scripted) SetReadDeadline(time.Time) error              { return nil }
-func (c *scripted) SetWriteDeadline(time.Time) error             { return nil }
-func (c *scripted) LocalAddr() net.Addr                          { return &net.TCPAddr{} }
-func (c *scripted) RemoteAddr() net.Addr                         { return &net.TCPAddr{} }
-func (c *scripted) ID() uint64                                   { return 1 }
-func (c *scripted) Listener() string                             { return c.listener }
-func (c *scripted) SetState(mpm.State)                           {}
-func (c *scripted) Stopping() bool                               { return false }
-func (c *scripted) BeginRequest(method, target, protocol []byte) {}
-func (c *scripted) EndRequest(int64)                             {}
-func (c *scripted) Run(string, time.Duration)                    {}
-func (c *scripted) Pause()                                       {}
-func (c *scripted) Resume()                                      {}
 
 const helloRequest = "GET /hello/ HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n"
 
@@ -67,13 +28,13 @@ var steady = []struct {
 }
 
 func serveRequests(ctx context.Context, h *host.Host, n int) {
-	h.ServeConn(ctx, &scripted{piece: helloRequest, n: n, listener: "web"})
+	h.ServeConn(ctx, &hosttest.Scripted{Piece: helloRequest, N: n, Name: "web"})
 }
 
 func serveConnections(ctx context.Context, h *host.Host, n int) {
-	c := &scripted{piece: "hello", listener: "echo"}
+	c := &hosttest.Scripted{Piece: "hello", Name: "echo"}
 	for range n {
-		c.n = 1
+		c.N = 1
 		h.ServeConn(ctx, c)
 	}
 }

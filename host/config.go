@@ -9,6 +9,7 @@ import (
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/mpm"
 )
 
 // Config is what New builds a host from. It is already validated: names are
@@ -38,6 +39,10 @@ type Config struct {
 	// log. AccessFormat passes accesslog.CheckFormat.
 	AccessLog    io.Writer
 	AccessFormat string
+
+	// Quarantine tells which plugins are out of service, and is told of those that
+	// crash, by their place in Plugins; nil is neither.
+	Quarantine mpm.Quarantine
 
 	// Logger receives what guests and the host have to say.
 	Logger *slog.Logger

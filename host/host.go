@@ -33,7 +33,8 @@ type Host struct {
 	generation uint64
 	process    string         // in the ids of requests: no other process has it
 	accessLog  *accesslog.Log // nil: none
-	records    sync.Pool      // of *recorded
+	quarantine quarantine
+	records    sync.Pool // of *recorded
 }
 
 var _ mpm.ConnHandler = (*Host)(nil)
@@ -57,6 +58,7 @@ type listener struct {
 	conn     *conn.Plugin
 	command  *command.Plugin
 	plugin   string        // the name of either
+	code     int           // its place
 	timeouts conn.Timeouts // of its connections
 	web      webServer
 }
@@ -111,7 +113,11 @@ func New(ctx context.Context, config Config) (*Host, error) {
 	h := &Host{
 		log:     log,
 		runtime: runtime, slot: config.Slot, generation: config.Generation,
-		process: newProcessName(),
+		process:    newProcessName(),
+		quarantine: quarantine{model: config.Quarantine, log: log},
+	}
+	for _, p := range config.Plugins {
+		h.quarantine.names = append(h.quarantine.names, p.Name)
 	}
 	if h.accessLog, err = h.openAccessLog(&config); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -158,6 +164,7 @@ func (h *Host) ServeConn(ctx context.Context, c mpm.Conn) {
 	l := h.listeners[c.Listener()]
 	watch, _ := c.(mpm.Watched)
 	switch {
+	case h.quarantine.refuses(ctx, &l, id):
 	case l.conn != nil, l.command != nil:
 		h.serveTCP(ctx, c, l, id)
 	case l.web != nil:
@@ -228,7 +235,7 @@ func (h *Host) loadAll(ctx context.Context, config *Config) error {
 
 func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error {
 	step("compile")
-	source := guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint}
+	source := guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint, Crashed: h.quarantine.crashed(p.Name)}
 	for _, d := range p.Dirs {
 		source.Dirs = append(source.Dirs, guest.Dir(d))
 	}

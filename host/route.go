@@ -34,11 +34,12 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 			errs = append(errs, err)
 			continue
 		}
-		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.label(), Handler: handler})
+		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.label(), Handler: h.quarantine.guard(handler, r.Chain...)})
 	}
 	for _, p := range h.plugins {
 		if path, ok := config.ownPath(p.module.Name(), p.module.ABI(), p.mount); ok {
-			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: h.meter(p.at(path), p.module.Name())})
+			handler := h.quarantine.guard(h.meter(p.at(path), p.module.Name()), p.module.Name())
+			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: handler})
 		}
 	}
 	return out, errors.Join(errs...)

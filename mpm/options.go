@@ -83,6 +83,8 @@ type Options struct {
 	Logs []Log
 	// Watch says that handlers run code which may not come back: see Watched.
 	Watch bool `json:",omitzero"`
+	// Codes are what handlers run that is not their own; see Code.
+	Codes []Code `json:",omitempty"`
 	// Privileges are those of the children and candidates.
 	Privileges Privileges `json:",omitzero"`
 }
@@ -222,6 +224,7 @@ func (o *Options) Validate() error {
 			absolute("logs", l.Path)
 		}
 	}
+	o.validateCodes(fault)
 	o.Privileges.validate(fault)
 	return errors.Join(errs...)
 }

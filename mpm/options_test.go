@@ -48,6 +48,13 @@ func TestValidateNamesEveryFaultByItsKey(t *testing.T) {
 		{"max_spare_threads", func(o *Options) { o.MaxSpareThreads = 2 }},
 		{"pid_file", func(o *Options) { o.PIDFile = "pid" }},
 		{"error_log", func(o *Options) { o.ErrorLog = "logs/error" }},
+		{"codes", func(o *Options) { o.Codes = []Code{{Name: "a"}, {Name: "a"}} }},
+		{"codes", func(o *Options) { o.Codes = []Code{{}} }},
+		{"codes", func(o *Options) { o.Codes = []Code{{Name: "a", QuarantineAfter: -1}} }},
+		{"codes", func(o *Options) {
+			o.Codes = []Code{{Name: "a", QuarantineAfter: QuarantineAfterMax + 1, QuarantineWindow: 1}}
+		}},
+		{"codes", func(o *Options) { o.Codes = []Code{{Name: "a", QuarantineAfter: 1}} }},
 		{"logs", func(o *Options) { o.Logs = []Log{{Name: "access", Path: StandardError}, {Name: "access", Path: ""}} }},
 	} {
 		o := good()

@@ -10,27 +10,22 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
+	"github.com/apphost/apphost/bench/internal/launch"
 	"github.com/apphost/apphost/bench/internal/probe"
 )
-
-// patience bounds each round, less the rest in it.
-const patience = 2 * time.Minute
 
 func main() {
 	rounds := flag.Int("rounds", 7, "rounds for each number of children")
@@ -64,8 +59,8 @@ func run(rounds int, list string, rest time.Duration, w io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	binary := filepath.Join(scratch, "apphost")
-	if err := probe.Command(nil, "go", "build", "-o", binary, "./cmd/apphost"); err != nil {
+	binary, err := launch.Build(scratch)
+	if err != nil {
 		return err
 	}
 	var pools []*pool
@@ -99,14 +94,7 @@ func run(rounds int, list string, rest time.Duration, w io.Writer) error {
 }
 
 func (p *pool) prepare() error {
-	if err := os.MkdirAll(filepath.Join(p.dir, "plugins"), 0o700); err != nil {
-		return err
-	}
-	wasm, err := os.ReadFile("plugins/hello.wasm")
-	if err != nil {
-		return err
-	}
-	config := fmt.Sprintf(`[log]
+	return launch.Prepare(p.dir, fmt.Sprintf(`[log]
 format = "json"
 [mpm]
 start_servers = %d
@@ -118,50 +106,41 @@ server_limit = %d
 cache_dir = "cache"
 [[listen]]
 address = "127.0.0.1:0"
-`, p.children, p.children+1, p.children, 2*p.children)
-	return errors.Join(
-		os.WriteFile(filepath.Join(p.dir, "plugins", "hello.wasm"), wasm, 0o600),
-		os.WriteFile(filepath.Join(p.dir, "config.toml"), []byte(config), 0o600))
+`, p.children, p.children+1, p.children, 2*p.children), map[string]string{"hello": "plugins/hello.wasm"})
 }
 
 // round starts the server, watches it at rest, reloads it and stops it.
 func (p *pool) round(binary string, rest time.Duration) (r round, err error) {
-	cmd := exec.Command(binary, "-c", "config.toml")
-	cmd.Dir = p.dir
-	cmd.Env = append(cmd.Environ(), "XDG_RUNTIME_DIR="+p.dir)
-	pipe, err := cmd.StderrPipe()
+	s, err := launch.Start(binary, p.dir)
 	if err != nil {
 		return r, err
 	}
-	if err := cmd.Start(); err != nil {
+	defer func() {
+		stop, fault := s.Stop(syscall.SIGTERM, launch.Patience)
+		r.stop, err = probe.Milliseconds(stop), errors.Join(err, fault)
+	}()
+	ctx := context.Background()
+	if _, err := s.Await(ctx, "serving"); err != nil {
 		return r, err
 	}
-	kill := time.AfterFunc(patience+rest, func() { _ = cmd.Process.Kill() })
-	defer kill.Stop()
-	log := bufio.NewScanner(pipe)
-	if _, err := await(log, "serving"); err != nil {
-		return r, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	if err := p.watch(s, rest, &r); err != nil {
+		return r, err
 	}
-	err = p.watch(cmd.Process.Pid, rest, &r)
 	asked := time.Now()
-	err = errors.Join(err, cmd.Process.Signal(syscall.SIGUSR1))
-	served, fault := await(log, "serving")
-	r.reload = milliseconds(served.Sub(asked))
-	if err = errors.Join(err, fault); err == nil {
-		err = p.settle(cmd.Process.Pid)
+	if err := s.Signal(syscall.SIGUSR1); err != nil {
+		return r, err
 	}
-	asked = time.Now()
-	err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM))
-	for log.Scan() { // until every process is gone
+	served, err := s.Await(ctx, "serving")
+	if err != nil {
+		return r, err
 	}
-	err = errors.Join(err, cmd.Wait())
-	r.stop = milliseconds(time.Since(asked))
-	return r, err
+	r.reload = probe.Milliseconds(served.Time.Sub(asked))
+	return r, p.settle(s.PID())
 }
 
 // settle waits for the old generation's last child to be gone.
 func (p *pool) settle(master int) error {
-	deadline := time.After(patience)
+	deadline := time.After(launch.Patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -177,25 +156,12 @@ func (p *pool) settle(master int) error {
 	}
 }
 
-// await reads the log up to a message, and returns when it was logged.
-func await(log *bufio.Scanner, message string) (time.Time, error) {
-	for log.Scan() {
-		var e struct {
-			Time time.Time
-			Msg  string
-		}
-		if json.Unmarshal(log.Bytes(), &e) == nil && e.Msg == message {
-			return e.Time, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("the server ended without saying %q", message)
-}
-
 // watch looks at a server at rest.
-func (p *pool) watch(master int, rest time.Duration, r *round) error {
+func (p *pool) watch(s *launch.Server, rest time.Duration, r *round) error {
 	if rest == 0 {
 		return nil
 	}
+	master := s.PID()
 	children, err := probe.Children(master)
 	if err != nil {
 		return err
@@ -215,7 +181,13 @@ func (p *pool) watch(master int, rest time.Duration, r *round) error {
 	}
 	r.masterCPU = 100 * (masterAfter - masterBefore).Seconds() / rest.Seconds()
 	r.childCPU = 100 * (childrenAfter - childrenBefore).Seconds() / rest.Seconds()
-	return memory(master, children, r)
+	ofMaster, ofChildren, err := s.Memory()
+	whole := ofMaster
+	for _, kib := range ofChildren {
+		whole += kib
+	}
+	r.childPSS, r.masterPSS, r.allPSS = probe.Mebibytes(probe.Median(ofChildren)), probe.Mebibytes(ofMaster), probe.Mebibytes(whole)
+	return err
 }
 
 func cpu(master int, children []int) (ofMaster, ofChildren time.Duration, err error) {
@@ -232,29 +204,6 @@ func cpu(master int, children []int) (ofMaster, ofChildren time.Duration, err er
 	return ofMaster, ofChildren, nil
 }
 
-func memory(master int, children []int, r *round) error {
-	var all []int
-	whole := 0
-	for _, pid := range children {
-		kib, err := probe.PSS(pid)
-		if err != nil {
-			return err
-		}
-		whole += kib
-		all = append(all, kib)
-	}
-	kib, err := probe.PSS(master)
-	if err != nil {
-		return err
-	}
-	r.childPSS, r.masterPSS, r.allPSS = mebibytes(probe.Median(all)), mebibytes(kib), mebibytes(whole+kib)
-	return nil
-}
-
-func mebibytes(kib int) float64 { return float64(kib) / 1024 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 // report prints medians, and the range behind them.
 func report(w io.Writer, pools []*pool, rest time.Duration) error {
 	fmt.Fprintf(w, "%d rounds each in turns, at rest for %s, median (least to most)\n", len(pools[0].rounds), rest)
@@ -262,12 +211,7 @@ func report(w io.Writer, pools []*pool, rest time.Duration) error {
 	fmt.Fprintln(t, "children\tSIGUSR1 to serving, ms\tSIGTERM to exit, ms\tmaster CPU, %\tchildren CPU, %\tchild PSS, MiB\tmaster PSS, MiB\tall, MiB")
 	for _, p := range pools {
 		column := func(form string, of func(round) float64) string {
-			var all []float64
-			for _, r := range p.rounds {
-				all = append(all, of(r))
-			}
-			slices.Sort(all)
-			return fmt.Sprintf(strings.ReplaceAll("F (F to F)", "F", form), all[len(all)/2], all[0], all[len(all)-1])
+			return probe.Range(form, probe.Each(p.rounds, of))
 		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.children,
 			column("%.0f", func(r round) float64 { return r.reload }),

@@ -46,7 +46,7 @@ func openHost(c *prefork.Child) (*host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	hostConfig.Slot, hostConfig.Generation = c.Slot, c.Generation
+	hostConfig.Slot, hostConfig.Generation, hostConfig.Quarantine = c.Slot, c.Generation, c
 	hostConfig.Logger = newLogger(c.ErrorLog(), log)
 	if access := c.Log(config.AccessLogName); access != nil {
 		hostConfig.AccessLog, hostConfig.AccessFormat = access, log.AccessFormat

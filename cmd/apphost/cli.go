@@ -74,6 +74,8 @@ Put NAME.wasm into the plugin folder and start the server:
                               to its end what it serves
   apphost logs reopen -c config.toml
                               reopen the log files, after they were renamed
+  apphost plugin release NAME -c config.toml
+                              bring a plugin back that was quarantined
 
 -k start, stop, graceful, graceful-stop and restart are there for who is used
 to them. They are the start in the background, stop, reload, stop --graceful
@@ -126,7 +128,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root.Flags().StringVarP(&order, "order", "k", "", "one of "+strings.Join(orders[:], ", ")+" as `ORDER`")
 	root.Flags().BoolVarP(&alone, "debug", "X", false, "serve in this one process, one connection after the other, for a debugger")
 	root.AddCommand(reloadCommand(&configPath, stdout), restartCommand(&configPath, stdout), upgradeCommand(&configPath, stdout),
-		stopCommand(&configPath, stdout), statusCommand(&configPath, stdout), logsCommand(&configPath, stdout),
+		stopCommand(&configPath, stdout), statusCommand(&configPath, stdout), logsCommand(&configPath, stdout), pluginCommand(&configPath, stdout),
 		routesCommand(&configPath, stdout), inspectCommand(stdout), importCommand(stdout, stderr))
 	return root
 }

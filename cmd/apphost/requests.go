@@ -29,6 +29,12 @@ func (q *requests) do(ctx context.Context, r control.Request) any {
 		return q.report(s)
 	case control.ReopenLogs:
 		return q.ask(ctx, prefork.ReopenLogs)
+	case control.Release:
+		result, err := q.master.Release(ctx, r.Plugin)
+		if err != nil {
+			return ended
+		}
+		return result
 	case control.Reload:
 		return q.askReady(ctx, prefork.Reload)
 	case control.Restart:

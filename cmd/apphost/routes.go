@@ -43,7 +43,7 @@ func printRoutes(ctx context.Context, configPath string, w io.Writer) error {
 		return err
 	}
 	if settings.Status.Path != "" {
-		settings.Host.Mounts = append(settings.Host.Mounts, statusMount(settings.Status, nil))
+		settings.Host.Mounts = append(settings.Host.Mounts, statusMount(settings.Status))
 	}
 	list := host.Routes(ctx, &settings.Host)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -50,6 +50,8 @@ keys; those that are there keep their name and meaning. Times are RFC 3339.
                  requests, bytes_sent, since_seconds (the last request began),
                  took_seconds, client, listener, request, protocol
   spawning       failures (in a row), paused_seconds, full, slowed
+  plugins        of the serving generation: name, failures, quarantined (since
+                 when it is out of service; null if it is not)
   last_reload    time, generation, errors, rolled_back_from, rolled_back_to;
                  null before the first
   model          prefork or worker
@@ -135,6 +137,7 @@ func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 	case p.Full:
 		row("new children", "none: mpm.max_request_workers or mpm.server_limit is reached")
 	}
+	pluginRows(row, s.Codes)
 	if l := s.Limits; l != (prefork.LimitStatus{}) {
 		row("children short", "near mpm.max_request_workers %d times, at it %d times, without a slot %d times", l.Near, l.Reached, l.SlotsFull)
 	}

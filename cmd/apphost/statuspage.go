@@ -9,7 +9,6 @@ import (
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/cmd/apphost/internal/statuspage"
 	"github.com/apphost/apphost/host"
-	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/mpm/image"
 	"github.com/apphost/apphost/mpm/prefork"
 )
@@ -51,8 +50,8 @@ func decodeStatus(img *image.Image) (s config.Status, err error) {
 }
 
 // statusMount is the place of the status page.
-func statusMount(s config.Status, page exchange.Handler) host.Mount {
-	return host.Mount{Path: s.Path, Handler: page, Name: "status page"}
+func statusMount(s config.Status) host.Mount {
+	return host.Mount{Path: s.Path, Name: "status page"}
 }
 
 // mountStatus puts the status page where the settings want it, if they do.
@@ -62,5 +61,7 @@ func mountStatus(h *host.Config, s config.Status, source func(context.Context) (
 		return
 	}
 	page := statuspage.New(statuspage.Settings{Source: source, Allow: s.Allow, AllowUnix: s.AllowUnix, Logger: log})
-	h.Mounts = append(h.Mounts, statusMount(s, page))
+	mount := statusMount(s)
+	mount.Handler = page
+	h.Mounts = append(h.Mounts, mount)
 }

@@ -54,6 +54,28 @@ func (f *Failure) Error() string {
 	panic("BUG: failure without a kind")
 }
 
+// Crash reports whether the guest has crashed: not if it has ended by itself, or
+// for a fault of ours.
+func (f *Failure) Crash() bool {
+	return f.Kind == Trapped || f.Kind == StackOverflow || f.Kind == Refused
+}
+
+// NoteCrash tells who wants to know that a run, which returned err, has crashed,
+// if it has. It is for the ABIs: a run may also come to that because the client
+// has gone, which is nothing against the guest.
+func (m *Module) NoteCrash(err error) {
+	if f, ok := errors.AsType[*Failure](err); ok && f.Crash() {
+		m.Crashed()
+	}
+}
+
+// Crashed does so whatever the run returned.
+func (m *Module) Crashed() {
+	if m.crashed != nil {
+		m.crashed()
+	}
+}
+
 // abortError is what Abort carries through the engine.
 type abortError struct{ cause string }
 

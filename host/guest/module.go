@@ -35,6 +35,8 @@ type Source struct {
 	// Entrypoint is the function without parameters that a program begins at,
 	// if not its main function.
 	Entrypoint string
+	// Crashed, if set, is called after each run that Module.NoteCrash counts.
+	Crashed func()
 }
 
 // Module is a loaded plugin, from which instances are made.
@@ -55,6 +57,7 @@ type Module struct {
 	funcs      map[string]bool
 	log        *slog.Logger
 	once       refusals
+	crashed    func() // nil: nobody wants to know
 }
 
 // Load compiles a plugin, or takes its code from the cache.
@@ -97,7 +100,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
 		engine: made.engine, code: made.code, memory: memory, tracker: r.tracker,
 		globals: globals, resettable: made.keepsTables && canReset(declared) && !hasFiles,
-		config: wasiConfig(), funcs: map[string]bool{}, log: r.log,
+		config: wasiConfig(), funcs: map[string]bool{}, log: r.log, crashed: src.Crashed,
 	}
 	for _, exp := range declared.Exports {
 		if exp.Kind == wasmbin.KindFunc {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/apphost/apphost/host/accesslog"
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/hosttest"
 )
 
 // logFile keeps what was written to it, one write each.
@@ -171,7 +172,7 @@ func TestLoggingAllocatesNothing(t *testing.T) {
 		s.requestIDHeader = []byte("X-Request-Id")
 		const requests = 10_000
 		perConnection := testing.AllocsPerRun(5, func() {
-			s.ServeConn(t.Context(), &scripted{request: benchRequest, n: requests})
+			s.ServeConn(t.Context(), &hosttest.Scripted{Piece: benchRequest, N: requests})
 		})
 		if perRequest := perConnection / requests; perRequest > 0.1 {
 			t.Errorf("%s: %.2f allocations per request", format, perRequest)
@@ -186,7 +187,7 @@ func BenchmarkAccessLog(b *testing.B) {
 			s := helloServer("hello, world\n")
 			s.config.AccessLog = newAccessLog(b, format, io.Discard)
 			b.ReportAllocs()
-			s.ServeConn(b.Context(), &scripted{request: benchRequest, n: b.N})
+			s.ServeConn(b.Context(), &hosttest.Scripted{Piece: benchRequest, N: b.N})
 		})
 	}
 }
@@ -222,7 +223,7 @@ func TestRequestIDs(t *testing.T) {
 			trace := accesslog.NewTrace("p", 1)
 			ctx := trace.With(t.Context())
 			request := "GET / HTTP/1.1\r\nHost: h\r\n" + tc.sent + "\r\n"
-			s.ServeConn(ctx, &scripted{request: request, n: 1})
+			s.ServeConn(ctx, &hosttest.Scripted{Piece: request, N: 1})
 			if got := string(bytes.Join(seen, []byte("|"))); got != tc.want {
 				t.Errorf("the handler sees %q, want %q", got, tc.want)
 			}
@@ -249,7 +250,7 @@ func TestARequestIDIsPassedOn(t *testing.T) {
 	})
 	s := New(Config{RequestIDHeader: "X-Request-ID", Mounts: []Mount{{Path: "/", Handler: handler}}})
 	request := "GET / HTTP/1.1\r\nHost: h\r\nConnection: x-request-id, x-other\r\n\r\n"
-	s.ServeConn(t.Context(), &scripted{request: request, n: 1})
+	s.ServeConn(t.Context(), &hosttest.Scripted{Piece: request, N: 1})
 	if string(named) != "x-other" {
 		t.Errorf("Connection names %q", named)
 	}

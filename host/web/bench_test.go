@@ -13,39 +13,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/apphost/apphost/host/exchange"
-	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/host/internal/hosttest"
 )
-
-// scripted is a connection that sends the same request n times, one for each
-// read, and takes any answer. It costs nothing, so that a benchmark over it
-// shows what the server costs.
-type scripted struct {
-	net.Conn
-	request string
-	n       int
-	written int
-}
-
-func (c *scripted) Read(p []byte) (int, error) {
-	if c.n == 0 {
-		return 0, io.EOF
-	}
-	c.n--
-	return copy(p, c.request), nil
-}
-
-func (c *scripted) Write(p []byte) (int, error)      { c.written += len(p); return len(p), nil }
-func (c *scripted) Close() error                     { return nil }
-func (c *scripted) CloseWrite() error                { return nil }
-func (c *scripted) SetDeadline(time.Time) error      { return nil }
-func (c *scripted) SetReadDeadline(time.Time) error  { return nil }
-func (c *scripted) SetWriteDeadline(time.Time) error { return nil }
-func (c *scripted) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (c *scripted) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (c *scripted) ID() uint64                       { return 1 }
-func (c *scripted) Listener() string                 { return "bench" }
-func (c *scripted) SetState(mpm.State)               {}
-func (c *scripted) Stopping() bool                   { return false }
 
 const benchRequest = "GET /hello/ HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n"
 
@@ -79,7 +48,7 @@ func BenchmarkRequest(b *testing.B) {
 		b.Run(bc.name, func(b *testing.B) {
 			s := helloServer(bc.pieces...)
 			b.ReportAllocs()
-			s.ServeConn(b.Context(), &scripted{request: benchRequest, n: b.N})
+			s.ServeConn(b.Context(), &hosttest.Scripted{Piece: benchRequest, N: b.N})
 		})
 	}
 }
@@ -95,7 +64,7 @@ func BenchmarkLibrary(b *testing.B) {
 		StreamRequestBody: true, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
 	}
 	b.ReportAllocs()
-	_ = s.ServeConn(&scripted{request: benchRequest, n: b.N})
+	_ = s.ServeConn(&hosttest.Scripted{Piece: benchRequest, N: b.N})
 }
 
 // BenchmarkHandler is the handler of BenchmarkRequest called directly.
@@ -115,7 +84,7 @@ func BenchmarkConnection(b *testing.B) {
 	s := helloServer("hello, world\n")
 	b.ReportAllocs()
 	for b.Loop() {
-		s.ServeConn(b.Context(), &scripted{request: benchRequest, n: 1})
+		s.ServeConn(b.Context(), &hosttest.Scripted{Piece: benchRequest, N: 1})
 	}
 }
 
@@ -171,7 +140,7 @@ func TestHelloAllocatesNothing(t *testing.T) {
 	s := helloServer("hello, world\n")
 	const requests = 10_000
 	perConnection := testing.AllocsPerRun(5, func() {
-		s.ServeConn(t.Context(), &scripted{request: benchRequest, n: requests})
+		s.ServeConn(t.Context(), &hosttest.Scripted{Piece: benchRequest, N: requests})
 	})
 	if perRequest := perConnection / requests; perRequest > 0.1 {
 		t.Errorf("%.2f allocations per request", perRequest)

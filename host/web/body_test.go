@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/hosttest"
 )
 
 // answers serves a handler that reads the body at /read, and at the others
@@ -220,7 +221,7 @@ func TestBrokenBodyCutsTheResponseOff(t *testing.T) {
 func TestBodyHasALeastRate(t *testing.T) {
 	// The library starts a goroutine for the whole process with its first
 	// response, which must not be within a bubble.
-	helloServer("hello").ServeConn(t.Context(), &scripted{request: benchRequest, n: 1})
+	helloServer("hello").ServeConn(t.Context(), &hosttest.Scripted{Piece: benchRequest, N: 1})
 	for _, tc := range []struct {
 		name     string
 		bytes    int // each second

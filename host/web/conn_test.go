@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/hosttest"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -216,7 +217,7 @@ func TestPanicIsNotCaught(t *testing.T) {
 					t.Errorf("after %d writes: the panic was caught", writes)
 				}
 			}()
-			s.ServeConn(t.Context(), &scripted{request: benchRequest, n: 1})
+			s.ServeConn(t.Context(), &hosttest.Scripted{Piece: benchRequest, N: 1})
 		}()
 	}
 }

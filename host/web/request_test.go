@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/hosttest"
 )
 
 // echo answers with the body, and "smuggled" in the path makes it fail the
@@ -285,7 +286,7 @@ func FuzzServeConn(f *testing.F) {
 			}
 			return err
 		})}}})
-		s.ServeConn(t.Context(), &scripted{request: raw, n: 1})
+		s.ServeConn(t.Context(), &hosttest.Scripted{Piece: raw, N: 1})
 		if limit := strings.Count(raw, " HTTP/1."); served > limit {
 			t.Errorf("%d requests were served, there are at most %d", served, limit)
 		}

@@ -68,8 +68,8 @@ func takeOverLinux(cfg Config, events chan<- event) (*linux, adopted, error) {
 		g := a.generations[ch.Generation].files.(*linuxGeneration)
 		c := l.logFiles.follow(proc, g.logs, ch.NewLogs)
 		c.owed = ch.OwedLogs
-		if g.options.Status && g.program == id {
-			c.bulletin = l.bulletin
+		if g.program == id {
+			c.also = g.ofMaster()
 			c.passLogs()
 		}
 		a.children[ch.Slot] = c
@@ -101,6 +101,10 @@ func (l *linux) adoptGeneration(st *generationState, own sys.FileID) (a adoptedG
 			return a, err
 		}
 	}
+	if g.flags, err = newFlags(&st.Options); err != nil {
+		return a, err
+	}
+	g.flags.Set(len(st.Options.Codes), st.Retired)
 	for i, p := range g.pipes() {
 		ends := st.Pipes[pipeName(i)]
 		for _, end := range ends {
@@ -134,7 +138,7 @@ func (l *linux) adoptPages(st *state) {
 		used[ch.Slot] = true
 	}
 	for _, page := range st.Pages {
-		s, err := scoreboard.Attach(page.FD, page.Threads)
+		s, err := scoreboard.Attach(page.FD, page.Threads, page.Codes)
 		switch {
 		case err == nil:
 			l.board[page.Slot] = s

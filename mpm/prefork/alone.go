@@ -58,11 +58,17 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 		}
 	}
 	gate.closeWriter() // open from the start
-	board, err := scoreboard.New(0, a.Options.Threads())
+	board, err := scoreboard.New(0, a.Options.Threads(), 0)
 	if err != nil {
 		return fmt.Errorf("make scoreboard: %w", err)
 	}
 	defer func() { err = errors.Join(err, board.Close()) }()
+
+	flags, err := newFlags(a.Options)
+	if err != nil {
+		return fmt.Errorf("make scoreboard: %w", err)
+	}
+	defer func() { err = errors.Join(err, flags.Close()) }()
 
 	c := &Child{
 		Generation: 1, Options: a.Options, board: board, pod: sys.None, lent: true,
@@ -71,7 +77,9 @@ func (a *Alone) Serve(ctx context.Context, h mpm.ConnHandler) (err error) {
 	for _, s := range socks {
 		c.listeners = append(c.listeners, childListener{fd: s.FD(0), name: s.Name})
 	}
+	c.flags.Store(flags)
 	defer onFirstSignal(func() {
+		flags.Set(len(a.Options.Codes), true)
 		hurry.closeWriter()
 		generation.closeWriter()
 	})()

@@ -39,6 +39,7 @@ type Child struct {
 	logs       []*logs.Stream                      // the error log, then those of the options
 	wish       sys.FD                              // of a generation with mpm.Options.Status
 	bulletin   atomic.Pointer[scoreboard.Bulletin] // likewise; else nil
+	flags      atomic.Pointer[scoreboard.Flags]
 
 	epoll  *sys.Epoll // nil before Serve
 	events []sys.Event
@@ -115,7 +116,10 @@ func OpenChild(args []string, getenv func(string) string) (*Child, error) {
 	if c.Image, c.Options, err = openImage(inherit(fdImage)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
-	if c.board, err = scoreboard.Attach(inherit(fdSlot), c.Options.Threads()); err != nil {
+	if c.board, err = scoreboard.Attach(inherit(fdSlot), c.Options.Threads(), len(c.Options.Codes)); err != nil {
+		return nil, fmt.Errorf("start child: %w", err)
+	}
+	if err := c.changeFlags(inherit(fdFlags)); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
 	c.clock = sys.NewClock()

@@ -59,7 +59,7 @@ func (c *Child) followLogs(newLogs *os.File) {
 	for {
 		var fds []sys.FD
 		poll := conn.Read(func(uintptr) bool {
-			fds, err = c.newLogs.RecvFDs(len(c.logs) + 2)
+			fds, err = c.newLogs.RecvFDs(len(c.logs) + 3)
 			return !errors.Is(err, syscall.EAGAIN)
 		})
 		if err != nil || poll != nil {
@@ -72,16 +72,24 @@ func (c *Child) followLogs(newLogs *os.File) {
 }
 
 // takeFiles changes over to what the master has handed over: the log files and,
-// if it took over from another one, the pipe for wishes and the bulletin. It
-// reports whether nothing of before is used any longer.
+// if it took over from another one, the flags, and the pipe for wishes and the
+// bulletin if there was one. It reports whether nothing of before is used any
+// longer.
 func (c *Child) takeFiles(fds []sys.FD) (done bool) {
 	n := len(c.logs)
-	done = len(fds) == n || len(fds) == n+2 && c.bulletin.Load() != nil
+	more := 1
+	if c.bulletin.Load() != nil {
+		more = 3
+	}
+	done = len(fds) == n || len(fds) == n+more
 	for i, fd := range fds {
 		switch {
 		case i < n:
 			done = c.logs[i].Redirect(fd) == nil && done
 		case done && i == n:
+			done = c.changeFlags(fd) == nil
+			continue // it owns it
+		case done && i == n+1:
 			done = fd.Replace(c.wish) == nil
 		case done:
 			done = c.changeBulletin(fd) == nil

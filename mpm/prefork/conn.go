@@ -211,4 +211,4 @@ func (c *conn) SetState(s mpm.State) {
 	c.thread.SetState(s)
 }
 
-func (c *conn) Stopping() bool { return c.child.stopping() }
+func (c *conn) Stopping() bool { return c.child.told() }

@@ -28,6 +28,7 @@ func onClock(d time.Duration, now time.Time) time.Time {
 // export writes down what another program needs to go on from here, but for
 // the descriptors, which are the system's.
 func (p *Parent) export(now time.Time) *state {
+	p.countAll(now)
 	st := &state{
 		Protocol: takeoverProtocol, Version: p.cfg.Upgrade.Version, Args: p.cfg.Upgrade.Args,
 		Started: p.started, Upgraded: p.upgradedAt, LastReload: p.lastReload,
@@ -48,7 +49,7 @@ func (p *Parent) export(now time.Time) *state {
 			continue
 		}
 		st.Generations = append(st.Generations, generationState{
-			Number: g.number, Retired: g.retired, Deadline: monotonic(g.deadline, now), Options: *g.options, Notes: g.notes, Buckets: len(g.pools),
+			Number: g.number, Retired: g.retired, Deadline: monotonic(g.deadline, now), Options: *g.options, Notes: g.notes, Buckets: len(g.pools), Codes: g.codeStatus(),
 			files: g.files, from: g.image,
 		})
 	}
@@ -103,6 +104,7 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 			number:    s.Number, files: from.files, served: true, pools: make([]pool, s.Buckets),
 			adopted: true, foreign: from.foreign, retired: s.Retired, deadline: onClock(s.Deadline, now), maintenance: now,
 		}
+		g.adoptCodes(s.Codes)
 		byNumber[g.number] = g
 		if g.retired {
 			g.retiredAt = now
@@ -118,6 +120,7 @@ func (p *Parent) adopt(st *state, a adopted, now time.Time) {
 		}
 		p.slots[s.Slot], p.byPID[s.PID] = ch, ch
 		ch.generation.children++
+		p.adoptFailures(ch)
 	}
 	p.alarm(now) // of the bell nothing is known
 	if st.Queued != "" {

@@ -47,9 +47,11 @@ type world struct {
 
 	reports     map[int]threadReport
 	runs        map[int][]scoreboard.Running
-	asked       map[int]bool // to ring
+	failed      map[int][]uint64 // failures of each code, by slot
+	asked       map[int]bool     // to ring
 	beforeAsked func()
-	looks       int // at what runs
+	looks       int           // at what runs
+	sharing     time.Duration // how many want the processor of each child
 	published   []Snapshot
 	publishCost time.Duration
 }
@@ -96,6 +98,7 @@ type fakeFiles struct {
 	inQueue    int // waits to be accepted
 	retired    bool
 	released   bool
+	out        map[int]bool // codes that are quarantined
 }
 
 func (f *fakeFiles) sockets() []Socket { return nil }
@@ -111,13 +114,19 @@ func (f *fakeFiles) drain() error           { f.drained = true; return nil }
 func (f *fakeFiles) waiting() (bool, error) { return f.inQueue > 0, nil }
 func (f *fakeFiles) retire()                { f.retired = true }
 func (f *fakeFiles) release()               { f.released = true }
+func (f *fakeFiles) quarantine(code int, out bool) {
+	if f.out == nil {
+		f.out = map[int]bool{}
+	}
+	f.out[code] = out
+}
 
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), nextPID: 100,
 		procs: make(map[int]*fakeProcess), states: make(map[int]mpm.State),
 		threads: make(map[int][2]int), conns: make(map[int]uint64),
-		reports: make(map[int]threadReport), runs: make(map[int][]scoreboard.Running), asked: make(map[int]bool),
+		reports: make(map[int]threadReport), runs: make(map[int][]scoreboard.Running), asked: make(map[int]bool), sharing: 1, failed: make(map[int][]uint64),
 		options: mpm.Options{
 			StartServers: 3, MinSpareServers: 2, MaxSpareServers: 4, MaxRequestWorkers: 8, ServerLimit: 12,
 			StartTimeout: 30 * time.Second, CandidateTimeout: 10 * time.Second, KillTimeout: 5 * time.Second,
@@ -163,7 +172,7 @@ func (w *world) spawn(slot, bucket int, number uint64, _ generationFiles) (proce
 	}
 	p := w.newProcess()
 	p.slot, p.bucket, p.gen = slot, bucket, number
-	w.states[slot], w.conns[slot] = mpm.StateStarting, 0
+	w.states[slot], w.conns[slot], w.failed[slot] = mpm.StateStarting, 0, nil
 	return p, nil
 }
 
@@ -230,6 +239,20 @@ func (w *world) run(slot int, r scoreboard.Running) {
 	}
 }
 
+func (w *world) slotFailures(slot int) (n uint32) {
+	for _, of := range w.failed[slot] {
+		n += uint32(of)
+	}
+	return n
+}
+
+func (w *world) slotFailuresOf(slot, code int) uint64 {
+	if code >= len(w.failed[slot]) {
+		return 0
+	}
+	return w.failed[slot][code]
+}
+
 func (w *world) load() [3]float64 { return [3]float64{1, 0.5, 0.25} }
 
 func (w *world) cpu() (own, ended sys.CPUTime) {
@@ -239,6 +262,9 @@ func (w *world) cpu() (own, ended sys.CPUTime) {
 func (w *world) processCPU(int) sys.CPUTime {
 	return sys.CPUTime{User: 10 * time.Second, System: 20 * time.Second}
 }
+
+// ran is the part of all time that each child gets a processor for.
+func (w *world) ran(int) time.Duration { return w.now.Sub(time.Unix(0, 0)) / w.sharing }
 
 func (w *world) publish(take func() Snapshot) time.Duration {
 	w.published = append(w.published, take())

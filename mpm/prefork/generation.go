@@ -53,6 +53,7 @@ type generation struct {
 	full        bool      // children are short, and no more may be started
 	slowed      bool      // it was told that children die young
 	spawnFault  string    // why no child could be started, as it was told
+	codes       []codeRecord
 
 	// Of a retired generation.
 	retiredAt time.Time
@@ -106,6 +107,9 @@ type child struct {
 
 	watches []watch // by thread
 	overran bool    // it was killed for what it ran
+
+	failures   uint32   // Slot.Failures, as it was last
+	failuresOf []uint64 // by code, as far as taken in
 
 	// A child is gone when it was reaped and its report pipe is closed, in
 	// either order.

@@ -160,7 +160,7 @@ func (l *linux) describe(st *state) (undo func(), err error) {
 	}
 	for slot, page := range l.board {
 		if page != nil {
-			st.Pages = append(st.Pages, pageState{slot, page.FD(), page.Threads()})
+			st.Pages = append(st.Pages, pageState{slot, page.FD(), page.Threads(), page.Codes()})
 		}
 	}
 	for _, page := range l.foreign {

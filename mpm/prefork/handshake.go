@@ -10,7 +10,7 @@ import (
 // handshakeVersion is raised whenever the descriptors, the arguments or the
 // layout of shared memory change, so that a master never runs a child of
 // another build by accident.
-const handshakeVersion = "6"
+const handshakeVersion = "8"
 
 // handshakeEnv carries the version from master to child and candidate.
 const handshakeEnv = "APPHOST_HANDSHAKE"
@@ -35,7 +35,8 @@ const (
 	fdHurry      = 9  // pipe, read: closed when idle connections are to end
 	fdReport     = 10 // pipe, write: ready, or why not
 	fdNewLogs    = 11 // socket: log files to change over to
-	fdListeners  = 12 // the listening sockets, in the order of the options; see
+	fdFlags      = 12 // memfd that cannot be written to: which codes are quarantined
+	fdListeners  = 13 // the listening sockets, in the order of the options; see
 	// bucketArgs; then the logs but for the error log, in the order of the options
 
 	// With mpm.Options.Status, two more at the end: a pipe,

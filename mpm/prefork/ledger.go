@@ -30,14 +30,24 @@ const (
 // all its life so far, which cannot be longer than age.
 func (l *ledger) claim(slot int, of scoreboard.Totals, threads int, age time.Duration) {
 	l.grow(slot)
-	// A second more, for what was served before the first one was over.
-	seconds := (age.Seconds() + 1) * float64(max(1, threads))
+	seconds := possibleSeconds(threads, age)
 	p := &l.present[slot]
-	raise(&p.Connections, of.Connections, uint64(seconds*countMaxPerSecond))
-	raise(&p.Requests, of.Requests, uint64(seconds*countMaxPerSecond))
+	raise(&p.Connections, of.Connections, possibleCount(threads, age))
+	raise(&p.Requests, of.Requests, possibleCount(threads, age))
 	raise(&p.BytesSent, of.BytesSent, uint64(seconds*bytesMaxPerSecond))
 	possible := time.Duration(min(seconds*float64(time.Second), durationMax))
 	p.Duration = max(p.Duration, min(of.Duration, possible))
+}
+
+// possibleSeconds is how long the threads of a child of that age can have worked
+// together: with a second more, for what they did before the first one was over.
+func possibleSeconds(threads int, age time.Duration) float64 {
+	return (age.Seconds() + 1) * float64(max(1, threads))
+}
+
+// possibleCount is the most that they can have done of anything.
+func possibleCount(threads int, age time.Duration) uint64 {
+	return uint64(possibleSeconds(threads, age) * countMaxPerSecond)
 }
 
 func (l *ledger) grow(slot int) {

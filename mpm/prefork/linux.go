@@ -20,12 +20,15 @@ import (
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
-// childTimerSlack is how late a child's timers may be. A Go runtime's monitor
-// thread otherwise wakes every few tens of microseconds beside a thread that
-// is blocked in a system call, in each of the children; with the slack, 64
-// children echo twice as fast. The price: what a child times is late by so
-// much, which is why deadlines that matter are the master's.
-const childTimerSlack = 50 * time.Millisecond
+// How late a child's timers may be. A Go runtime's monitor thread otherwise wakes
+// every few tens of microseconds, beside each thread that is blocked in a system
+// call. With the slack, 64 prefork children echo twice as fast, and a worker child
+// needs a seventh less for each request. The price: what a prefork child times is
+// late by so much, which is why deadlines that matter are the master's.
+const (
+	childTimerSlack = 50 * time.Millisecond
+	crewTimerSlack  = time.Millisecond
+)
 
 // linux is the system of a real master. It belongs to the master's one
 // goroutine; only the readers of report pipes, which send events, run beside.
@@ -136,7 +139,7 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 		l.board = append(l.board, make([]*scoreboard.Slot, more)...)
 		l.bells = append(l.bells, make([]*atomic.Bool, more)...)
 	}
-	if err := l.prepareSlot(slot, g.options.Threads()); err != nil {
+	if err := l.prepareSlot(slot, g.options.Threads(), len(g.options.Codes)); err != nil {
 		return nil, fmt.Errorf("spawn child: %w", err)
 	}
 	newLogs, theirs, err := sys.SocketPair()
@@ -145,7 +148,7 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	}
 	defer func() { _ = theirs.Close() }()
 	// In the order of the const block in handshake.go.
-	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs}
+	fds := []sys.FD{g.image.FD(), l.board[slot].FD(), g.pods[bucket].r, g.generation.r, l.lifelineR, g.gate.r, g.hurry.r, sys.None, theirs, g.flags.FD()}
 	sockets, surplus := g.socketsOf(bucket)
 	fds = append(fds, sockets...)
 	for _, f := range g.logs[1:] {
@@ -156,10 +159,10 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	}
 	c := sys.Command{
 		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
-		DieWithParent: true, Identity: g.bornAs,
+		DieWithParent: true, Identity: g.bornAs, TimerSlack: childTimerSlack,
 	}
-	if !g.options.Model.Threaded() {
-		c.TimerSlack = childTimerSlack
+	if g.options.Model.Threaded() {
+		c.TimerSlack = crewTimerSlack
 	}
 	proc, report, err := l.start(c, g.logs[0].FD(), fds...)
 	if err != nil {
@@ -257,6 +260,10 @@ func (l *linux) openGeneration(img *image.Image, o *mpm.Options) (generationFile
 		g.release()
 		return nil, err
 	}
+	if g.flags, err = newFlags(o); err != nil {
+		g.release()
+		return nil, err
+	}
 	for _, p := range g.pipes() {
 		if p.r, p.w, err = sys.Pipe(); err != nil {
 			g.release()
@@ -284,6 +291,7 @@ type linuxGeneration struct {
 
 	pods                    []pipe // by bucket
 	generation, gate, hurry pipe
+	flags                   *scoreboard.Flags
 
 	opened bool // it serves, or has served
 
@@ -354,7 +362,7 @@ func (g *linuxGeneration) lookAgain(bucket int) {
 }
 
 func (g *linuxGeneration) drain() error {
-	g.hurry.closeWriter()
+	g.hurryUp()
 	var errs []error
 	for _, s := range g.socks {
 		errs = append(errs, s.RefuseNew())
@@ -372,7 +380,7 @@ func (g *linuxGeneration) waiting() (bool, error) {
 }
 
 func (g *linuxGeneration) retire() {
-	g.hurry.closeWriter()
+	g.hurryUp()
 	g.generation.closeWriter()
 	g.letGo()
 }
@@ -380,6 +388,9 @@ func (g *linuxGeneration) retire() {
 func (g *linuxGeneration) release() {
 	for _, p := range g.pipes() {
 		p.close()
+	}
+	if g.flags != nil {
+		_ = g.flags.Close()
 	}
 	g.letGo()
 	g.system.logFiles.table.Release(g.logs)

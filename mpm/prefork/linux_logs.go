@@ -121,9 +121,9 @@ type linuxChild struct {
 	newLogs sys.FD // our end of its socket
 	unsent  bool   // the socket has no room for the newest files
 	owed    int    // how many times it was handed files that it has not taken yet
-	// bulletin, if set, is to go with the next files: that of a master before
-	// this one, which the child has, ended with it.
-	bulletin *bulletin
+	// also are to go with the next files: what the child has of the kind was a
+	// master's before this one, and ended with it.
+	also []sys.FD
 }
 
 // passLogs hands over the files as they are now.
@@ -132,13 +132,11 @@ func (c *linuxChild) passLogs() {
 	for _, f := range c.files {
 		fds = append(fds, f.FD())
 	}
-	if c.bulletin != nil {
-		fds = append(fds, c.bulletin.wish, c.bulletin.board.FD())
-	}
+	fds = append(fds, c.also...)
 	c.unsent = c.newLogs.SendFDs(fds) != nil
 	if !c.unsent {
 		c.owed++
-		c.bulletin = nil
+		c.also = nil
 	}
 }
 

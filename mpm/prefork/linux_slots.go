@@ -5,11 +5,11 @@ import (
 	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
-// prepareSlot makes a slot ready for a child with so many threads.
-func (l *linux) prepareSlot(slot, threads int) error {
+// prepareSlot makes a slot ready for a child with so many threads and codes.
+func (l *linux) prepareSlot(slot, threads, codes int) error {
 	old := l.board[slot]
-	if old == nil || old.Threads() != threads {
-		s, err := scoreboard.New(slot, threads)
+	if old == nil || old.Threads() != threads || old.Codes() != codes {
+		s, err := scoreboard.New(slot, threads, codes)
 		if err != nil {
 			return err
 		}
@@ -56,6 +56,20 @@ func (l *linux) slotServed(slot int) uint64 {
 		return 0
 	}
 	return l.board[slot].Served()
+}
+
+func (l *linux) slotFailures(slot int) uint32 {
+	if l.unreadable(slot) {
+		return 0
+	}
+	return l.board[slot].Failures()
+}
+
+func (l *linux) slotFailuresOf(slot, code int) uint64 {
+	if l.unreadable(slot) || code >= l.board[slot].Codes() {
+		return 0
+	}
+	return l.board[slot].FailuresOf(code)
 }
 
 func (l *linux) awaitRun(slot int) {

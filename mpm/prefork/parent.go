@@ -156,6 +156,8 @@ func (p *Parent) handle(ev event, now time.Time) {
 		ev.tell(p)
 	case inspected:
 		ev.reply <- p.snapshot(now)
+	case released:
+		ev.reply <- p.releaseCode(ev.name, now)
 	case wished:
 		p.wished = true
 	}
@@ -171,6 +173,7 @@ func (p *Parent) advance(now time.Time) time.Time {
 		}
 	}
 	p.watchAll(now, &next)
+	p.countFailures(now, &next)
 	p.bound(now, &next)
 	p.probate(now, &next)
 	p.proceed(now, &next)
@@ -295,6 +298,7 @@ func (p *Parent) bury(ch *child, now time.Time) {
 	}
 	g := ch.generation
 	p.account(ch, now)
+	p.convict(ch, now)
 	p.slots[ch.slot] = nil
 	delete(p.byPID, ch.proc.pid())
 	ch.proc.release()

@@ -22,6 +22,7 @@ type statistics struct {
 	ledger      ledger
 	wished      bool
 	publishNext time.Time // not before
+	counted     time.Time // when countFailures last looked
 }
 
 // publish tells children how things are, if one wants to know and it is time.

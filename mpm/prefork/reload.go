@@ -210,7 +210,7 @@ func (p *Parent) open(r *reload, b *blueprint) error {
 		p.cfg.Starting(b.image)
 	}
 	p.number++
-	r.next = &generation{blueprint: b, number: p.number, files: files, pools: make([]pool, o.BucketCount())}
+	r.next = &generation{blueprint: b, number: p.number, files: files, pools: make([]pool, o.BucketCount()), codes: make([]codeRecord, len(o.Codes))}
 	busy := 0
 	if p.serving != nil {
 		busy = p.busy(p.serving)

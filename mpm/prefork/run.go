@@ -53,6 +53,13 @@ func (m *Master) Inspect(ctx context.Context) (Snapshot, error) {
 	return await(ctx, reply)
 }
 
+// Release ends the quarantine of a plugin of the serving generation. It may be
+// called by any goroutine. It fails only when ctx ends first.
+func (m *Master) Release(ctx context.Context, plugin string) (Result, error) {
+	reply := make(chan Result, 1)
+	return m.send(ctx, released{plugin, reply}, reply)
+}
+
 // await prefers an answer that is there to a ctx that has ended.
 func await[T any](ctx context.Context, reply <-chan T) (T, error) {
 	select {

@@ -270,6 +270,8 @@ func (f *simFiles) retireOne(bucket int) error {
 	return nil
 }
 
+func (f *simFiles) quarantine(int, bool) {}
+
 func (f *simFiles) sweep(time.Time) error {
 	if f.w.chance(f.w.faults.noPod) {
 		return errFake

@@ -317,10 +317,15 @@ func (w *simWorld) slotServed(int) uint64 { return 0 }
 // These are for reports only; the parent decides nothing by them.
 func (w *simWorld) slotReport(int) []threadReport     { return make([]threadReport, 1) }
 func (w *simWorld) slotRuns(int) []scoreboard.Running { return nil }
+
+func (w *simWorld) slotFailures(int) uint32 { return 0 }
+
+func (w *simWorld) slotFailuresOf(int, int) uint64    { return 0 }
 func (w *simWorld) awaitRun(int)                      {}
 func (w *simWorld) load() (none [3]float64)           { return none }
 func (w *simWorld) cpu() (own, ended sys.CPUTime)     { return own, ended }
 func (w *simWorld) processCPU(int) (none sys.CPUTime) { return none }
+func (w *simWorld) ran(int) time.Duration             { return 0 }
 
 // publish is for reports only, too.
 func (w *simWorld) publish(take func() Snapshot) time.Duration {

@@ -50,6 +50,8 @@ type Snapshot struct {
 	// Overruns is how many children were killed because a plugin ran without
 	// end.
 	Overruns uint64 `json:"overruns"`
+	// Codes are the plugins of the serving generation.
+	Codes []CodeStatus `json:"plugins"`
 	// LastReload is how the last one ended, nil before the first.
 	LastReload *ReloadStatus `json:"last_reload"`
 
@@ -138,7 +140,7 @@ type ReloadStatus struct {
 func (p *Parent) snapshot(now time.Time) Snapshot {
 	s := Snapshot{
 		PID: p.cfg.PID, Overruns: p.overruns, State: p.phase(), Started: p.started, UptimeSeconds: now.Sub(p.started).Seconds(),
-		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{},
+		Generations: []GenerationStatus{}, Listeners: []ListenerStatus{}, Slots: []SlotStatus{}, Codes: []CodeStatus{},
 		Limits: p.limits.status(), LastReload: p.lastReload, Upgraded: p.upgradedAt,
 	}
 	for _, g := range p.retired {
@@ -157,6 +159,8 @@ func (p *Parent) snapshot(now time.Time) Snapshot {
 		s.Buckets = len(g.pools)
 		s.Spawning = g.spawning(now)
 		shown = g.options.ChildrenMax()
+		p.countAll(now)
+		s.Codes = g.codeStatus()
 		s.Model = g.options.Model.String()
 	}
 	if r := p.reload; r != nil && r.next != nil {

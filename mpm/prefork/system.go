@@ -46,6 +46,10 @@ type system interface {
 	slotReport(slot int) []threadReport
 	// slotRuns is what the threads of a slot say that they run.
 	slotRuns(slot int) []scoreboard.Running
+	// slotFailures is another number after each failure of a code that the child
+	// in a slot tells of, and slotFailuresOf how often it says that one has failed.
+	slotFailures(slot int) uint32
+	slotFailuresOf(slot, code int) uint64
 	// awaitRun asks the child in a slot to say when it next runs code, which
 	// arrives as childRuns. What it runs already does not.
 	awaitRun(slot int)
@@ -55,6 +59,8 @@ type system interface {
 	// have ended, and of one that lives.
 	cpu() (own, ended sys.CPUTime)
 	processCPU(pid int) sys.CPUTime
+	// ran is the latter at once and exactly.
+	ran(pid int) time.Duration
 	// publish shows what take returns to the children that have wished for it,
 	// and returns how long that took.
 	publish(take func() Snapshot) (cost time.Duration)
@@ -96,6 +102,9 @@ type generationFiles interface {
 	// lookAgain makes one idle child of a bucket look whether a connection
 	// waits.
 	lookAgain(bucket int)
+	// quarantine keeps connections of all children from a code, or lets them
+	// come to it again.
+	quarantine(code int, out bool)
 	// sweep closes sockets that no bucket has any longer and that no client
 	// waits on.
 	sweep(now time.Time) error
@@ -159,6 +168,11 @@ type (
 	}
 	// inspected is a wish to see how things are.
 	inspected struct{ reply chan<- Snapshot }
+	// released is a wish to end the quarantine of a code.
+	released struct {
+		name  string
+		reply chan<- Result
+	}
 	// wished: a child wants to know how things are. The next one comes after
 	// the next publication.
 	wished struct{}
@@ -173,6 +187,7 @@ func (candidateClosed) isEvent() {}
 func (requested) isEvent()       {}
 func (inspected) isEvent()       {}
 func (wished) isEvent()          {}
+func (released) isEvent()        {}
 
 func (upgradeRequested) isEvent() {}
 func (upgradeAwaited) isEvent()   {}

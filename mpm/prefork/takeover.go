@@ -150,7 +150,9 @@ type generationState struct {
 	// Pipes are read and write end of each, by name; 0 is a closed one.
 	Pipes   map[string][2]sys.FD `json:"pipes"`
 	Buckets int                  `json:"buckets"`
-	Sockets []int                `json:"sockets"` // places in state.Sockets
+	// Codes is what is known of the codes in Options.
+	Codes   []CodeStatus `json:"codes,omitempty"`
+	Sockets []int        `json:"sockets"` // places in state.Sockets
 
 	files generationFiles // of who exports
 	from  *image.Image
@@ -186,6 +188,7 @@ type pageState struct {
 	Slot    int    `json:"slot"`
 	FD      sys.FD `json:"fd"`
 	Threads int    `json:"threads"`
+	Codes   int    `json:"codes,omitempty"`
 }
 
 // decodeState reads a state, of which it believes nothing.

@@ -35,6 +35,7 @@ func sampleState() *state {
 			{Number: 1, Retired: true, Deadline: time.Minute, Image: 10, Buckets: 1, Pipes: pipes(20), Sockets: []int{}},
 			{
 				Number: 3, Program: sys.FileID{Dev: 1, Inode: 9}, Notes: []string{"n"}, Image: 11, Buckets: 1, Pipes: pipes(30), Sockets: []int{0},
+				Codes:   []CodeStatus{{Name: "bad", Failures: 3, Quarantined: &when}},
 				Options: mpm.Options{Listeners: []mpm.Listener{{Name: "a", Address: "127.0.0.1:1"}}, KillTimeout: time.Second},
 			},
 		},
@@ -42,7 +43,7 @@ func sampleState() *state {
 			{PID: 100, PIDFD: 50, Report: 51, Slot: 0, Generation: 1, Ready: true, Ending: true, Spawned: 1, KillAt: 7, NewLogs: 54, OwedLogs: 1},
 			{PID: 101, PIDFD: 52, Report: 53, Slot: 2, Generation: 3, StartBy: 9, NewLogs: 55},
 		},
-		Pages:   []pageState{{0, 60, 1}, {2, 61, 2}, {3, 62, 1}},
+		Pages:   []pageState{{0, 60, 1, 0}, {2, 61, 2, 3}, {3, 62, 1, 0}},
 		PIDFile: pidFileState{"/p", 71},
 		Sockets: listen.Handed{Sockets: []listen.HandedSocket{{FD: 70, Name: "a", Key: "k", Passed: true, PassedName: "p"}}},
 		Served:  []slotTotals{{1, scoreboard.Totals{Connections: 1}, scoreboard.Totals{Duration: 2}}}, Limits: LimitStatus{Near: 3},
@@ -70,7 +71,7 @@ func encodeState(t *testing.T, st *state) []byte {
 		}
 		for i := range st.Children {
 			st.Children[i].PIDFD, st.Children[i].Report = fd, fd+1
-			st.Pages = append(st.Pages, pageState{st.Children[i].Slot, fd + 2, 1})
+			st.Pages = append(st.Pages, pageState{st.Children[i].Slot, fd + 2, 1, 0})
 			fd += 3
 		}
 		st.Program, st.Lifeline = sample.Program, sample.Lifeline

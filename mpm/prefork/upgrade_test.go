@@ -146,7 +146,7 @@ func (w *world) next(t *testing.T, foreign bool) *world {
 		t.Fatalf("%v\n%s", err, raw)
 	}
 	n := newWorld(t)
-	n.now, n.nextPID, n.procs, n.states, n.files = w.now, w.nextPID, w.procs, w.states, w.files
+	n.now, n.nextPID, n.procs, n.states, n.files, n.failed = w.now, w.nextPID, w.procs, w.states, w.files, w.failed
 	for _, p := range n.procs {
 		p.w = n
 	}

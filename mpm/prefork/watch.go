@@ -36,6 +36,7 @@ func (d *watchdog) alarm(now time.Time) {
 type watch struct {
 	number uint64        // of the run
 	ran    time.Duration // how long it has gone on, as far as the master was awake to see it
+	cpu    time.Duration // of the process, when it was seen first
 }
 
 // watchAll looks at all children of generations that ask for it, if it is time.
@@ -81,13 +82,15 @@ func (p *Parent) watches(ch *child) bool {
 }
 
 // watchChild ends a child one of whose threads overruns, and reports whether any
-// runs code.
+// runs code. Time counts in which the child had a processor too: who waits for one
+// on a machine that has too much to do is not to blame. (Of many threads it is that
+// of all, so both have to be over.)
 func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (running bool) {
 	if _, busy := p.sys.slotThreads(ch.slot); busy == 0 {
 		ch.watches = ch.watches[:0]
 		return false
 	}
-	runs := p.sys.slotRuns(ch.slot)
+	runs, cpu := p.sys.slotRuns(ch.slot), p.sys.ran(ch.proc.pid())
 	if len(ch.watches) != len(runs) {
 		ch.watches = make([]watch, len(runs))
 	}
@@ -95,11 +98,11 @@ func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (run
 		w := &ch.watches[i]
 		running = running || r.Number != 0
 		if r.Number == 0 || r.Number != w.number {
-			*w = watch{number: r.Number}
+			*w = watch{number: r.Number, cpu: cpu}
 			continue
 		}
 		w.ran += passed
-		if r.Budget > 0 && w.ran >= r.Budget && !ch.overran {
+		if r.Budget > 0 && w.ran >= r.Budget && cpu-w.cpu >= r.Budget-watchInterval && !ch.overran {
 			p.overrun(ch, i, r.Budget, now)
 		}
 	}
@@ -110,9 +113,11 @@ func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (run
 func (p *Parent) overrun(ch *child, thread int, budget time.Duration, now time.Time) {
 	ch.overran = true
 	p.overruns++
+	culprit := ""
 	args := []any{"slot", ch.slot, "pid", ch.proc.pid(), "generation", ch.generation.number, "cpu_timeout", budget.String()}
 	if reports := p.sys.slotReport(ch.slot); thread < len(reports) {
 		r := &reports[thread]
+		culprit = r.Code
 		args = append(args, "plugin", r.Code, "client", r.Client, "listener", r.Listener)
 		if r.Request != "" {
 			args = append(args, "request", r.Request)
@@ -123,4 +128,5 @@ func (p *Parent) overrun(ch *child, thread int, budget time.Duration, now time.T
 	}
 	p.log.Error("a plugin runs without end; killing its child", args...)
 	p.end(ch, syscall.SIGKILL, now)
+	p.codeFailed(ch.generation, ch.generation.codeNamed(culprit), 1, now)
 }

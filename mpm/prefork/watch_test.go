@@ -53,6 +53,15 @@ func TestAnOverrunIsFoundWithin100msOfItsTime(t *testing.T) {
 	}
 }
 
+// Whoever has not had a processor for his time has not overrun it.
+func TestAChildThatWaitsForAProcessorIsNotBlamed(t *testing.T) {
+	w, child := watched(t)
+	w.sharing = 10
+	if took := w.passUntil(func() bool { return killed(child) }); took < 9*time.Second || took > 10*time.Second+10*100*time.Millisecond {
+		t.Errorf("with a tenth of a processor, killed after %s", took)
+	}
+}
+
 func TestAMasterAtRestDoesNotLook(t *testing.T) {
 	w, child := watched(t)
 	w.run(child.slot, scoreboard.Running{})

@@ -121,7 +121,7 @@ func TestAChildHasWhatItsModelNeeds(t *testing.T) {
 		}
 	})
 	t.Run("worker", func(t *testing.T) {
-		if one, slack := look(startCrew(t, 1, 2, nil)); one || slack != "50000" {
+		if one, slack := look(startCrew(t, 1, 2, nil)); one || slack != strconv.FormatInt(crewTimerSlack.Nanoseconds(), 10) {
 			t.Errorf("one processor %v, slack %s ns", one, slack)
 		}
 	})

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 const (
 	magic   = 0x61706273
-	version = 4
+	version = 5
 )
 
 // ThreadsMax is the most threads that a slot can have.
@@ -31,7 +31,9 @@ type process struct {
 	threads        uint32
 	state          atomic.Uint32
 	bell           atomic.Uint32 // 1: whoever runs code next is to ring
-	_              [108]byte
+	codes          uint32
+	failures       atomic.Uint32 // of all codes together; it may wrap
+	_              [100]byte
 }
 
 // thread is the record of one thread, threadBytes long.
@@ -69,8 +71,11 @@ type text struct {
 	protocol                                        [protocolBytes]byte
 }
 
-// slotBytes is the size of a slot with so many threads, in whole pages.
-func slotBytes(threads int) int {
-	n := processBytes + threads*threadBytes
+// failureBytes is what a code's failures take, a uint64.
+const failureBytes = 8
+
+// slotBytes is the size of a slot with so many threads and codes, in whole pages.
+func slotBytes(threads, codes int) int {
+	n := processBytes + threads*threadBytes + codes*failureBytes
 	return (n + pageBytes - 1) / pageBytes * pageBytes
 }

@@ -12,11 +12,13 @@
 // order, each aligned to its size; times are nanoseconds of CLOCK_MONOTONIC.
 //
 //	0    uint32  magic, 0x61706273
-//	4    uint32  layout version, 4
+//	4    uint32  layout version, 5
 //	8    uint32  threads
 //	12   uint32  state of the process, one of mpm.State
 //	16   uint32  1 while the master wants to be told when a thread runs code
-//	20   unused
+//	20   uint32  codes
+//	24   uint32  failures of all codes; it wraps
+//	28   unused
 //	128  320 bytes for each thread:
 //	  0    uint32   state, one of mpm.State
 //	  4    uint32   sequence: odd while the strings are written
@@ -34,6 +36,8 @@
 //	  264  uint8    length of its name
 //	  265  47 bytes name of the code
 //
+// and behind the threads a uint64 for each code: how often it has failed.
+//
 // Counters are four uint64: connections and requests that are finished, bytes
 // sent for them, nanoseconds they took.
 package scoreboard
@@ -41,6 +45,7 @@ package scoreboard
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
@@ -53,16 +58,17 @@ type Slot struct {
 	mem     []byte
 	process *process
 	threads []Thread
+	codes   []*atomic.Uint64
 	ring    func()
 }
 
-// New makes a slot of so many threads, from 1 to ThreadsMax, dead. The memfd's
-// size is sealed, so that no child can shrink it under the master.
-func New(number, threads int) (*Slot, error) {
-	if threads < 1 || threads > ThreadsMax {
-		return nil, fmt.Errorf("make slot: it cannot have %d threads", threads)
+// New makes a slot of so many threads, from 1 to ThreadsMax, for so many codes,
+// dead. The memfd's size is sealed, so that no child can shrink it under the master.
+func New(number, threads, codes int) (*Slot, error) {
+	if threads < 1 || threads > ThreadsMax || codes < 0 {
+		return nil, fmt.Errorf("make slot: it cannot have %d threads and %d codes", threads, codes)
 	}
-	size := slotBytes(threads)
+	size := slotBytes(threads, codes)
 	fd, err := sys.Memfd(fmt.Sprintf("apphost-slot-%d", number), int64(size))
 	if err != nil {
 		return nil, err
@@ -77,20 +83,20 @@ func New(number, threads int) (*Slot, error) {
 		return nil, err
 	}
 	p := sys.At[process](mem)
-	p.magic, p.version, p.threads = magic, version, uint32(threads)
-	return view(fd, mem, threads), nil
+	p.magic, p.version, p.threads, p.codes = magic, version, uint32(threads), uint32(codes)
+	return view(fd, mem, threads, codes), nil
 }
 
-// Attach maps a slot that was inherited, which must have so many threads. The
-// slot owns fd from then on.
-func Attach(fd sys.FD, threads int) (*Slot, error) {
+// Attach maps a slot that was inherited, which must have so many threads and
+// codes. The slot owns fd from then on.
+func Attach(fd sys.FD, threads, codes int) (*Slot, error) {
 	if !fd.HasSeals(sys.SizeSeals) {
 		return nil, errors.New("attach slot: it is not a memfd of sealed size")
 	}
-	if threads < 1 || threads > ThreadsMax {
-		return nil, fmt.Errorf("attach slot: it cannot have %d threads", threads)
+	if threads < 1 || threads > ThreadsMax || codes < 0 {
+		return nil, fmt.Errorf("attach slot: it cannot have %d threads and %d codes", threads, codes)
 	}
-	want := slotBytes(threads)
+	want := slotBytes(threads, codes)
 	if size, err := fd.Size(); err != nil || size != int64(want) {
 		return nil, fmt.Errorf("attach slot: it has %d bytes, want %d", size, want)
 	}
@@ -98,18 +104,24 @@ func Attach(fd sys.FD, threads int) (*Slot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p := sys.At[process](mem); p.magic != magic || p.version != version || p.threads != uint32(threads) {
+	if p := sys.At[process](mem); p.magic != magic || p.version != version || p.threads != uint32(threads) || p.codes != uint32(codes) {
 		_ = sys.Unmap(mem)
 		return nil, errors.New("attach slot: it is not a slot of this version")
 	}
-	return view(fd, mem, threads), nil
+	return view(fd, mem, threads, codes), nil
 }
 
-// view remembers how many threads there are: what the memory says may change.
-func view(fd sys.FD, mem []byte, threads int) *Slot {
-	s := &Slot{fd: fd, mem: mem, process: sys.At[process](mem), threads: make([]Thread, threads)}
+// view remembers how many threads and codes there are: what the memory says may
+// change.
+func view(fd sys.FD, mem []byte, threads, codes int) *Slot {
+	s := &Slot{
+		fd: fd, mem: mem, process: sys.At[process](mem), threads: make([]Thread, threads), codes: make([]*atomic.Uint64, codes),
+	}
 	for i := range s.threads {
 		s.threads[i].thread, s.threads[i].slot = sys.At[thread](mem[processBytes+i*threadBytes:]), s
+	}
+	for i := range s.codes {
+		s.codes[i] = sys.At[atomic.Uint64](mem[processBytes+threads*threadBytes+i*failureBytes:])
 	}
 	return s
 }
@@ -172,6 +184,10 @@ func (s *Slot) Reset() {
 	s.process.bell.Store(0)
 	for i := range s.threads {
 		s.threads[i].reset()
+	}
+	s.process.failures.Store(0)
+	for _, c := range s.codes {
+		c.Store(0)
 	}
 }
 

@@ -11,9 +11,12 @@ import (
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
+// codes is how many the slots of tests have.
+const codes = 3
+
 func newSlot(t testing.TB, threads int) *Slot {
 	t.Helper()
-	s, err := New(3, threads)
+	s, err := New(3, threads, codes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +32,7 @@ func attach(t testing.TB, s *Slot) *Slot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	child, err := Attach(sys.FD(dup), s.Threads())
+	child, err := Attach(sys.FD(dup), s.Threads(), codes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,23 +118,23 @@ func TestAttachRefusesOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer zeros.Close()
-	if _, err := Attach(zeros, 1); err == nil {
+	if _, err := Attach(zeros, 1, 0); err == nil {
 		t.Error("attached to a memfd without seals")
 	}
 	if err := zeros.Seal(sys.SizeSeals); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Attach(zeros, 1); err == nil {
+	if _, err := Attach(zeros, 1, 0); err == nil {
 		t.Error("attached to a page without the magic number")
 	}
 	s := newSlot(t, 2)
 	for _, threads := range []int{0, 1, 3, 100, ThreadsMax + 1} {
-		if _, err := Attach(s.FD(), threads); err == nil {
+		if _, err := Attach(s.FD(), threads, codes); err == nil {
 			t.Errorf("attached to a slot of 2 threads as to one of %d", threads)
 		}
 	}
 	for _, threads := range []int{-1, 0, ThreadsMax + 1} {
-		if _, err := New(0, threads); err == nil {
+		if _, err := New(0, threads, 0); err == nil {
 			t.Errorf("made a slot of %d threads", threads)
 		}
 	}
@@ -147,6 +150,8 @@ func TestASlotIsLaidOutAsDocumented(t *testing.T) {
 		{"process", unsafe.Sizeof(p), processBytes},
 		{"threads", unsafe.Offsetof(p.threads), 8},
 		{"process state", unsafe.Offsetof(p.state), 12},
+		{"codes", unsafe.Offsetof(p.codes), 20},
+		{"failures", unsafe.Offsetof(p.failures), 24},
 		{"thread", unsafe.Sizeof(r), threadBytes},
 		{"sequence", unsafe.Offsetof(r.sequence), 4},
 		{"count", unsafe.Offsetof(r.count), 8},

@@ -136,7 +136,7 @@ func TestRandomBytesAreReadAsSomethingLegal(t *testing.T) {
 
 func FuzzSlot(f *testing.F) {
 	f.Add([]byte(nil))
-	f.Add(bytes.Repeat([]byte{0xff}, slotBytes(1)))
+	f.Add(bytes.Repeat([]byte{0xff}, slotBytes(1, 0)))
 	f.Add(bytes.Repeat([]byte{2, 0, 0, 0}, 1000))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s := newSlot(t, 2)

@@ -2,13 +2,16 @@
 package probe
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -47,6 +50,33 @@ func Children(pid int) ([]int, error) {
 	return children, nil
 }
 
+// Group are the processes of a process group.
+func Group(id int) ([]int, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	var members []int
+	for _, stat := range stats {
+		raw, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		// The name, in parentheses, may hold anything; then come state, parent and group.
+		after := string(raw[bytes.LastIndexByte(raw, ')')+1:])
+		fields := strings.Fields(after)
+		if len(fields) < 3 || fields[2] != strconv.Itoa(id) || fields[0] == "Z" {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, pid)
+	}
+	return members, nil
+}
+
 // PSS is a process's proportional set size in KiB; see proc(5), smaps_rollup.
 func PSS(pid int) (int, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
@@ -72,6 +102,9 @@ func CPU(pid int) (time.Duration, error) {
 	var sum time.Duration
 	for _, thread := range threads {
 		raw, err := os.ReadFile(thread)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended meanwhile
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -83,13 +116,4 @@ func CPU(pid int) (time.Duration, error) {
 		sum += time.Duration(ns)
 	}
 	return sum, nil
-}
-
-// Median is the middle one of values, which it sorts; 0 if there are none.
-func Median[T int | time.Duration | float64](values []T) T {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
 }

@@ -44,6 +44,9 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 		return out.writeErr
 	case err != nil && !guest.IsStopped(err):
 		guest.LogFailure(ctx, s.log, "guest failed", err)
+		if in.err == nil {
+			s.Module().NoteCrash(err)
+		}
 		return err
 	case in.err != nil:
 		return in.err // what the program made of a part is no answer

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -33,6 +34,9 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 		s.log.DebugContext(ctx, "client went away", "error", stream.writeErr)
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
+		if !stream.broken {
+			s.Module().NoteCrash(err)
+		}
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
 	}
@@ -60,6 +64,7 @@ type connStream struct {
 	conn     mpm.Conn
 	timeouts Timeouts
 	writeErr error // of the first write that failed
+	broken   bool  // the client has gone or waits: a read or write has failed
 }
 
 func (s *connStream) Read(p []byte) (int, error) {
@@ -71,6 +76,7 @@ func (s *connStream) Read(p []byte) (int, error) {
 	s.conn.SetState(mpm.StateReading)
 	n, err := s.conn.Read(p)
 	s.conn.SetState(mpm.StateWriting)
+	s.broken = s.broken || err != nil && err != io.EOF
 	return n, err
 }
 
@@ -89,7 +95,9 @@ func (s *connStream) write(p []byte) (int, error) {
 			return 0, fmt.Errorf("write to connection: %w", err)
 		}
 	}
-	return s.conn.Write(p)
+	n, err := s.conn.Write(p)
+	s.broken = s.broken || err != nil
+	return n, err
 }
 
 // Close tells the peer that nothing more will come. The program may read on.

@@ -119,6 +119,7 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 	defer p.over(s)
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
+		p.pool.Module().NoteCrash(err)
 		return
 	}
 	c.SetState(mpm.StateWriting)
@@ -132,6 +133,9 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 		s.log().DebugContext(ctx, "client went away", "error", err)
 	case err != nil:
 		guest.LogFailure(ctx, s.log(), "guest failed", err)
+		if !s.broken {
+			p.pool.Module().NoteCrash(err)
+		}
 	case code != 0:
 		s.log().WarnContext(ctx, "guest reported an error", "code", code)
 	}

@@ -118,6 +118,7 @@ func connSetTimeout(c call) (uint32, abi.Errno) {
 // errno is what a guest is told of err. One that has no number of its own is
 // logged, for the guest cannot say more than that it failed.
 func (s *session) errno(op string, err error) abi.Errno {
+	s.broken = true
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return abi.ETIMEDOUT

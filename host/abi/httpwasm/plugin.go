@@ -98,6 +98,7 @@ func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchan
 	i, err := p.pool.Get(s)
 	if err != nil {
 		guest.LogFailure(ctx, s.log(), "guest could not be prepared", err)
+		p.noteCrash(err)
 		return err
 	}
 	s.x, s.phase, s.features = x, inRequest, i.Prepared.(uint32)
@@ -116,8 +117,19 @@ func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchan
 		s.log().DebugContext(ctx, "client went away", "error", s.ioErr)
 	default:
 		guest.LogFailure(ctx, s.log(), "guest failed", err)
+		p.noteCrash(err)
 	}
 	return err
+}
+
+// noteCrash counts a run that returned err, if it crashed. An exit in the middle
+// of a request is how language runtimes do that, such as Go's.
+func (p *Plugin) noteCrash(err error) {
+	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited && f.ExitCode != 0 {
+		p.pool.Module().Crashed()
+		return
+	}
+	p.pool.Module().NoteCrash(err)
 }
 
 // session is one with nothing in it, but for memory that it can use.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -207,7 +208,7 @@ func sockaddr(addr netip.AddrPort) (int, unix.Sockaddr) {
 // LocalAddr is the address the socket is bound to, a *net.TCPAddr or a
 // *net.UnixAddr.
 func (fd FD) LocalAddr() (net.Addr, error) {
-	sa, err := unix.Getsockname(int(fd))
+	sa, err := syscall.Getsockname(int(fd))
 	if err != nil {
 		return nil, fmt.Errorf("get socket address: %w", err)
 	}
@@ -216,13 +217,13 @@ func (fd FD) LocalAddr() (net.Addr, error) {
 
 // address gives a socket's address the shape that package net gives it: a Unix
 // socket without a name, such as a client's, is called "@".
-func address(sa unix.Sockaddr) net.Addr {
+func address(sa syscall.Sockaddr) net.Addr {
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)))
-	case *unix.SockaddrUnix:
+	case *syscall.SockaddrUnix:
 		name := sa.Name
 		if name == "" {
 			name = "@"

@@ -68,6 +68,12 @@ const (
 	// CPUTimeoutDefault bounds how long a plugin runs without calling the host.
 	CPUTimeoutDefault = 10 * time.Second
 	cpuTimeoutMin     = 200 * time.Millisecond
+	// QuarantineAfterDefault is never: see RATIONALE.md.
+	QuarantineAfterDefault  = 0
+	QuarantineWindowDefault = time.Minute
+	quarantineWindowMin     = time.Second
+	quarantineWindowMax     = 24 * time.Hour
+
 	// TimeoutDefault bounds reads and writes on tcp, like httpd's Timeout.
 	TimeoutDefault = 60 * time.Second
 

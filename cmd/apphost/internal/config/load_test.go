@@ -13,6 +13,7 @@ import (
 	"testing/fstest"
 
 	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/mpm"
 )
 
 const reference = "../../../../config.toml"
@@ -46,6 +47,7 @@ func TestReferenceIsDefault(t *testing.T) {
 	}
 	got.MPM.Listeners = nil
 	want.MPM.Watch = true // there are plugins
+	want.MPM.Codes = []mpm.Code{{Name: "echo"}, {Name: "hello"}}
 	if !reflect.DeepEqual(got.MPM, want.MPM) {
 		t.Errorf("mpm: got %+v, the default is %+v", got.MPM, want.MPM)
 	}

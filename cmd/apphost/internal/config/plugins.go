@@ -19,6 +19,8 @@ type pluginSet struct {
 	folder string // as the file writes it, with a slash at the end
 	unread bool   // the folder could not be read: what it holds is unknown
 	names  []string
+	// quarantine is what [plugins] says.
+	quarantine quarantine
 	// shipped is what each NAME.toml says.
 	shipped map[string]settings
 }
@@ -47,6 +49,7 @@ func (d *decoder) pluginFolder(t *table) {
 	dir, cache := "plugins", ""
 	t.text("dir", &dir)
 	t.text("cache_dir", &cache)
+	d.plugins.quarantine = t.quarantine()
 	d.config.Host.CacheDir = d.src.cacheDir
 	if cache != "" {
 		d.config.Host.CacheDir = d.resolve(cache)

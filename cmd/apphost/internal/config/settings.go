@@ -23,6 +23,7 @@ type settings struct {
 	isolation        string         // "" is not given
 	cpuTimeout       *time.Duration // nil is not given
 	mount            *bool          // nil is not given
+	quarantine       quarantine
 	config           map[string]any
 	grants           grants
 }
@@ -38,6 +39,7 @@ func (t *table) settings() settings {
 	if t.boolean("mount", &mount); t.has("mount") {
 		s.mount = &mount
 	}
+	s.quarantine = t.quarantine()
 	s.grants = t.grants()
 	config := t.table("config")
 	s.config = config.values
@@ -105,6 +107,8 @@ func (d *decoder) pluginSections(t *table) {
 		plugin := &d.config.Host.Plugins[i]
 		settle(plugin, d.plugins.shipped[plugin.Name], given[plugin.Name])
 		d.config.MPM.Watch = d.config.MPM.Watch || plugin.CPUTimeout > 0
+		d.config.MPM.Codes = append(d.config.MPM.Codes,
+			d.plugins.quarantine.of(plugin.Name, d.plugins.shipped[plugin.Name].quarantine, given[plugin.Name].quarantine))
 	}
 }
 

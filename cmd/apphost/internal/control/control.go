@@ -44,11 +44,12 @@ const (
 	ReopenLogs   Verb = "reopen-logs"
 	Status       Verb = "status"
 	Upgrade      Verb = "upgrade"
+	Release      Verb = "release"
 )
 
 func (v Verb) known() bool {
 	switch v {
-	case Reload, Restart, Stop, GracefulStop, ReopenLogs, Status, Upgrade:
+	case Reload, Restart, Stop, GracefulStop, ReopenLogs, Status, Upgrade, Release:
 		return true
 	}
 	return false
@@ -63,6 +64,8 @@ type Request struct {
 	// Binary is what to upgrade to, an absolute path; empty is where the
 	// running one came from.
 	Binary string `json:"binary,omitempty"`
+	// Plugin is what to release.
+	Plugin string `json:"plugin,omitempty"`
 
 	// Resumed says that it was asked of the program before this one; see
 	// Resume.

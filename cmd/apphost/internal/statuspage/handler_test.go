@@ -30,6 +30,7 @@ func sample() *Report {
 	r.Idle, r.Busy, r.Graceful = 1, 1, 1
 	r.Scoreboard = "_WG" + strings.Repeat(".", 70)
 	r.LastReload = &prefork.ReloadStatus{Time: r.Started, Generation: 7, Errors: []string{"config.toml:1: nonsense"}}
+	r.Codes = []prefork.CodeStatus{{Name: "good"}, {Name: "bad", Failures: 5, Quarantined: &r.Started}}
 	r.Totals = prefork.TotalsStatus{Connections: 10, Requests: 30, BytesSent: 123456, DurationSeconds: 1.5}
 	r.CPU = prefork.CPUStatus{UserSeconds: 1.25, SystemSeconds: 0.5, EndedUserSeconds: 0.25}
 	r.Load = [3]float64{0.5, 0.25, 1}
@@ -135,6 +136,7 @@ func TestWhatClientsSendIsEscaped(t *testing.T) {
 	r.Slots[1].Workers = append(r.Slots[1].Workers, *thread)
 	r.Listeners[0].Name, r.Listeners[0].Address, r.Config, r.State = evil, evil, evil, evil
 	r.LastReload.Errors, r.Generations[0].State, r.Model = []string{evil}, evil, evil
+	r.Codes[1].Name = evil
 	for _, query := range []string{"", "?notable", "?refresh=%22%3E%3Cscript%3E", "?%3Cscript%3E"} {
 		x := ask(t, handler(encoded(t, r), nil), "GET", "/s"+query)
 		page := x.body.String()
@@ -161,6 +163,7 @@ func TestThePageShowsEverything(t *testing.T) {
 		"apphost/0.1.0 (dev)", "1 day 2 hours 3 minutes 4 seconds", "accesses: 30, connections: 10, traffic: 120.6 kB", "Keep-alive",
 		"7, serving, children: 2", "6, retired, children: 1", "127.0.0.1:8080 (web)", "failed, generation 7 served on", "nonsense",
 		"_WG" + strings.Repeat(".", 61) + "\n" + strings.Repeat(".", 9) + "\n", "GET /hello/", "192.0.2.7:4711", "3/3/12", "1m1s", "125",
+		"plugin bad since 2026-11-21 10:00:00 UTC", "bad: 5",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("it does not say %q", want)
