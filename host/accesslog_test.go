@@ -41,10 +41,8 @@ func logLines(t *testing.T, text string) (lines []logLine) {
 func TestAccessLogOfPlugins(t *testing.T) {
 	logger, _ := hosttest.Logger()
 	var out bytes.Buffer
-	hello, mount := plugin(t, "hello", helloFile), true
-	hello.Mount = &mount
 	h, err := host.New(t.Context(), host.Config{
-		Plugins:   []host.Plugin{plugin(t, "pass", passFile), hello, plugin(t, "echo", "../plugins/echo.wasm")},
+		Plugins:   []host.Plugin{plugin(t, "pass", passFile), mounted(plugin(t, "hello", helloFile)), plugin(t, "echo", "../plugins/echo.wasm")},
 		Listeners: []host.Listener{{Name: "web", Protocol: host.HTTP}, {Name: "raw", Protocol: host.TCP, Plugin: "echo"}},
 		Routes: []host.Route{
 			{Path: "/0/", Chain: []string{"pass", "pass", "hello"}},

@@ -48,7 +48,7 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 				continue
 			}
 			if err == nil && p.conn == nil && p.command == nil {
-				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs one of the conn ABI, or a command", l.Plugin, p.module.ABI())
+				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs one of the conn ABI, a server, or a command", l.Plugin, p.module.ABI())
 			}
 			if err != nil {
 				errs = append(errs, &SettingError{Key: fmt.Sprintf("listen[%d].plugin", i), Err: err})

@@ -48,7 +48,7 @@ type plugin struct {
 		Check(ctx context.Context, step func(what string)) error
 		Close() error
 	}
-	conn    *conn.Plugin     // nil unless it speaks the conn ABI
+	conn    *conn.Plugin     // nil unless it speaks the conn ABI, or the server ABI
 	http    exchange.Handler // nil unless it speaks an HTTP ABI
 	command *command.Plugin  // nil unless it is a program
 }
@@ -74,7 +74,7 @@ type PluginInfo struct {
 
 // abis are the ABIs a plugin may speak.
 func abis() []guest.ABI {
-	return []guest.ABI{conn.ABI(), httpwasm.ABI(), command.ABI()}
+	return []guest.ABI{conn.ABI(), conn.ServerABI(), httpwasm.ABI(), command.ABI()}
 }
 
 // Inspect reads and validates a module without running it. What keeps it from
@@ -246,7 +246,7 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 	if p.Entrypoint != "" && m.ABI() != command.Name {
 		return p.wrong("entrypoint", "the plugin speaks the %s ABI, which has no entrypoint to choose: remove this", m.ABI())
 	}
-	if p.Mount != nil && *p.Mount && m.ABI() == conn.Name {
+	if p.Mount != nil && *p.Mount && (m.ABI() == conn.Name || m.ABI() == conn.ServerName) {
 		return p.wrong("mount", "the plugin speaks the %s ABI, and cannot be mounted on a path: remove this", m.ABI())
 	}
 	loaded := &plugin{module: m, grants: p.Grants(), mount: p.Mount}
@@ -256,7 +256,7 @@ func (h *Host) load(ctx context.Context, p Plugin, step func(what string)) error
 		return p.wrong("isolation", "must be %s with the %s ABI, which the plugin speaks, got %q", isolations(m.ABI()), m.ABI(), p.Isolation)
 	}
 	switch m.ABI() {
-	case conn.Name:
+	case conn.Name, conn.ServerName:
 		loaded.conn = conn.New(m, conn.Settings{
 			Config: p.Config, ConfigJSON: p.ConfigJSON, Isolation: isolation,
 			Args: p.arguments(), Environ: p.environ(), CPUTimeout: p.CPUTimeout, Logger: log,

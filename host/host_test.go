@@ -24,10 +24,18 @@ func plugin(t testing.TB, name, file string) host.Plugin {
 	return host.Plugin{Name: name, Wasm: wasm, MemoryLimitBytes: 1 << 20}
 }
 
+// mounted is p with its own path, whatever routes there are.
+func mounted(p host.Plugin) host.Plugin {
+	yes := true
+	p.Mount = &yes
+	return p
+}
+
 const (
-	probeFile = "abi/conn/testdata/probe.wasm"
-	helloFile = "abi/httpwasm/testdata/hello.wasm"
-	passFile  = "abi/httpwasm/testdata/pass.wasm"
+	probeFile  = "abi/conn/testdata/probe.wasm"
+	serverFile = "abi/conn/testdata/server.wasm"
+	helloFile  = "abi/httpwasm/testdata/hello.wasm"
+	passFile   = "abi/httpwasm/testdata/pass.wasm"
 )
 
 var requestFailed = regexp.MustCompile(`msg="guest failed" generation=7 slot=3 plugin=hello connection=g7-s3-42 request=[0-9a-f]{12}-42-1 error=`)
@@ -193,17 +201,18 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 		},
 		{
 			host.Config{
-				Plugins: []host.Plugin{plugin(t, "probe", probeFile), plugin(t, "hello", helloFile)},
+				Plugins: []host.Plugin{plugin(t, "probe", probeFile), plugin(t, "hello", helloFile), plugin(t, "server", serverFile)},
 				Listeners: []host.Listener{
 					{Name: "a", Protocol: host.TCP, Plugin: "hello"},
 					{Name: "b", Protocol: host.TCP, Plugin: "nobody"},
 					{Name: "c", Protocol: "udp"},
 				},
-				Routes: []host.Route{{Path: "/x/", Chain: []string{"probe"}}},
+				Routes: []host.Route{{Path: "/x/", Chain: []string{"probe"}}, {Path: "/y/", Chain: []string{"server"}}},
 			},
 			[]string{
-				`route[0].plugin: plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command`,
-				`listen[0].plugin: plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, or a command`,
+				`route[0].plugin: plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = "tcp"`,
+				`route[1].plugin: plugin "server" speaks the server ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = "tcp"`,
+				`listen[0].plugin: plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, a server, or a command`,
 				`listen[1].plugin: there is no plugin "nobody"`,
 				`listener "c": unknown protocol "udp"`,
 			},
@@ -219,8 +228,10 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 }
 
 func TestInspectNamesTheABI(t *testing.T) {
-	in := host.Inspect(t.Context(), "probe", plugin(t, "probe", probeFile).Wasm)
-	if in.ABI != "conn" || len(in.Problems) != 0 {
-		t.Errorf("%+v", in)
+	for file, want := range map[string]string{probeFile: "conn", serverFile: "server", helloFile: "http-wasm"} {
+		in := host.Inspect(t.Context(), "p", plugin(t, "p", file).Wasm)
+		if in.ABI != want || len(in.Problems) != 0 {
+			t.Errorf("%s: %+v", file, in)
+		}
 	}
 }

@@ -21,7 +21,7 @@ func isolate(want Isolation, abi string) (how guest.Isolation, ok bool) {
 
 func possibleIsolations(abi string) [2]Isolation {
 	switch abi {
-	case conn.Name:
+	case conn.Name, conn.ServerName:
 		return [2]Isolation{IsolateConnections, IsolateChildren}
 	case httpwasm.Name:
 		return [2]Isolation{IsolateRequests, IsolateChildren}

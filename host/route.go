@@ -89,7 +89,7 @@ func (h *Host) chain(r *Route, section string) (exchange.Handler, error) {
 		if answers == nil {
 			return nil, &SettingError{
 				Key: section + r.chainKey(),
-				Err: fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command", name, p.module.ABI()),
+				Err: fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = \"tcp\"", name, p.module.ABI()),
 			}
 		}
 		if handler == nil {

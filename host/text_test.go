@@ -27,7 +27,7 @@ func abiText(t *testing.T) string {
 // docs/abi.md is normative: each function of an ABI is there with the signature
 // that the code has, below the ABI's own heading.
 func TestTheTextOfTheABIsHasEachSignature(t *testing.T) {
-	for _, a := range []guest.ABI{conn.ABI(), httpwasm.ABI()} {
+	for _, a := range []guest.ABI{conn.ABI(), conn.ServerABI(), httpwasm.ABI()} {
 		_, section, ok := strings.Cut(abiText(t), "`"+a.ImportModule+"`\n")
 		if !ok {
 			t.Fatalf("docs/abi.md has no heading with %s", a.ImportModule)

@@ -61,6 +61,13 @@ type RequestRecorder interface {
 	EndRequest(bytesSent int64)
 }
 
+// Parting is implemented by connections of a model that, once ServeConn has returned,
+// gives the peer time to read and takes what it still sends: closed at once, a
+// connection with something unread is reset, and what the peer has not read is lost.
+// A handler calls PeerDone, on the goroutine of ServeConn, if the peer has said that
+// it sends nothing more.
+type Parting interface{ PeerDone() }
+
 // Watched is implemented by connections of a model that looks after handlers
 // which do not come back: it ends the process of one that runs for longer than
 // it may. A handler whose code is not its own calls Run before it enters that

@@ -20,6 +20,11 @@ type ABI struct {
 	ImportModule string
 	// Funcs are those host functions.
 	Funcs []HostFunc
+	// Park is the one of Funcs, () → i32, in which a program waits for its next
+	// part (see [Instance.Run]); empty for an ABI that has none. This package
+	// implements it. A module that imports it speaks the ABI, whatever else
+	// other ABIs with the same ImportModule require.
+	Park string
 	// Required are the functions a guest must export, besides its memory.
 	// The first one identifies the ABI, as the import module does.
 	Required []ExportFunc
@@ -43,7 +48,8 @@ type HostFunc struct {
 	Type Type
 	// Call gets the parameters in stack and leaves the result in stack[0].
 	// ctx is the [Session] of the run, or wraps it (see [SessionOf]). An i32
-	// occupies the low half of its slot, the other half is garbage.
+	// occupies the low half of its slot, the other half is garbage. It is nil
+	// of the function that is ABI.Park.
 	Call func(ctx context.Context, mem Memory, stack []uint64)
 }
 
@@ -80,6 +86,9 @@ func detect(m *wasmbin.Module, abis []ABI) (*ABI, string) {
 			found = append(found, a)
 		}
 	}
+	found = slices.DeleteFunc(found, func(a *ABI) bool {
+		return a.Park == "" && slices.ContainsFunc(found, func(b *ABI) bool { return b.Park != "" && b.ImportModule == a.ImportModule })
+	})
 	if len(found) == 0 {
 		found = plain
 	}
@@ -94,15 +103,21 @@ func detect(m *wasmbin.Module, abis []ABI) (*ABI, string) {
 }
 
 // marks reports whether m has a mark of the ABI: its import module or its
-// first required export.
+// first required export, or only the function that programs park in, if it has one.
 func (a *ABI) marks(m *wasmbin.Module) bool {
 	for _, imp := range m.Imports {
+		if a.Park != "" {
+			if imp.Module == a.ImportModule && imp.Name == a.Park {
+				return true
+			}
+			continue
+		}
 		if imp.Module == a.ImportModule && a.ImportModule != "" {
 			return true
 		}
 	}
 	_, ok := exported(m, a.Required[0].Name)
-	return ok
+	return ok && a.Park == ""
 }
 
 func noABI(m *wasmbin.Module, abis []ABI) string {
@@ -115,9 +130,11 @@ func noABI(m *wasmbin.Module, abis []ABI) string {
 			break
 		}
 	}
-	names := make([]string, len(abis))
+	var names []string
 	for i := range abis {
-		names[i] = abis[i].Required[0].Name
+		if abis[i].Park == "" {
+			names = append(names, abis[i].Required[0].Name)
+		}
 	}
 	return fmt.Sprintf("it imports %s and exports no %s", imports, strings.Join(names, " or "))
 }

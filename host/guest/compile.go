@@ -99,12 +99,7 @@ func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, off
 	r.mu.Lock()
 	r.cached = append(r.cached, engine, cache)
 	r.mu.Unlock()
-	code, err := compileModule(ctx, engine, wasm)
-	if err != nil {
-		// The engine also fails when it may not write to its cache, although by
-		// then it has the code in memory.
-		code, err = compileModule(ctx, engine, wasm)
-	}
+	code, err := compileTwice(ctx, engine, wasm)
 	if err != nil {
 		return nil, &invalidError{err}
 	}
@@ -121,6 +116,16 @@ func (r *Runtime) newEngine(ctx context.Context, offer offer) (wazero.Runtime, e
 	r.cached = append(r.cached, engine)
 	r.mu.Unlock()
 	return engine, provide(ctx, engine, offer)
+}
+
+// compileTwice is compileModule for an engine with a cache: it also fails when it
+// may not write to that, although by then it has the code in memory.
+func compileTwice(ctx context.Context, engine wazero.Runtime, wasm []byte) (wazero.CompiledModule, error) {
+	code, err := compileModule(ctx, engine, wasm)
+	if err != nil {
+		code, err = compileModule(ctx, engine, wasm)
+	}
+	return code, err
 }
 
 // compileModule is the engine's CompileModule, a panic of the compiler made

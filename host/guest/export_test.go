@@ -15,3 +15,9 @@ func ResetMethod(p Pool, i *Instance) string {
 	}
 	return string(i.memory.Method())
 }
+
+// HasOwnImage reports whether the instance shares its image with no other.
+func HasOwnImage(i *Instance) bool { return i.image.own }
+
+// PartsMax is after how many parts a program is made anew.
+const PartsMax = partsMax

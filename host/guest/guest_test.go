@@ -28,7 +28,7 @@ func (s *session) GuestLine(stream string, line []byte) {
 
 func newSession(t testing.TB) *session { return &session{Context: t.Context()} }
 
-func abis() []guest.ABI { return []guest.ABI{conn.ABI(), httpwasm.ABI()} }
+func abis() []guest.ABI { return []guest.ABI{conn.ABI(), conn.ServerABI(), httpwasm.ABI()} }
 
 func newRuntime(t testing.TB, cacheDir string) *guest.Runtime {
 	t.Helper()

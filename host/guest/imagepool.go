@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/tetratelabs/wazero/api"
@@ -17,6 +18,11 @@ import (
 //
 // What preparation drew at random, such as the seed of a hash, is therefore the
 // same in all runs.
+//
+// Of a program each is prepared by the guest's own code, since where a program has
+// parked cannot be given to another instance. They have the same origin, so that
+// nearly always they become the same, and share the image of the first one; one that
+// does not has an image of its own.
 type imagePool struct {
 	module  *Module
 	prepare Prepare
@@ -25,12 +31,15 @@ type imagePool struct {
 
 	mu    sync.Mutex
 	image *image // nil before the first instance
+
+	origin *origin // of programs
 }
 
 // image is what a prepared instance is: its memory, its globals, and what its
 // Prepare returned.
 type image struct {
 	memory   *mem.Image // nil of an empty memory
+	own      bool       // memory is closed with the one instance that has it
 	globals  []uint64
 	prepared any
 }
@@ -53,7 +62,7 @@ func (p *imagePool) make(s Session) (*Instance, error) {
 	p.mu.Lock()
 	img := p.image
 	p.mu.Unlock()
-	i, err := p.module.instantiate(s)
+	i, err := p.module.instantiate(s, p.origin)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +72,10 @@ func (p *imagePool) make(s Session) (*Instance, error) {
 	for _, name := range p.module.globals {
 		i.globals = append(i.globals, i.wasm.ExportedGlobal(name).(api.MutableGlobal))
 	}
-	if img == nil {
+	if i.program != nil {
+		i.program.replay = true
+	}
+	if img == nil || i.program != nil {
 		prepared, err := p.prepare(s, i)
 		if err != nil {
 			return fail(err)
@@ -73,6 +85,9 @@ func (p *imagePool) make(s Session) (*Instance, error) {
 			return fail(err)
 		}
 	}
+	if world := i.output.world; world != nil {
+		world.real = true
+	}
 	if err := i.adopt(img, p.module.tracker); err != nil {
 		return fail(err)
 	}
@@ -80,30 +95,47 @@ func (p *imagePool) make(s Session) (*Instance, error) {
 }
 
 // keep makes the prepared instance the image of the pool, unless another one was
-// faster.
+// faster. A program that is not like that has an image of its own.
 func (p *imagePool) keep(i *Instance, prepared any) (*image, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.image != nil {
+	if p.image != nil && i.program == nil {
 		return p.image, nil
 	}
 	img := &image{prepared: prepared}
 	for _, g := range i.globals {
 		img.globals = append(img.globals, g.Get())
 	}
-	memory := i.wasm.Memory()
-	if size := memory.Size(); size > 0 {
-		content, ok := memory.Read(0, size)
-		if !ok {
-			panic("BUG: a memory is shorter than its size")
-		}
+	content, ok := i.wasm.Memory().Read(0, i.wasm.Memory().Size())
+	if !ok {
+		panic("BUG: a memory is shorter than its size")
+	}
+	if p.image != nil && p.image.is(img.globals, content) {
+		return p.image, nil
+	}
+	if len(content) > 0 {
 		var err error
 		if img.memory, err = mem.NewImage(content); err != nil {
 			return nil, fmt.Errorf("plugin %q: %w", p.module.name, err)
 		}
 	}
+	if p.image != nil {
+		img.own = img.memory != nil
+		return img, nil
+	}
 	p.image = img
 	return img, nil
+}
+
+// is reports whether the image has these globals and this memory.
+func (img *image) is(globals []uint64, memory []byte) bool {
+	if !slices.Equal(img.globals, globals) {
+		return false
+	}
+	if img.memory == nil {
+		return len(memory) == 0
+	}
+	return img.memory.Is(memory)
 }
 
 func (p *imagePool) Put(i *Instance, end End) {
@@ -150,6 +182,11 @@ func (i *Instance) adopt(img *image, t *mem.Tracker) error {
 
 // reset puts memory and globals back. After an error the instance is of no use.
 func (i *Instance) reset() error {
+	if i.program != nil {
+		if err := i.program.reset(); err != nil {
+			return err
+		}
+	}
 	if i.image.memory != nil {
 		if err := i.memory.Reset(); err != nil {
 			return err

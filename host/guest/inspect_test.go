@@ -24,6 +24,10 @@ func TestInspectTellsTheABIAndWhatIsWrong(t *testing.T) {
 		{"no_process", wasm(t, "no_process"), "conn", []string{`does not export process_connection, which the conn ABI requires`}},
 		{"no_memory", wasm(t, "no_memory"), "conn", []string{`does not export its memory as "memory"`}},
 		{"imported_memory", wasm(t, "imported_memory"), "conn", []string{`imports "apphost_v1".memory as a memory; the host offers functions only`}},
+		{"accepts", wasm(t, "accepts"), "server", []string{
+			`imports "apphost_v1".accept with signature (i32) -> i32, it is () -> i32`,
+			`does not export _start, which the server ABI requires`,
+		}},
 		{"bad_signature", wasm(t, "bad_signature"), "conn", []string{
 			`exports process_connection with signature (i32) -> i32, it must be () -> i32`,
 			`exports child_init with signature () -> (), it must be () -> i32`,

@@ -22,6 +22,8 @@ type Instance struct {
 	funcs  []cachedFunc
 	output *output
 
+	program *program // nil of one that is not run in parts
+
 	// Of a pool that resets its instances.
 	image   *image
 	globals []api.MutableGlobal
@@ -36,8 +38,8 @@ type cachedFunc struct {
 }
 
 // instantiate makes a fresh instance. The module's own start function runs,
-// and nothing else.
-func (m *Module) instantiate(s Session) (*Instance, error) {
+// and nothing else. from is nil if the instance need not be like others.
+func (m *Module) instantiate(s Session, from *origin) (*Instance, error) {
 	region, err := mem.Reserve(m.memory.Min*pageBytes, m.memory.Max*pageBytes)
 	if err != nil {
 		return nil, fmt.Errorf("instantiate plugin %q: %w", m.name, err)
@@ -47,6 +49,10 @@ func (m *Module) instantiate(s Session) (*Instance, error) {
 		experimental.MemoryAllocatorFunc(func(uint64, uint64) experimental.LinearMemory { return region }))
 	config := m.config.WithStdin(stdin{out}).WithStdout(out.stream(stdoutName)).WithStderr(out.stream(stderrName)).
 		WithNanosleep(out.sleep)
+	if from != nil {
+		out.world = from.world()
+		config = out.world.config(config)
+	}
 	guard := guardOf(s)
 	guard.run() // the start function is the guest's code
 	wasm, err := m.engine.InstantiateModule(ctx, m.code, config)
@@ -55,14 +61,24 @@ func (m *Module) instantiate(s Session) (*Instance, error) {
 		region.Free() // the engine forgets it when a start function fails
 		return nil, classify("instantiate", err)
 	}
-	return &Instance{module: m, wasm: wasm, memory: region, output: out}, nil
+	i := &Instance{module: m, wasm: wasm, memory: region, output: out}
+	if m.parks {
+		i.program = &program{}
+	}
+	return i, nil
 }
 
 // close frees the instance's memory.
 func (i *Instance) close(ctx context.Context) error {
 	i.output.flush()
+	if i.program != nil {
+		i.program.stop()
+	}
 	err := i.wasm.Close(ctx)
 	i.memory.Free()
+	if i.image != nil && i.image.own {
+		err = errors.Join(err, i.image.memory.Close())
+	}
 	return err
 }
 

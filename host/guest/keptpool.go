@@ -18,7 +18,7 @@ func (p *keptPool) Get(s Session) (*Instance, error) {
 	if i := p.shelf.take(); i != nil {
 		return i, nil
 	}
-	i, err := p.module.instantiate(s)
+	i, err := p.module.instantiate(s, nil)
 	if err == nil {
 		if i.Prepared, err = p.prepare(s, i); err != nil {
 			err = errors.Join(err, i.close(context.WithoutCancel(s)))

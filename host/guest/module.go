@@ -52,6 +52,7 @@ type Module struct {
 	// resettable means that memory and globals are all that a run can change:
 	// an instance in which they are put back is as good as a new one.
 	resettable bool
+	parks      bool         // it is a program that is run in parts
 	globals    []string     // exports of the mutable globals
 	tracker    *mem.Tracker // nil if there is none here
 	funcs      map[string]bool
@@ -90,7 +91,11 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := checkTables(declared); err != nil {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(src.Wasm, declared, tableElementsMax), declared)
+	wasm := src.Wasm
+	if speaks.Park != "" {
+		wasm = wasmbin.MoveImport(wasm, speaks.ImportModule, speaks.Park, speaks.ImportModule+loopSuffix)
+	}
+	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(wasm, declared, tableElementsMax), declared)
 	hasFiles := len(src.Dirs) > 0
 	made, err := r.compile(ctx, src.Name, binary, offer{[]ABI{*speaks}, hasFiles})
 	if err != nil {
@@ -100,7 +105,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
 		engine: made.engine, code: made.code, memory: memory, tracker: r.tracker,
 		globals: globals, resettable: made.keepsTables && canReset(declared) && !hasFiles,
-		config: wasiConfig(), funcs: map[string]bool{}, log: r.log, crashed: src.Crashed,
+		parks: speaks.Park != "", config: wasiConfig(), funcs: map[string]bool{}, log: r.log, crashed: src.Crashed,
 	}
 	for _, exp := range declared.Exports {
 		if exp.Kind == wasmbin.KindFunc {

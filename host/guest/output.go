@@ -13,6 +13,7 @@ import (
 // that a guest that writes no line end costs no more than that.
 type output struct {
 	session Session
+	world   *world // nil: the real one
 	streams []*stream
 }
 
@@ -55,6 +56,9 @@ func (o *output) sleep(ns int64) {
 	timer := time.NewTimer(time.Duration(ns))
 	defer timer.Stop()
 	<-timer.C
+	if o.world != nil {
+		o.world.slept(time.Duration(ns))
+	}
 }
 
 // Write takes all of p.

@@ -80,7 +80,11 @@ func NewPool(m *Module, prepare Prepare, isolation Isolation) Pool {
 	case isolation == Kept:
 		return &keptPool{module: m, prepare: prepare}
 	case m.resettable && isolation == Fresh:
-		return &imagePool{module: m, prepare: prepare}
+		p := &imagePool{module: m, prepare: prepare}
+		if m.parks {
+			p.origin = newOrigin()
+		}
+		return p
 	}
 	return &freshPool{m, prepare}
 }
@@ -92,7 +96,7 @@ type freshPool struct {
 }
 
 func (p *freshPool) Get(s Session) (*Instance, error) {
-	i, err := p.module.instantiate(s)
+	i, err := p.module.instantiate(s, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/apphost/apphost/host/internal/mem"
+	"github.com/apphost/apphost/host/internal/wasmbin"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -99,25 +100,54 @@ type offer struct {
 
 // provide makes the host functions of WASI and of an offer importable.
 func provide(ctx context.Context, engine wazero.Runtime, offer offer) error {
-	abis := offer.abis
 	if err := provideWASI(ctx, engine, offer.files); err != nil {
 		return fmt.Errorf("provide %s: %w", wasiModule, err)
 	}
-	for i := range abis {
-		if abis[i].ImportModule == "" {
+	// Of ABIs with the same import module each offers what all of them do: a
+	// module was checked against its own.
+	offered := map[string]bool{}
+	for _, a := range offer.abis {
+		if a.ImportModule == "" || offered[a.ImportModule] {
 			continue
 		}
-		builder := engine.NewHostModuleBuilder(abis[i].ImportModule)
-		for _, f := range abis[i].Funcs {
-			builder.NewFunctionBuilder().
-				WithGoModuleFunction(hostFunc(f.Call), valueTypes(f.Type.Params), valueTypes(f.Type.Results)).
-				WithName(f.Name).Export(f.Name)
-		}
-		if _, err := builder.Instantiate(ctx); err != nil {
-			return fmt.Errorf("provide %s: %w", abis[i].ImportModule, err)
+		offered[a.ImportModule] = true
+		if err := provideModule(ctx, engine, a.ImportModule, offer.abis); err != nil {
+			return fmt.Errorf("provide %s: %w", a.ImportModule, err)
 		}
 	}
 	return nil
+}
+
+// provideModule makes what abis have of an import module importable.
+func provideModule(ctx context.Context, engine wazero.Runtime, name string, abis []ABI) error {
+	builder := engine.NewHostModuleBuilder(name)
+	added, parks := map[string]bool{}, ""
+	for _, a := range abis {
+		for _, f := range a.Funcs {
+			if a.ImportModule != name || added[f.Name] {
+				continue
+			}
+			added[f.Name] = true
+			call := api.GoModuleFunc(park)
+			if f.Name != a.Park {
+				call = hostFunc(f.Call)
+			} else {
+				parks = f.Name
+			}
+			builder.NewFunctionBuilder().
+				WithGoModuleFunction(call, valueTypes(f.Type.Params), valueTypes(f.Type.Results)).
+				WithName(f.Name).Export(f.Name)
+		}
+	}
+	if _, err := builder.Instantiate(ctx); err != nil || parks == "" {
+		return err
+	}
+	loop, err := compileTwice(ctx, engine, wasmbin.Loop(name, parks, parkAgain))
+	if err != nil {
+		return err
+	}
+	_, err = engine.InstantiateModule(ctx, loop, wazero.NewModuleConfig().WithName(name+loopSuffix))
+	return err
 }
 
 func hostFunc(call func(context.Context, Memory, []uint64)) api.GoModuleFunc {

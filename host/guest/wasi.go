@@ -22,11 +22,11 @@ const wasiModule = wasi.ModuleName
 func provideWASI(ctx context.Context, engine wazero.Runtime, files bool) error {
 	builder := engine.NewHostModuleBuilder(wasiModule)
 	wasi.NewFunctionExporter().ExportFunctions(builder)
-	exit := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
-		panic(sys.NewExitError(uint32(stack[0]))) // recovered by the engine, see Abort
+	procExit := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
+		exit(uint32(stack[0]))
 	})
 	builder.NewFunctionBuilder().
-		WithGoModuleFunction(exit, []api.ValueType{api.ValueTypeI32}, nil).
+		WithGoModuleFunction(procExit, []api.ValueType{api.ValueTypeI32}, nil).
 		WithName("proc_exit").Export("proc_exit")
 	if !files {
 		provideStreams(builder)
@@ -54,6 +54,9 @@ func provideWASI(ctx context.Context, engine wazero.Runtime, files bool) error {
 	_, err := builder.Instantiate(ctx)
 	return err
 }
+
+// exit ends the guest that called a host function, as Abort does.
+func exit(code uint32) { panic(sys.NewExitError(code)) }
 
 // wasiProblems lists the imports from WASI that engine does not offer.
 func wasiProblems(engine wazero.Runtime, m *wasmbin.Module) []string {

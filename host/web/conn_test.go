@@ -113,6 +113,28 @@ func TestConnectionCloseIsHonoured(t *testing.T) {
 	}
 }
 
+// A client that has said that it sends nothing more is not waited for.
+func TestTheModelLearnsThatAClientIsDone(t *testing.T) {
+	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+		_, err := x.Write([]byte("hi"))
+		return err
+	}))
+	for raw, want := range map[string]bool{
+		"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":                        true,
+		"GET / HTTP/1.0\r\n\r\n":                                                        true,
+		get("/") + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":             true,
+		"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx": false,
+		"GET / HTTP/1.1\r\nConnection: close\r\n\r\n":                                   false, // no Host
+		"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: x\r\n\r\n":   false,
+	} {
+		c := f.dial().send(raw)
+		c.rest()
+		if m := <-f.done; m.peerDone.Load() != want {
+			t.Errorf("%q: %v", raw, !want)
+		}
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	const short, long = 50 * time.Millisecond, time.Minute
 	read := handlerFunc(func(_ context.Context, x exchange.Exchange) error {

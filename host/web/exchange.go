@@ -31,6 +31,7 @@ type exchangeState struct {
 	isHeld           bool  // the first Write was made
 	bodySent         int64 // bytes of the response's body that were sent, or are in the output
 	close            bool  // no request follows
+	last             bool  // by the client's word, which sends nothing more: RFC 9112 section 9.6
 	rerouted         bool  // the target has changed, and the response is that of another one
 	reroutes         int   // how often that was
 	lengthErr        error // the body is longer than the handler said; sticky
@@ -48,7 +49,7 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	x.status = fasthttp.StatusOK
 	x.pathBuffer, x.hostBuffer = reuse(x.pathBuffer), reuse(x.hostBuffer)
 	x.held, x.isHeld, x.bodySent = reuse(x.held), false, 0
-	x.close = false
+	x.close, x.last = false, false
 	x.rerouted, x.reroutes = false, 0
 	x.stream, x.lengthErr = stream{}, nil
 }

@@ -34,6 +34,7 @@ type modelConn struct {
 	net.Conn
 	stopping atomic.Bool
 	closed   atomic.Int32
+	peerDone atomic.Bool
 
 	mu     sync.Mutex
 	states []mpm.State
@@ -44,6 +45,7 @@ func (c *modelConn) Duplex(bool) error { return nil }
 func (c *modelConn) ID() uint64        { return 1 }
 func (c *modelConn) Listener() string  { return "test" }
 func (c *modelConn) Stopping() bool    { return c.stopping.Load() }
+func (c *modelConn) PeerDone()         { c.peerDone.Store(true) }
 func (c *modelConn) Close() error      { c.closed.Add(1); return c.Conn.Close() }
 
 func (c *modelConn) SetState(s mpm.State) {

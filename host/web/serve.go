@@ -44,7 +44,8 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 		s.refuseRequest(x, refusalStatus(errVersion), errVersion)
 		return
 	}
-	x.close = f.close || request.ConnectionClose() || s.isLast(c.record.trace.Requests())
+	x.last = f.close || request.ConnectionClose()
+	x.close = x.last || s.isLast(c.record.trace.Requests())
 	known := int64(0)
 	switch {
 	case f.chunked:
@@ -52,6 +53,7 @@ func (s *Server) serveRequest(ctx *fasthttp.RequestCtx) {
 	case f.length:
 		known = f.bytes
 	}
+	x.last = x.last && known == 0 // old clients send an empty line behind a body
 	if known > s.config.BodyBytesMax {
 		s.refuseRequest(x, refusalStatus(errBodyTooLarge), errBodyTooLarge)
 		return

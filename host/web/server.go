@@ -228,6 +228,9 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	if err != nil && !wrapped.refused {
 		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
 	}
+	if peer, ok := c.(mpm.Parting); ok && err == nil && wrapped.x.last {
+		peer.PeerDone()
+	}
 	wrapped.release()
 	s.conns.Put(wrapped)
 }

@@ -34,6 +34,7 @@ type conn struct {
 var (
 	_ mpm.Duplexer        = (*conn)(nil)
 	_ mpm.RequestRecorder = (*conn)(nil)
+	_ mpm.Parting         = (*conn)(nil)
 )
 
 func (c *conn) Read(p []byte) (int, error) {

@@ -97,6 +97,9 @@ func (e *endpoint) LocalAddr() net.Addr {
 
 func (e *endpoint) RemoteAddr() net.Addr { return e.remote }
 
+// PeerDone implements mpm.Parting.
+func (e *endpoint) PeerDone() { e.ended = true }
+
 func (e *endpoint) ID() uint64 { return e.id }
 
 func (e *endpoint) Listener() string { return e.listener }

@@ -114,3 +114,17 @@ func TestAPeerThatDoesNotCloseKeepsNoChild(t *testing.T) {
 		t.Errorf("20 connections took %s: they waited for one another", took)
 	}
 }
+
+// A peer that is done, by its own word, is not waited for.
+func TestAPeerThatIsDoneIsNotWaitedFor(t *testing.T) {
+	conn, client := connPair(t)
+	conn.PeerDone()
+	conn.child.finish(conn)
+	conn.fd = sys.None // it is closed
+	if n := len(conn.child.linger.conns); n != 0 {
+		t.Errorf("%d connections linger", n)
+	}
+	if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("the peer reads %d bytes, %v", n, err)
+	}
+}

@@ -28,6 +28,7 @@ type threadConn struct {
 var (
 	_ mpm.Duplexer        = (*threadConn)(nil)
 	_ mpm.RequestRecorder = (*threadConn)(nil)
+	_ mpm.Parting         = (*threadConn)(nil)
 )
 
 func (c *threadConn) Read(p []byte) (int, error) {

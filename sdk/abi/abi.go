@@ -78,6 +78,11 @@ const (
 	// Of one connection or request, more than 64 KiB a minute are dropped.
 	// Errors: -EFAULT, -EINVAL (unknown level).
 	Log = "log"
+	// Accept waits for a connection and makes it the one that the conn_
+	// functions are about: () → 0. The connection before it is closed. A module
+	// that imports it is a program, which begins at [Start] and calls it in a
+	// loop; it exports neither [ProcessConnection] nor [ChildInit], or in vain.
+	Accept = "accept"
 	// Stopping returns 1 once the child was told to leave, else 0: () → i32.
 	// A long-lived protocol then says goodbye and returns.
 	Stopping = "stopping"

@@ -32,10 +32,28 @@
  *   APPHOST_EXPORT("process_connection") int32_t process_connection(void);
  *   APPHOST_EXPORT("child_init")         int32_t child_init(void);
  *
- * Both return 0 for success. Calls wait until they are done. A negative result
+ * Both return 0 for success.
+ *
+ * Or it is a program whose main function accepts connections in a loop:
+ *
+ *   int main(void)
+ *   {
+ *       while (apphost_accept() == 0)
+ *           serve();
+ *   }
+ *
+ * It is built with wasi-libc, --target=wasm32-wasi and no -mexec-model, and
+ * exports neither of the above. Each connection finds it as it was in its first
+ * call of apphost_accept, with the values that all variables had then.
+ *
+ * Calls wait until they are done. A negative result
  * is a negated error number, see below. A getter returns the length of the
  * value and writes nothing if that is more than limit.
  */
+
+/* Waits for a connection; the one before is closed. Returns 0. */
+APPHOST_IMPORT("apphost_v1", "accept")
+int32_t apphost_accept(void);
 
 /* Reads at least one byte; 0 is the end of the stream. len must not be 0. */
 APPHOST_IMPORT("apphost_v1", "conn_read")

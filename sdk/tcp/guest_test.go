@@ -21,9 +21,10 @@ import (
 // guestHost is the smallest host of the conn ABI: what it was called for ends
 // up in log.
 type guestHost struct {
-	input  []any // what conn_read gives: a string or an abi.Errno
-	config map[string]string
-	log    strings.Builder
+	input   []any // what conn_read gives: a string or an abi.Errno
+	clients int   // how many accept gives
+	config  map[string]string
+	log     strings.Builder
 }
 
 func (h *guestHost) read(_ context.Context, m api.Module, p, _ uint32) int32 {
@@ -42,6 +43,19 @@ func (h *guestHost) read(_ context.Context, m api.Module, p, _ uint32) int32 {
 func (h *guestHost) write(_ context.Context, m api.Module, p, n uint32) int32 {
 	fmt.Fprintf(&h.log, "write %s\n", text(m, p, n))
 	return int32(n)
+}
+
+func (h *guestHost) accept(context.Context) int32 {
+	h.log.WriteString("accept\n")
+	if h.clients--; h.clients < 0 {
+		return -int32(abi.EIO)
+	}
+	return 0
+}
+
+func (h *guestHost) shutdown(context.Context, uint32) int32 {
+	h.log.WriteString("shutdown\n")
+	return 0
 }
 
 func (h *guestHost) setTimeout(_ context.Context, which, ms uint32) int32 {
@@ -85,7 +99,7 @@ func TestGuest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("building a guest takes seconds")
 	}
-	wasm := buildGuest(t)
+	wasm := buildGuest(t, "guest", "c-shared")
 	ctx := t.Context()
 	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	defer func() { _ = runtime.Close(ctx) }()
@@ -158,7 +172,7 @@ func compile(t *testing.T, runtime wazero.Runtime, h *guestHost, wasm []byte) wa
 	module := runtime.NewHostModuleBuilder(abi.ConnModule)
 	for name, f := range map[string]any{
 		abi.ConnRead: h.read, abi.ConnWrite: h.write, abi.ConnInfo: h.info,
-		abi.ConnSetTimeout: h.setTimeout, abi.ConfigGet: h.configGet, abi.Log: h.logLine,
+		abi.Accept: h.accept, abi.ConnShutdown: h.shutdown, abi.ConnSetTimeout: h.setTimeout, abi.ConfigGet: h.configGet, abi.Log: h.logLine,
 	} {
 		module.NewFunctionBuilder().WithFunc(f).Export(name)
 	}
@@ -172,10 +186,10 @@ func compile(t *testing.T, runtime wazero.Runtime, h *guestHost, wasm []byte) wa
 	return compiled
 }
 
-func buildGuest(t *testing.T) []byte {
+func buildGuest(t *testing.T, name, mode string) []byte {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "guest.wasm")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-o", out, "./testdata/guest")
+	out := filepath.Join(t.TempDir(), name+".wasm")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildmode="+mode, "-o", out, "./testdata/"+name)
 	cmd.Env = append(cmd.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, output)

@@ -23,6 +23,32 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugins/echo.wasm .
 //
+// # Programs
+//
+// Instead of a handler there can be an ordinary program, which accepts its
+// connections itself, with [Accept] or with the [net.Listener] of [Listen]:
+//
+//	func main() {
+//		for {
+//			c, err := tcp.Accept()
+//			if err != nil {
+//				log.Fatal(err)
+//			}
+//			_, _ = io.Copy(c, c)
+//			_ = c.Close()
+//		}
+//	}
+//
+// It is built without -buildmode:
+//
+//	GOOS=wasip1 GOARCH=wasm go build -o plugins/echo.wasm .
+//
+// Each connection finds the program as it was when it called Accept for the first
+// time, with the values of all variables then: the loop is never seen to come round,
+// unless the plugin's isolation is "child". So what is to be done once, such as
+// reading the configuration, belongs before it. Neither [Handle] nor [Init] is for
+// such a program.
+//
 // # Life of an instance
 //
 // Each connection has an instance of its own, in the state that the init
@@ -97,6 +123,22 @@ func Handle(h func(c net.Conn) error) { connguest.Register(h) }
 // first, does not start with it, and a reload keeps what it had. One that comes
 // up later ends the connection that the instance was for.
 func Init(f func() error) { connguest.RegisterInit(f) }
+
+// Accept waits for a connection, for a program that serves them in a loop. The one
+// that it returned before is closed. It blocks the whole program, with all its
+// goroutines: serve the connection before calling it again, or use [Listen].
+//
+// # Errors
+//
+// There are none today; a program ends on one. Outside WebAssembly it is
+// errors.ErrUnsupported.
+func Accept() (net.Conn, error) { return connguest.Accept() }
+
+// Listen returns a listener for programs that serve each connection in a goroutine of
+// its own, as most servers in Go do. Its Accept first waits until the connection
+// before was closed, since there is one at a time. Closing the listener does nothing.
+// Package net/http can serve on it, with 6 MB more of code.
+func Listen() net.Listener { return connguest.Listener{} }
 
 // Config is a value of the plugin's configuration, the section
 // [plugin.NAME.config], as text. A table or a list is given as JSON. The key

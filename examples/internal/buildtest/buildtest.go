@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,14 +40,14 @@ func run(t *testing.T, name, tool string) string {
 	return built
 }
 
-// command is the words of the README's command that uses a tool, its continued
-// lines joined.
+// command is the words of the README's command that makes plugins/NAME.wasm with a
+// tool, its continued lines joined.
 func command(t *testing.T, name, tool string) []string {
 	t.Helper()
 	for line := range strings.Lines(strings.ReplaceAll(readme(t), "\\\n", " ")) {
 		words := strings.Fields(line)
 		for _, word := range words {
-			if word == tool {
+			if word == tool && slices.Contains(words, "plugins/"+name+".wasm") {
 				return words
 			}
 			if !strings.Contains(word, "=") {

@@ -33,15 +33,21 @@ func Go(t *testing.T, name, module string, sizeMax int) string {
 		t.Fatal(err)
 	}
 	allowed := []string{module, "wasi_snapshot_preview1"}
+	program := false
 	for _, f := range guest.ImportedFunctions() {
 		if from, function, _ := f.Import(); !slices.Contains(allowed, from) {
 			t.Errorf("%s.wasm imports %s.%s, want imports from %q only", name, from, function, allowed)
+		} else if function == abi.Accept {
+			program = true
 		}
 	}
 	wanted := map[string][]string{
 		abi.ConnModule: {abi.Initialize, abi.ChildInit, abi.ProcessConnection},
 		abi.HTTPModule: {abi.Initialize, abi.HandleRequest, abi.HandleResponse},
 	}[module]
+	if program {
+		wanted = []string{abi.Start}
+	}
 	exports := guest.ExportedFunctions()
 	for _, function := range wanted {
 		if exports[function] == nil {

@@ -94,9 +94,11 @@ func Try(t *testing.T, s *apphosttest.Server) {
 	for _, entry := range shown {
 		command, want, _ := strings.Cut(entry, "\n")
 		t.Run(command, func(t *testing.T) {
-			tool, _, _ := strings.Cut(command, " ")
-			if _, err := exec.LookPath(tool); err != nil {
-				t.Skipf("%s is not installed", tool)
+			for part := range strings.SplitSeq(command, "|") {
+				tool, _, _ := strings.Cut(strings.TrimSpace(part), " ")
+				if _, err := exec.LookPath(tool); err != nil {
+					t.Skipf("%s is not installed", tool)
+				}
 			}
 			moved := regexp.MustCompile(`\b\d{4,5}\b`).ReplaceAllStringFunc(command, func(port string) string {
 				if to, ok := ports[port]; ok {

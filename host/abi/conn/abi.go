@@ -7,8 +7,11 @@ import (
 	"github.com/apphost/apphost/sdk/abi"
 )
 
-// Name is what the ABI is called.
-const Name = "conn"
+// What the ABIs are called.
+const (
+	Name       = "conn"
+	ServerName = "server"
+)
 
 // ABI describes the conn ABI to the engine.
 func ABI() guest.ABI {
@@ -16,18 +19,35 @@ func ABI() guest.ABI {
 	return guest.ABI{
 		Name:         Name,
 		ImportModule: abi.ConnModule,
-		Funcs: []guest.HostFunc{
-			hostFunc(abi.ConnRead, "ii", connRead),
-			hostFunc(abi.ConnWrite, "ii", connWrite),
-			hostFunc(abi.ConnShutdown, "i", connShutdown),
-			hostFunc(abi.ConnInfo, "iii", connInfo),
-			hostFunc(abi.ConnSetTimeout, "ii", connSetTimeout),
-			hostFunc(abi.ConfigGet, "iiii", configGet),
-			hostFunc(abi.Log, "iii", guestLog),
-			hostFunc(abi.Stopping, "", stopping),
-		},
-		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: run}},
-		Optional: []guest.ExportFunc{{Name: abi.ChildInit, Type: run}},
+		Funcs:        funcs(),
+		Required:     []guest.ExportFunc{{Name: abi.ProcessConnection, Type: run}},
+		Optional:     []guest.ExportFunc{{Name: abi.ChildInit, Type: run}},
+	}
+}
+
+// ServerABI describes the server ABI, of programs that accept connections.
+func ServerABI() guest.ABI {
+	accept := guest.HostFunc{Name: abi.Accept, Type: guest.Signature("", "i")}
+	return guest.ABI{
+		Name:         ServerName,
+		ImportModule: abi.ConnModule,
+		Funcs:        append(funcs(), accept),
+		Park:         abi.Accept,
+		Required:     []guest.ExportFunc{{Name: abi.Start, Type: guest.Signature("", "")}},
+	}
+}
+
+// funcs are the functions of both ABIs.
+func funcs() []guest.HostFunc {
+	return []guest.HostFunc{
+		hostFunc(abi.ConnRead, "ii", connRead),
+		hostFunc(abi.ConnWrite, "ii", connWrite),
+		hostFunc(abi.ConnShutdown, "i", connShutdown),
+		hostFunc(abi.ConnInfo, "iii", connInfo),
+		hostFunc(abi.ConnSetTimeout, "ii", connSetTimeout),
+		hostFunc(abi.ConfigGet, "iiii", configGet),
+		hostFunc(abi.Log, "iii", guestLog),
+		hostFunc(abi.Stopping, "", stopping),
 	}
 }
 

@@ -45,7 +45,7 @@ func newForward(t testing.TB, c *hosttest.Conn, set Settings) *forward {
 
 func newPlugin(t testing.TB, name string, set Settings) *Plugin {
 	t.Helper()
-	r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{ABI()}})
+	r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{ABI(), ServerABI()}})
 	if err != nil {
 		t.Fatal(err)
 	}

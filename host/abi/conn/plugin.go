@@ -17,6 +17,7 @@ import (
 // concurrently, except Close.
 type Plugin struct {
 	pool       guest.Pool
+	serve      func(*session, *guest.Instance) (int32, error)
 	config     map[string]string
 	configJSON string
 	cpuTimeout time.Duration
@@ -44,10 +45,15 @@ type Settings struct {
 	Logger *slog.Logger
 }
 
-// New makes a plugin of a module that speaks the conn ABI.
+// New makes a plugin of a module that speaks the conn ABI or the server ABI.
 func New(m *guest.Module, set Settings) *Plugin {
+	prepare, serve := prepareHandler, serveHandler
+	if m.ABI() == ServerName {
+		prepare, serve = prepareServer, serveServer
+	}
 	return &Plugin{
 		pool:       guest.NewPool(m, prepare, set.Isolation),
+		serve:      serve,
 		config:     set.Config,
 		configJSON: string(set.ConfigJSON),
 		cpuTimeout: set.CPUTimeout,
@@ -75,8 +81,8 @@ func (p *Plugin) Check(ctx context.Context, step func(what string)) error {
 	return nil
 }
 
-// prepare brings a fresh instance into the state that every connection sees.
-func prepare(gs guest.Session, i *guest.Instance) (any, error) {
+// prepareHandler brings a fresh instance into the state that every connection sees.
+func prepareHandler(gs guest.Session, i *guest.Instance) (any, error) {
 	s := gs.(*session)
 	if start := i.Starter(); start != "" && s.step != nil {
 		s.step(start)
@@ -97,6 +103,11 @@ func prepare(gs guest.Session, i *guest.Instance) (any, error) {
 	return nil, err
 }
 
+// serveHandler serves the session's connection.
+func serveHandler(s *session, i *guest.Instance) (int32, error) {
+	return run(s, i, abi.ProcessConnection)
+}
+
 // run calls a function that takes nothing and returns an i32.
 func run(s *session, i *guest.Instance, fn string) (int32, error) {
 	s.stack[0] = 0
@@ -104,8 +115,8 @@ func run(s *session, i *guest.Instance, fn string) (int32, error) {
 	return int32(s.stack[0]), err
 }
 
-// ServeConn runs process_connection for c and logs how it went wrong, if so.
-// id names the connection in logs and to the guest.
+// ServeConn lets the guest serve c and logs how it went wrong, if so. id names
+// the connection in logs and to the guest.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
 	watch, _ := c.(mpm.Watched)
 	guard := guest.NewGuard(watch, p.pool.Module().Name(), p.cpuTimeout)
@@ -123,7 +134,7 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 		return
 	}
 	c.SetState(mpm.StateWriting)
-	code, err := run(s, i, abi.ProcessConnection)
+	code, err := p.serve(s, i)
 	p.pool.Put(i, guest.EndOf(err))
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited {
 		code, err = int32(f.ExitCode), nil // exit and return mean the same here

@@ -55,6 +55,9 @@ func NewImage(content []byte) (*Image, error) { return &Image{bytes.Clone(conten
 // Size is its length in bytes.
 func (i *Image) Size() uint64 { return uint64(len(i.bytes)) }
 
+// Is reports whether it holds this content.
+func (i *Image) Is(content []byte) bool { return bytes.Equal(i.bytes, content) }
+
 // Close gives up the image.
 func (i *Image) Close() error { return nil }
 

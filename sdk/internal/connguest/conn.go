@@ -16,6 +16,7 @@ import (
 // so its methods never run at the same time as another goroutine.
 type Conn struct {
 	closed      atomic.Bool
+	onClose     func() // nil, or called by the first Close
 	read, write side
 }
 
@@ -99,6 +100,9 @@ func (c *Conn) Close() error {
 	}
 	// That the client is gone already is no failure to close.
 	_ = shutdownWrite()
+	if c.onClose != nil {
+		c.onClose()
+	}
 	return nil
 }
 

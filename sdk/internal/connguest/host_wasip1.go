@@ -35,6 +35,9 @@ func importConfig(key unsafe.Pointer, keyLen uint32, p unsafe.Pointer, limit uin
 //go:noescape
 func importLog(level int32, p unsafe.Pointer, n uint32) int32
 
+//go:wasmimport apphost_v1 accept
+func importAccept() int32
+
 //go:wasmimport apphost_v1 stopping
 func importStopping() int32
 
@@ -66,6 +69,13 @@ func read(p []byte) (int, error) {
 
 func write(p []byte) error {
 	if n := importWrite(unsafe.Pointer(unsafe.SliceData(p)), uint32(len(p))); n < 0 {
+		return failure(n)
+	}
+	return nil
+}
+
+func accept() error {
+	if n := importAccept(); n < 0 {
 		return failure(n)
 	}
 	return nil

@@ -1,0 +1,8 @@
+;; Exits before it accepts a connection.
+(module
+  (import "apphost_v1" "accept" (func $accept (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (call $exit (i32.const 4))
+    (drop (call $accept))))
