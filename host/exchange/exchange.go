@@ -104,6 +104,14 @@ type Sized interface {
 	Remaining() int64
 }
 
+// Sink is an exchange that knows when its response has no body to be sent: of HEAD
+// for example.
+type Sink interface {
+	// Dropping reports that no Write of this response has to wait any more. It
+	// is not before the header was sent.
+	Dropping() bool
+}
+
 // Duplexer is an exchange whose request can be read while it is answered.
 type Duplexer interface {
 	// Duplex lets one other goroutine read Body, then the request's trailers,

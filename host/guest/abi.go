@@ -51,6 +51,9 @@ type HostFunc struct {
 	// occupies the low half of its slot, the other half is garbage. It is nil
 	// of the function that is ABI.Park.
 	Call func(ctx context.Context, mem Memory, stack []uint64)
+	// Waits reports whether a call may have to wait, which is not the guest's
+	// time; see [Ending]. Without it, all may.
+	Waits func(ctx context.Context, stack []uint64) bool
 }
 
 // ExportFunc is a function that guests export.

@@ -66,6 +66,8 @@ func (m *Module) refused(kind jail.Refusal, d Dir, name string) {
 		text = fmt.Sprintf("opened %q: it leads out of its folder; grant the folder that it leads to with %s", at, m.key())
 	case jail.NotAFile:
 		text = fmt.Sprintf("opened %q: it is neither a file nor a folder, and nothing else is granted", at)
+	case jail.LinkedOut:
+		text = fmt.Sprintf("made or moved the link %q: it could lead others out of its folder; only relative links without \"..\" are granted", at)
 	}
 	m.log.Warn("guest was refused", "plugin", m.name, "error", text)
 }
@@ -80,7 +82,7 @@ func (m *Module) noFiles(name []byte) {
 }
 
 // noFiles follows the kinds of refusals that a folder knows.
-const noFiles = jail.NotAFile + 1
+const noFiles = jail.LinkedOut + 1
 
 // refusals says which kinds were logged.
 type refusals [noFiles + 1]atomic.Bool

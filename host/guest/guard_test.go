@@ -27,7 +27,8 @@ type watchedSession struct {
 
 // A module's own start function may run without end, too, and is not running any
 // more when it has trapped: a process that waits for its next request must not be
-// ended for it. And no call of the host is the guest's time, nor one for a file.
+// ended for it. And a call of the host that may
+// wait is not the guest's time, nor is one for a file; one that cannot wait is.
 func TestTheStartFunctionIsGuarded(t *testing.T) {
 	calls := guest.ABI{
 		Name: "test", ImportModule: abi.ConnModule,
@@ -39,7 +40,7 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 	}
 	for name, dirs := range map[string][]guest.Dir{
 		"start_calls": nil,
-		"start_stats": {{Host: t.TempDir(), Guest: "/d"}},
+		"start_files": {{Host: t.TempDir(), Guest: "/d"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{calls}})

@@ -1,7 +1,9 @@
 package guest_test
 
 import (
+	"runtime"
 	"testing"
+	"weak"
 
 	"github.com/apphost/apphost/host/guest"
 )
@@ -70,5 +72,29 @@ func TestAnInstanceThatEndedItselfIsPutBack(t *testing.T) {
 	}
 	if err := second.Call(s, "count", stack); err != nil || stack[0] != 257 {
 		t.Errorf("%d, %v", stack[0], err)
+	}
+}
+
+// An instance that waits for its next run does not hold on to the session of the
+// last one, which may have a request's body.
+func TestAnIdleInstanceHoldsNoSession(t *testing.T) {
+	for name, p := range map[string]guest.Pool{"kept": keptPool(t, "run"), "put back": newPool(t, "run")} {
+		p.Put(get(t, p, newSession(t)), guest.Returned) // is made and prepared
+		last := func() weak.Pointer[session] {
+			s := newSession(t)
+			i := get(t, p, s)
+			if err := i.Call(s, "count", []uint64{0}); err != nil {
+				t.Fatal(err)
+			}
+			p.Put(i, guest.Returned)
+			return weak.Make(s)
+		}()
+		for range 3 {
+			runtime.GC()
+		}
+		if last.Value() != nil {
+			t.Errorf("%s: the session is still there", name)
+		}
+		runtime.KeepAlive(p)
 	}
 }

@@ -40,12 +40,21 @@ type stdin struct{ out *output }
 
 func (s stdin) Read(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok {
-		guard := guardOf(s.out.session)
-		guard.pause()
-		defer guard.resume()
-		return streams.Stdin().Read(p)
+		in := streams.Stdin()
+		if waits(in) {
+			guard := guardOf(s.out.session)
+			guard.pause()
+			defer guard.resume()
+		}
+		return in.Read(p)
 	}
 	return 0, io.EOF
+}
+
+// waits reports whether a call of one of a session's streams may have to wait.
+func waits(stream any) bool {
+	s, ok := stream.(Ending)
+	return !ok || !s.Ended()
 }
 
 // sleep lets the guest wait.
@@ -64,10 +73,13 @@ func (o *output) sleep(ns int64) {
 // Write takes all of p.
 func (s *stream) Write(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok && s.name == stdoutName {
-		guard := guardOf(s.out.session)
-		guard.pause()
-		defer guard.resume()
-		return streams.Stdout().Write(p)
+		to := streams.Stdout()
+		if waits(to) {
+			guard := guardOf(s.out.session)
+			guard.pause()
+			defer guard.resume()
+		}
+		return to.Write(p)
 	}
 	n := len(p)
 	for len(p) > 0 {

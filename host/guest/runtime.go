@@ -130,7 +130,7 @@ func provideModule(ctx context.Context, engine wazero.Runtime, name string, abis
 			added[f.Name] = true
 			call := api.GoModuleFunc(park)
 			if f.Name != a.Park {
-				call = hostFunc(f.Call)
+				call = hostFunc(f)
 			} else {
 				parks = f.Name
 			}
@@ -150,11 +150,15 @@ func provideModule(ctx context.Context, engine wazero.Runtime, name string, abis
 	return err
 }
 
-func hostFunc(call func(context.Context, Memory, []uint64)) api.GoModuleFunc {
+func hostFunc(f HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
+		if f.Waits != nil && !f.Waits(ctx, stack) {
+			f.Call(ctx, Memory{m.Memory()}, stack)
+			return
+		}
 		guard := guardOf(sessionIn(ctx))
 		guard.pause()
-		call(ctx, Memory{m.Memory()}, stack)
+		f.Call(ctx, Memory{m.Memory()}, stack)
 		guard.resume()
 	}
 }

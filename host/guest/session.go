@@ -28,6 +28,12 @@ type Streams interface {
 	Stdout() io.Writer
 }
 
+// Ending is implemented by streams of a session that know when no call of them has
+// to wait any more: at the end of the input, or when the client is gone. From then
+// on their calls are the guest's own time, so that a guest that calls on and on is
+// found to run without end.
+type Ending interface{ Ended() bool }
+
 // Owned is a session that knows what it is a run of: for others, it is not logged
 // that a guest was refused files.
 type Owned interface {

@@ -1,12 +1,12 @@
 package guest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // MakeUserCache makes the cache directory of a user in dir, for root to call
@@ -19,7 +19,8 @@ import (
 //
 // # Errors
 //
-// dir belongs to someone else or others may write to it, or it cannot be made.
+// dir belongs to someone else or others may write to it, or it cannot be made, or
+// another user could put a folder or a link in the place of one above it.
 func MakeUserCache(jail, dir string, uid, gid int) (string, error) {
 	path, err := makeUserCache(jail, dir, uid, gid)
 	if err != nil {
@@ -29,7 +30,16 @@ func MakeUserCache(jail, dir string, uid, gid int) (string, error) {
 }
 
 func makeUserCache(jail, dir string, uid, gid int) (string, error) {
-	root, err := openMade(jail, dir)
+	base, err := os.OpenRoot(cmp.Or(jail, "/"))
+	if err != nil {
+		return "", err
+	}
+	defer base.Close()
+	made := maker{base: base, name: jail}
+	if own, err := made.isOwn(dir, uid); own || err != nil {
+		return dir, err
+	}
+	root, err := made.open(dir)
 	if err != nil {
 		return "", err
 	}
@@ -37,9 +47,6 @@ func makeUserCache(jail, dir string, uid, gid int) (string, error) {
 	info, err := root.Stat(".")
 	if err != nil {
 		return "", err
-	}
-	if owner, ok := ownerOf(info); ok && owner == uid {
-		return dir, nil
 	}
 	// From here on nobody but root can change dir.
 	if err := checkOwner(info, dir); err != nil {
@@ -63,28 +70,4 @@ func makeUserCache(jail, dir string, uid, gid int) (string, error) {
 		return "", fmt.Errorf("%s is not a directory", path)
 	}
 	return path, root.Lchown(name, uid, gid)
-}
-
-// openMade opens a directory, which it makes with those above it.
-func openMade(jail, dir string) (*os.Root, error) {
-	const reach fs.FileMode = 0o755
-	if jail == "" {
-		if err := os.MkdirAll(dir, reach); err != nil {
-			return nil, err
-		}
-		return os.OpenRoot(dir)
-	}
-	outer, err := os.OpenRoot(jail)
-	if err != nil {
-		return nil, err
-	}
-	defer outer.Close()
-	inside := strings.TrimPrefix(filepath.Clean(dir), "/")
-	if inside == "" {
-		inside = "."
-	}
-	if err := outer.MkdirAll(inside, reach); err != nil {
-		return nil, err
-	}
-	return outer.OpenRoot(inside)
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // provideFiles leaves the engine its functions for files, but for what concerns
-// the standard streams as well, and with the guard paused in each: a disk may be
-// slow, and that is no time of the guest's.
+// the standard streams as well, and with the guard paused in each that may have to
+// wait: a disk may be slow, and that is no time of the guest's.
 //
 //   - fd_close of standard output also tells its session
 //   - fd_fdstat_set_flags succeeds for a stream: reads and writes wait in any case
@@ -31,7 +31,7 @@ func provideFiles(ctx context.Context, engine wazero.Runtime, builder wazero.Hos
 		if !ok {
 			return errors.New("the engine's " + name + " is no function in Go")
 		}
-		call := original.Call
+		call := api.GoModuleFunc(original.Call)
 		switch name {
 		case "fd_close":
 			call = func(ctx context.Context, m api.Module, stack []uint64) {
@@ -47,16 +47,33 @@ func provideFiles(ctx context.Context, engine wazero.Runtime, builder wazero.Hos
 				original.Call(ctx, m, stack)
 			}
 		}
+		if !quick(name) {
+			call = paused(call, strings.HasPrefix(name, "fd_"))
+		}
 		builder.NewFunctionBuilder().
-			WithGoModuleFunction(paused(call), def.ParamTypes(), def.ResultTypes()).
+			WithGoModuleFunction(call, def.ParamTypes(), def.ResultTypes()).
 			WithName(name).Export(name)
 	}
 	return nil
 }
 
-// paused is call with the guard of its session paused.
-func paused(call api.GoModuleFunc) api.GoModuleFunc {
+// quick reports whether a function asks nobody but the table of descriptors.
+func quick(name string) bool {
+	switch name {
+	case "fd_advise", "fd_fdstat_set_rights", "fd_prestat_dir_name", "fd_prestat_get", "fd_tell":
+		return true
+	}
+	return false
+}
+
+// paused is call with the guard of its session paused. If it is for the descriptor
+// in the first parameter and that is a standard stream, this is left to the stream.
+func paused(call api.GoModuleFunc, descriptor bool) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
+		if fd := uint32(stack[0]); descriptor && fd <= lastStream {
+			call(ctx, m, stack)
+			return
+		}
 		guard := guardOf(sessionIn(ctx))
 		guard.pause()
 		call(ctx, m, stack)

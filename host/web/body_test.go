@@ -264,3 +264,33 @@ func TestBodyHasALeastRate(t *testing.T) {
 		})
 	}
 }
+
+// A header has one time for all of it, however its bytes are spread over that.
+func TestAHeaderHasOneTime(t *testing.T) {
+	helloServer("hello").ServeConn(t.Context(), &hosttest.Scripted{Piece: benchRequest, N: 1}) // see TestBodyHasALeastRate
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{HeaderTimeout: 20 * time.Second, Mounts: []Mount{{Path: "/", Handler: say("hello")}}})
+		ours, theirs := net.Pipe()
+		var both sync.WaitGroup
+		both.Go(func() {
+			s.ServeConn(t.Context(), &modelConn{Conn: theirs})
+			_ = theirs.Close()
+		})
+		start := time.Now()
+		both.Go(func() {
+			_, err := io.WriteString(ours, "GET / HTTP/1.1\r\nHost: a\r\nX: ")
+			for tick := time.Tick(time.Second); err == nil && time.Since(start) < time.Hour; <-tick {
+				_, err = io.WriteString(ours, "x")
+			}
+		})
+		r, err := http.ReadResponse(bufio.NewReader(ours), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); r.StatusCode != 408 || took < 19*time.Second || took > 21*time.Second {
+			t.Errorf("got %d after %v", r.StatusCode, took)
+		}
+		_ = ours.Close()
+		both.Wait()
+	})
+}

@@ -223,6 +223,48 @@ func TestOneDebugLineForAMalformedRequest(t *testing.T) {
 	}
 }
 
+// What a client does wrong is one line for whoever looks for it, and one in the
+// access log.
+func TestBadInputOfClientsHasOneLineInEachLog(t *testing.T) {
+	const end = "\r\n\r\n"
+	for _, tc := range []struct {
+		name, raw string
+		status    int
+	}{
+		{"slow header", "GET / HTTP/1.1\r\nHo", 408},
+		{"slow body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10" + end + "abc", 408},
+		{"huge header", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 1<<20) + end, 431},
+		{"bad chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked" + end + "x\r\nabc\r\n0" + end, 400},
+		{"two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4" + end + "abcd", 400},
+		{"length and chunks", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked" + end + "0" + end, 400},
+		{"obsolete folding", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b" + end, 400},
+		{"absolute URI with a user", "GET http://u:p@a/ HTTP/1.1\r\nHost: b" + end, 400},
+		{"NUL in a header", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b" + end, 400},
+		{"URI of 1 MB", "GET /" + strings.Repeat("a", 1<<20) + " HTTP/1.1\r\nHost: a" + end, 431},
+		{"large body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000" + end, 413},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var log bytes.Buffer
+			var access logFile
+			f := serve(t, Config{
+				HeaderTimeout: 50 * time.Millisecond, BodyTimeout: 50 * time.Millisecond, BodyBytesMax: 1000,
+				Logger:    slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				AccessLog: newAccessLog(t, "%>s", &access),
+				Mounts:    []Mount{{Path: "/", Handler: echo(t)}},
+			})
+			c := f.dial()
+			go func() { _, _ = io.WriteString(c, tc.raw) }() // it may be cut off
+			<-f.done
+			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=DEBUG") {
+				t.Errorf("logged %q", got)
+			}
+			if got, want := access.lines(), []string{decimal(tc.status) + "\n"}; !slices.Equal(got, want) {
+				t.Errorf("the access log has %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 // A panic must reach the top of the child: see the package's promise about
 // crashes in mpm.
 func TestPanicIsNotCaught(t *testing.T) {

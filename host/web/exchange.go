@@ -190,6 +190,9 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Dropping implements exchange.Sink.
+func (x *exchangeState) Dropping() bool { return x.stream.on && x.stream.silent }
+
 // reroutesMax ends a circle of handlers that refer to each other.
 const reroutesMax = 10
 

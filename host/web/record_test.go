@@ -28,6 +28,11 @@ func TestPasswordsAreHidden(t *testing.T) {
 		{"GET", "", ""},
 		{"GET", "@", "@"},
 		{"GET", "//:@", "//:XXXXXXXX@"},
+		{"GET", "/?to=http%3A%2F%2Fu%3Asecret%40h", "/?to=http%3A%2F%2Fu%3AXXXXXXXX%40h"},
+		{"GET", "/?to=http%3a%2f%2fu%3ase%40cret%40h%2fp&a=b:c%40d", "/?to=http%3a%2f%2fu%3aXXXXXXXX%40h%2fp&a=b:c%40d"},
+		{"GET", "/?to=http%3A//u%3Asecret%40h/&x=//v:se%2Fcret@i", "/?to=http%3A//u%3AXXXXXXXX%40h/&x=//v:XXXXXXXX@i"},
+		{"GET", "/?to=http%3A%2F%2Fh%3A80%2F%3Fmail%3Da%40b", "/?to=http%3A%2F%2Fh%3A80%2F%3Fmail%3Da%40b"},
+		{"GET", "/a%2F%2Fb%40c%", "/a%2F%2Fb%40c%"},
 	} {
 		target := []byte(tc.target)
 		if got := string(withoutPasswords(new([]byte), []byte(tc.method), target)); got != tc.want {
@@ -41,6 +46,7 @@ func TestPasswordsAreHidden(t *testing.T) {
 
 func FuzzWithoutPasswords(f *testing.F) {
 	f.Add("GET", "http://user:secret@host/?x=//a:b@c")
+	f.Add("GET", "/?x=%2F%2fa%3Ab%40c%2F%2F/d:e@f")
 	f.Fuzz(func(t *testing.T, method, target string) {
 		once := string(withoutPasswords(new([]byte), []byte(method), []byte(target)))
 		if twice := string(withoutPasswords(new([]byte), []byte(method), []byte(once))); twice != once {

@@ -102,6 +102,7 @@ func FuzzRoutes(f *testing.F) {
 		{"shop.example.com:80", "/a/b/../c?d", "GET"},
 		{"x.shop.example.com.", "/a", "HEAD"},
 		{"[::1]:80", "//a%2fb", "PUT"},
+		{"a", "/b", "HEAD"},
 		{"", "*", "OPTIONS"},
 		{"Example.COM", "/x", "PUT"},
 		{".example.com", "/a/b", "POST"},

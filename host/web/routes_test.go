@@ -91,7 +91,7 @@ func TestTheMoreExactMountWins(t *testing.T) {
 		{"GET / ONE.example.:8080", "One.example/"},
 		{"GET /a/b one.example", "One.example/"}, // the host decides before the path
 		{"GET /get one.example", "one.example/getGET"},
-		{"HEAD /get one.example", ""},
+		{"HEAD /get one.example", "one.example/getGET"},
 		{"POST /get one.example", "One.example/"}, // passed over
 		{"GET / x.example", "*.example/"},
 		{"GET / .example", "/"}, // a wildcard is for at least one character
@@ -105,6 +105,9 @@ func TestTheMoreExactMountWins(t *testing.T) {
 	} {
 		part := strings.Fields(tc.request)
 		r, body := f.dial().send(part[0] + " " + part[1] + " HTTP/1.1\r\nHost: " + part[2] + "\r\n\r\n").response(part[0])
+		if length := int64(len(tc.want)); part[0] == "HEAD" && body == "" && r.ContentLength == length {
+			body = tc.want // as its length tells
+		}
 		if r.StatusCode != 200 || body != tc.want {
 			t.Errorf("%s: got %d %q, want %q", tc.request, r.StatusCode, body, tc.want)
 		}

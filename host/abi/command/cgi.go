@@ -42,14 +42,14 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 	case out.writeErr != nil:
 		s.log.DebugContext(ctx, "client went away", "error", out.writeErr)
 		return out.writeErr
-	case err != nil && !guest.IsStopped(err):
+	case in.err != nil && !ours(err):
+		return in.err // what the program made of a part is no answer, and no failure
+	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
 		if in.err == nil {
 			s.Module().NoteCrash(err)
 		}
 		return err
-	case in.err != nil:
-		return in.err // what the program made of a part is no answer
 	case code != 0:
 		s.log.WarnContext(ctx, "program ended with an error", "exit_code", code)
 		return errExit
@@ -66,11 +66,18 @@ func notOne(s *session, err error) error {
 	return err
 }
 
+// ours reports whether a run failed through a fault of the server.
+func ours(err error) bool {
+	f, ok := errors.AsType[*guest.Failure](err)
+	return err != nil && (!ok || f.Kind == guest.HostFault)
+}
+
 // requestBody is a program's standard input. It remembers why it broke off: few
 // programs look.
 type requestBody struct {
 	source io.Reader
 	err    error
+	ended  bool // io.EOF or err: it stays so
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
@@ -78,8 +85,12 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		b.err = fmt.Errorf("read request body: %w", err)
 	}
+	b.ended = err != nil
 	return n, err
 }
+
+// Ended implements guest.Ending.
+func (b *requestBody) Ended() bool { return b.ended }
 
 // What arguments are replaced by those of the request, in the words of WAGI.
 const (

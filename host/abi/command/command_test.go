@@ -36,6 +36,12 @@ func program(t *testing.T) (*command.Plugin, *hosttest.Log) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return load(t, wasm)
+}
+
+// load loads a program.
+func load(t *testing.T, wasm []byte) (*command.Plugin, *hosttest.Log) {
+	t.Helper()
 	runtime, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{command.ABI()}})
 	if err != nil {
 		t.Fatal(err)

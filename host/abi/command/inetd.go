@@ -2,9 +2,11 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/apphost/apphost/host/guest"
@@ -13,7 +15,7 @@ import (
 
 // Timeouts bound each read and each write of a program on a connection. 0 means
 // none. A program that waits for longer gets an error from WASI. After a write that
-// failed, whatever the reason, the next one ends it, as SIGPIPE would.
+// failed, and not for want of time, the next one ends it, as SIGPIPE would.
 type Timeouts struct {
 	Read, Write time.Duration
 }
@@ -21,20 +23,20 @@ type Timeouts struct {
 // ServeConn runs the program on c and logs how it ended, unless well. id names
 // the connection in logs.
 func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.Stringer) {
-	stream := &connStream{conn: c, timeouts: t}
+	in, out := &connInput{conn: c, timeout: t.Read}, &connOutput{conn: c, timeout: t.Write}
 	watch, _ := c.(mpm.Watched)
 	s := &session{
 		Context: ctx, Guard: guest.NewGuard(watch, p.pool.Module().Name(), p.set.CPUTimeout), plugin: p, log: p.set.Logger.With("connection", id.String()),
-		environ: connEnvironment(c).with(p.set.Environ), stdin: stream, stdout: stream,
+		environ: connEnvironment(c).with(p.set.Environ), stdin: in, stdout: out,
 	}
 	c.SetState(mpm.StateWriting)
 	code, err := s.run()
 	switch {
 	case guest.IsStopped(err):
-		s.log.DebugContext(ctx, "client went away", "error", stream.writeErr)
+		s.log.DebugContext(ctx, "client went away", "error", out.writeErr)
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
-		if !stream.broken {
+		if !in.broken && !out.broken {
 			s.Module().NoteCrash(err)
 		}
 	case code != 0:
@@ -59,46 +61,67 @@ func connEnvironment(c mpm.Conn) environment {
 	return env
 }
 
-// connStream is a connection as standard input and output.
-type connStream struct {
-	conn     mpm.Conn
-	timeouts Timeouts
-	writeErr error // of the first write that failed
-	broken   bool  // the client has gone or waits: a read or write has failed
+// connInput is a connection as standard input.
+type connInput struct {
+	conn    mpm.Conn
+	timeout time.Duration
+	ended   bool // no read waits any more
+	broken  bool // the client has gone or waits: a read has failed
 }
 
-func (s *connStream) Read(p []byte) (int, error) {
-	if s.timeouts.Read > 0 {
-		if err := s.conn.SetReadDeadline(time.Now().Add(s.timeouts.Read)); err != nil {
+func (s *connInput) Read(p []byte) (int, error) {
+	if s.timeout > 0 {
+		if err := s.conn.SetReadDeadline(time.Now().Add(s.timeout)); err != nil {
 			return 0, fmt.Errorf("read from connection: %w", err)
 		}
 	}
 	s.conn.SetState(mpm.StateReading)
 	n, err := s.conn.Read(p)
 	s.conn.SetState(mpm.StateWriting)
+	s.ended = final(err)
 	s.broken = s.broken || err != nil && err != io.EOF
 	return n, err
 }
 
-func (s *connStream) Write(p []byte) (int, error) {
-	if s.writeErr != nil {
-		guest.Stop(s.writeErr)
-	}
-	var n int
-	n, s.writeErr = s.write(p)
-	return n, s.writeErr
+// Ended implements guest.Ending.
+func (s *connInput) Ended() bool { return s.ended }
+
+// connOutput is a connection as standard output.
+type connOutput struct {
+	conn     mpm.Conn
+	timeout  time.Duration
+	ended    bool  // no write waits any more
+	broken   bool  // a write has failed
+	writeErr error // of the last write
 }
 
-func (s *connStream) write(p []byte) (int, error) {
-	if s.timeouts.Write > 0 {
-		if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeouts.Write)); err != nil {
+func (s *connOutput) Write(p []byte) (int, error) {
+	if s.ended {
+		guest.Stop(s.writeErr)
+	}
+	n, err := s.write(p)
+	s.writeErr = err
+	return n, err
+}
+
+func (s *connOutput) write(p []byte) (int, error) {
+	if s.timeout > 0 {
+		if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 			return 0, fmt.Errorf("write to connection: %w", err)
 		}
 	}
 	n, err := s.conn.Write(p)
+	s.ended = final(err)
 	s.broken = s.broken || err != nil
 	return n, err
 }
 
+// Ended implements guest.Ending.
+func (s *connOutput) Ended() bool { return s.ended }
+
 // Close tells the peer that nothing more will come. The program may read on.
-func (s *connStream) Close() error { return s.conn.CloseWrite() }
+func (s *connOutput) Close() error { return s.conn.CloseWrite() }
+
+// final reports whether err is the last thing that a direction of a connection
+// tells. After a timeout, the next call waits again.
+func final(err error) bool { return err != nil && !errors.Is(err, os.ErrDeadlineExceeded) }

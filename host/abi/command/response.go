@@ -69,6 +69,15 @@ func (r *response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// Ended implements guest.Ending: what is written goes nowhere.
+func (r *response) Ended() bool {
+	if r.err != nil || r.writeErr != nil {
+		return true
+	}
+	x, ok := r.x.(exchange.Sink)
+	return ok && x.Dropping()
+}
+
 // end says what is wrong with a response that is complete.
 func (r *response) end() error {
 	switch {
@@ -95,7 +104,8 @@ func (r *response) end() error {
 }
 
 // headerEnd finds the empty line after the header: where the header ends, and
-// how long that end is. It looks at each line once, however small the writes are.
+// how long that end is. It looks at each complete line once, and at the one that is
+// not yet again with each write.
 func (r *response) headerEnd() (end, length int) {
 	for {
 		line := bytes.IndexByte(r.header[r.lines:], '\n')

@@ -3,8 +3,10 @@ package conn
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/apphost/apphost/host/guest"
@@ -36,11 +38,12 @@ type Timeouts struct {
 	Read, Write time.Duration
 }
 
-// limit is the timeout of one direction.
+// limit is the timeout of one direction, and whether that is at its end.
 type limit struct {
 	timeout  time.Duration // the guest's own; 0 means that it has none
 	fallback time.Duration // the listener's; 0 means none
 	armed    bool          // the connection has a deadline set
+	ended    bool          // no call waits any more
 }
 
 var _ guest.Session = (*session)(nil)
@@ -79,6 +82,12 @@ func (s *session) Module() *guest.Module { return s.plugin.pool.Module() }
 
 // end logs what is known of a run at its end only.
 func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
+
+// note keeps in mind what a call says of the direction. After a timeout, the next
+// one waits again.
+func (l *limit) note(err error) {
+	l.ended = err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}
 
 // deadline prepares the connection for one read or write.
 func (l *limit) deadline(set func(time.Time) error) error {

@@ -37,6 +37,7 @@ func connRead(c call) (uint32, abi.Errno) {
 		got, err = s.conn.Read(buf)
 	}
 	s.conn.SetState(mpm.StateWriting)
+	s.read.note(err)
 	// Bytes first: whatever ended the stream is there at the next read.
 	if got > 0 || errors.Is(err, io.EOF) {
 		return uint32(got), 0
@@ -60,7 +61,9 @@ func connWrite(c call) (uint32, abi.Errno) {
 	if err := s.write.deadline(s.conn.SetWriteDeadline); err != nil {
 		return 0, s.errno("set write deadline", err)
 	}
-	if _, err := s.conn.Write(buf); err != nil {
+	_, err := s.conn.Write(buf)
+	s.write.note(err)
+	if err != nil {
 		s.failedWrite(err)
 		return 0, s.errno("write", err)
 	}

@@ -227,3 +227,43 @@ func TestCheckSaysWhatChildInitDid(t *testing.T) {
 		}
 	}
 }
+
+// pauses counts how often the guard of a guest is told that it waits.
+type pauses struct{ n int }
+
+func (p *pauses) Run(string, time.Duration) {}
+func (p *pauses) Pause()                    { p.n++ }
+func (p *pauses) Resume()                   {}
+
+// A call that may have to wait is not the guest's time. At the end of a direction
+// none has to, but after a timeout one does.
+func TestACallAtTheEndIsTheGuestsTime(t *testing.T) {
+	f, _, client := newConnected(t)
+	w := &pauses{}
+	f.s.Guard = guest.NewGuard(w, "forward", time.Second)
+	waits := func(want bool, fn string, args ...uint32) {
+		t.Helper()
+		before := w.n
+		f.call(fn, args...)
+		if waited := w.n-before > 1; waited != want { // the run's end is one
+			t.Errorf("%s: waits %v, want %v", fn, waited, want)
+		}
+	}
+	f.want(0, "conn_set_timeout", 1, 1)
+	waits(true, "conn_read", 0, 10) // it times out
+	waits(true, "conn_read", 0, 10)
+	if err := client.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	f.want(0, "conn_set_timeout", 1, 0)
+	waits(true, "conn_read", 0, 10)
+	waits(false, "conn_read", 0, 10)
+
+	f.want(0, "conn_set_timeout", 2, 1)
+	for f.call("conn_write", 0, memoryEnd) > 0 { // until nothing more fits
+	}
+	waits(true, "conn_write", 0, memoryEnd)
+	f.call("conn_shutdown", 1)
+	waits(true, "conn_write", 0, 1)
+	waits(false, "conn_write", 0, 1)
+}

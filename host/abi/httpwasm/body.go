@@ -21,6 +21,7 @@ func readBody(c call) uint64 {
 	n, err := readFull(c.bodyReader(), buf)
 	switch {
 	case errors.Is(err, io.EOF):
+		c.s.bodyRead = c.s.bodyRead || c.arg(0) == abi.BodyRequest
 		return eof | uint64(n)
 	case err != nil:
 		c.ioFailed(err)

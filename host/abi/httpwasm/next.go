@@ -134,6 +134,7 @@ func (s *session) finish() error {
 var (
 	_ exchange.Duplexer = (*passed)(nil)
 	_ exchange.Measurer = (*passed)(nil)
+	_ exchange.Sink     = (*passed)(nil)
 	_ exchange.Upgrader = (*passed)(nil)
 )
 
@@ -177,6 +178,12 @@ func (p *passed) LengthError() error {
 		return x.LengthError()
 	}
 	return nil
+}
+
+// Dropping passes on what the exchange knows.
+func (p *passed) Dropping() bool {
+	x, ok := p.Exchange.(exchange.Sink)
+	return ok && p.s.response == nil && x.Dropping()
 }
 
 // takenBody is a request's body that is read without keeping it.

@@ -33,6 +33,8 @@ type session struct {
 	// taken is how much of the request's body the guest has read without leaving
 	// it to the next handler.
 	taken int64
+	// bodyRead means that the request's body has been read to its end.
+	bodyRead bool
 	// wrote means that the guest has begun to answer, and it is not held back.
 	wrote bool
 	// ioErr is why a body could not be read or written: the client's doing.

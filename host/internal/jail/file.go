@@ -43,12 +43,13 @@ func (f *file) IsDir() (bool, experimental.Errno)    { return f.folder(), 0 }
 func (f *file) IsAppend() bool                       { return f.flag&experimental.O_APPEND != 0 }
 
 // SetAppend opens the file once more: that is how the system has the flag, which
-// several processes need that append to one file.
+// several processes need that append to one file. It fails if the file has lost its
+// name meanwhile.
 func (f *file) SetAppend(on bool) experimental.Errno {
 	if f.folder() {
 		return experimental.EISDIR
 	}
-	flag := f.flag &^ (experimental.O_APPEND | experimental.O_CREAT | experimental.O_EXCL | experimental.O_TRUNC)
+	flag := f.flag &^ experimental.O_APPEND
 	if on {
 		flag |= experimental.O_APPEND
 	}
@@ -79,7 +80,7 @@ func (f *file) reopen(flag experimental.Oflag) experimental.Errno {
 		}
 	}
 	_ = f.os.Close() // what is lost by it, Sync would have told
-	f.os, f.flag = again.os, flag
+	f.os, f.flag = again.os, again.flag
 	return 0
 }
 

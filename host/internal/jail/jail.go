@@ -6,7 +6,9 @@
 // opened, whatever its name means later.
 //
 // A guest makes no links that could lead others out: a symbolic link must be
-// relative and without "..". Of what is in the folder only regular files, folders
+// relative and without "..", and one that is not, whoever made it, is not moved. (A
+// folder is moved with what is in it: links with ".." do not belong in a folder
+// that a guest may change.) Of what is in the folder only regular files, folders
 // and links count: a named pipe or a device is not opened.
 package jail
 
@@ -27,9 +29,10 @@ type Refusal int
 
 // The refusals.
 const (
-	Written  Refusal = iota // a change, in a folder that is read only
-	Escaped                 // a name that leads out of the folder
-	NotAFile                // a named pipe, a device or a socket
+	Written   Refusal = iota // a change, in a folder that is read only
+	Escaped                  // a name that leads out of the folder
+	NotAFile                 // a named pipe, a device or a socket
+	LinkedOut                // a link, made or moved, that could lead out of the folder
 )
 
 // FS is a folder. Its methods may be called concurrently, except Close. It
@@ -59,7 +62,7 @@ func Open(dir string, write bool, refused func(kind Refusal, name string)) (*FS,
 	return f, nil
 }
 
-// usable reads the folder, for a descriptor alone gives no right to.
+// usable enters the folder, for a descriptor alone gives no right to.
 func (f *FS) usable() error {
 	folder, err := f.root.Open(".")
 	if err != nil {
@@ -77,13 +80,14 @@ func (f *FS) OpenFile(name string, flag experimental.Oflag, perm os.FileMode) (e
 	if flag&experimental.O_DIRECTORY != 0 {
 		flag &^= changes // some ask for all rights on a folder
 	}
-	info, err := f.root.Stat(name)
-	if err == nil && flag&experimental.O_NOFOLLOW != 0 {
-		if info, err = f.root.Lstat(name); err == nil && info.Mode()&os.ModeSymlink != 0 {
-			return nil, experimental.ELOOP
-		}
+	look := f.root.Stat
+	if flag&experimental.O_NOFOLLOW != 0 {
+		look = f.root.Lstat
 	}
+	info, err := look(name)
 	switch {
+	case err == nil && info.Mode()&os.ModeSymlink != 0:
+		return nil, experimental.ELOOP
 	case err != nil && (flag&experimental.O_CREAT == 0 || !errors.Is(err, os.ErrNotExist)):
 		return nil, f.errno(name, err)
 	case err == nil && !info.Mode().IsRegular() && !info.IsDir():
@@ -118,7 +122,8 @@ func (f *FS) open(name string, flag experimental.Oflag, perm os.FileMode) (*file
 		_ = opened.Close()
 		return nil, f.errno(name, err)
 	}
-	out := &file{fs: f, name: name, flag: flag, os: opened, info: sys.NewStat_t(info)}
+	const once = experimental.O_CREAT | experimental.O_EXCL | experimental.O_TRUNC // not when it is opened again
+	out := &file{fs: f, name: name, flag: flag &^ once, os: opened, info: sys.NewStat_t(info)}
 	out.seeker = out.seek
 	return out, 0
 }
@@ -171,6 +176,11 @@ func (f *FS) readOnly(name string) experimental.Errno {
 
 func (f *FS) notAFile(name string) experimental.Errno {
 	f.refused(NotAFile, name)
+	return experimental.EPERM
+}
+
+func (f *FS) linkedOut(name string) experimental.Errno {
+	f.refused(LinkedOut, name)
 	return experimental.EPERM
 }
 

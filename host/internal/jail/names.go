@@ -1,7 +1,6 @@
 package jail
 
 import (
-	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -34,9 +33,26 @@ func (f *FS) Mkdir(name string, perm os.FileMode) experimental.Errno {
 	return f.change(name, func() error { return f.root.Mkdir(name, perm.Perm()) })
 }
 
-// Rename moves a file or folder within the folder.
+// Rename moves a file or folder within the folder. A link that leads down from
+// everywhere may be moved, too.
 func (f *FS) Rename(from, to string) experimental.Errno {
-	return f.change(from, func() error { return f.root.Rename(from, to) })
+	if !f.write {
+		return f.readOnly(from)
+	}
+	info, err := f.root.Lstat(from)
+	if err != nil {
+		return f.errno(from, err)
+	}
+	if info.Mode()&os.ModeSymlink != 0 {
+		target, err := f.root.Readlink(from)
+		if err != nil {
+			return f.errno(from, err)
+		}
+		if !harmless(target) {
+			return f.linkedOut(from)
+		}
+	}
+	return f.errno(to, f.root.Rename(from, to))
 }
 
 // Rmdir removes an empty folder.
@@ -61,26 +77,29 @@ func (f *FS) Unlink(name string) experimental.Errno {
 
 // Link gives a regular file of the folder one more name in it.
 func (f *FS) Link(from, to string) experimental.Errno {
-	return f.change(to, func() error {
-		if info, err := f.root.Lstat(from); err == nil && !info.Mode().IsRegular() {
-			return syscall.EPERM
-		}
-		return f.root.Link(from, to)
-	})
+	if !f.write {
+		return f.readOnly(to)
+	}
+	info, err := f.root.Lstat(from)
+	switch {
+	case err != nil:
+		return f.errno(from, err)
+	case !info.Mode().IsRegular():
+		return experimental.EPERM
+	}
+	return f.errno(to, f.root.Link(from, to))
 }
 
 // Symlink makes a link, if it is one that leads nobody out.
 func (f *FS) Symlink(target, name string) experimental.Errno {
-	return f.change(name, func() error {
-		if !harmless(target) {
-			return errLeadsOut
-		}
-		return f.root.Symlink(target, name)
-	})
+	switch {
+	case !f.write:
+		return f.readOnly(name)
+	case !harmless(target):
+		return f.linkedOut(name)
+	}
+	return f.errno(name, f.root.Symlink(target, name))
 }
-
-// errLeadsOut has no number of the system, as what os.Root refuses.
-var errLeadsOut = errors.New("the link leads out of the folder")
 
 // Readlink is the target of a link.
 func (f *FS) Readlink(name string) (string, experimental.Errno) {

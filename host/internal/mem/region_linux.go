@@ -11,6 +11,7 @@ type Region struct {
 	reserved  []byte // the whole range; nil once freed
 	limit     uint64 // bytes that may be used
 	committed uint64 // bytes from the start that are readable and writable
+	used      uint64 // of those, what may differ from the image and zeros behind it
 	reset     *reset // nil before Adopt
 }
 
@@ -56,6 +57,7 @@ func (r *Region) Reallocate(size uint64) []byte {
 		}
 		r.committed = size
 	}
+	r.used = max(r.used, size)
 	return r.reserved[:size:size]
 }
 

@@ -44,7 +44,7 @@ type reset struct {
 }
 
 // Adopt replaces the region's content by that of img, to which Reset returns.
-// t may be nil. img must be closed after the region is freed.
+// t may be nil. img must be closed after the region is freed. A region adopts one.
 func (r *Region) Adopt(img *Image, t *Tracker) error {
 	switch {
 	case t != nil:
@@ -56,6 +56,9 @@ func (r *Region) Adopt(img *Image, t *Tracker) error {
 }
 
 func (r *Region) adopt(img *Image, t *Tracker, method Method) error {
+	if r.reset != nil {
+		panic("BUG: a memory adopts a second image") // the first one would show behind it
+	}
 	size := img.Size()
 	if size > r.limit {
 		return fmt.Errorf("adopt memory image: its %d bytes are over the limit of %d", size, r.limit)
@@ -66,10 +69,8 @@ func (r *Region) adopt(img *Image, t *Tracker, method Method) error {
 	if err != nil {
 		return fmt.Errorf("map memory image: %w", err)
 	}
-	if r.committed > size {
-		if err := r.discard(size, r.committed); err != nil {
-			return err
-		}
+	if err := r.discardBeyond(size); err != nil {
+		return err
 	}
 	r.committed = max(r.committed, size)
 	if method == Track {
@@ -96,10 +97,8 @@ func (r *Region) Method() Method {
 func (r *Region) Reset() error {
 	s := r.reset
 	size := s.image.Size()
-	if r.committed > size {
-		if err := r.discard(size, r.committed); err != nil {
-			return err
-		}
+	if err := r.discardBeyond(size); err != nil {
+		return err
 	}
 	memory := r.reserved[:size]
 	switch s.method {
@@ -128,6 +127,17 @@ func (r *Region) copyWritten(memory []byte) error {
 		return nil
 	}
 	return s.tracker.protect(memory)
+}
+
+// discardBeyond makes what was used beyond size zero.
+func (r *Region) discardBeyond(size uint64) error {
+	if r.used > size {
+		if err := r.discard(size, r.used); err != nil {
+			return err
+		}
+	}
+	r.used = size
+	return nil
 }
 
 // discard drops the pages of a range.

@@ -176,9 +176,6 @@ func TestAnImageIsChosenByWhatThereIs(t *testing.T) {
 		if err := r.Adopt(img, nil); err != nil || r.Method() != want {
 			t.Errorf("%d pages: %q, %v", pages, r.Method(), err)
 		}
-		if err := r.Adopt(img, nil); err != nil {
-			t.Error(err)
-		}
 		small, err := Reserve(0, wasmPage/2)
 		if err != nil {
 			t.Fatal(err)
@@ -192,6 +189,37 @@ func TestAnImageIsChosenByWhatThereIs(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// The first image would show behind a second one that is smaller.
+func TestARegionAdoptsOneImage(t *testing.T) {
+	want := content(2)
+	r := adopted(t, want, uint64(len(want)), nil, Copy)
+	defer func() {
+		if recover() == nil {
+			t.Error("it adopted a second one")
+		}
+	}()
+	_ = r.Adopt(r.reset.image, nil)
+}
+
+// A memory that has grown once costs later resets nothing, as long as it does not
+// grow again.
+func TestOnlyWhatWasUsedIsDiscarded(t *testing.T) {
+	methods(t, func(t *testing.T, tracker *Tracker, method Method) {
+		want := content(1)
+		r := adopted(t, want, 4*wasmPage, tracker, method)
+		r.Reallocate(4 * wasmPage)[3*wasmPage] = 7
+		for _, left := range []byte{0, 9} { // after the first reset, and after another one
+			if err := r.Reset(); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.reserved[3*wasmPage]; got != left {
+				t.Errorf("byte %d, want %d", got, left)
+			}
+			r.reserved[3*wasmPage] = 9 // no guest can: it stays if nobody looks there
+		}
+	})
 }
 
 // BenchmarkReset writes to so many pages of 3 MiB and brings them back.
