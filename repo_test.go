@@ -118,6 +118,7 @@ var allow = map[string]string{
 	"names host/web/static/static.go syscall.O_NONBLOCK":            "a flag for os.Root.OpenFile, which has no name of its own for it",
 	"panic host/guest/guard.go Guard.EndOvertime":                   "likewise: see Abort",
 	"panic host/guest/failure.go Abort":                             "the engine unwinds a guest from a host function by a Go panic only, and recovers it itself",
+	"panic host/guest/failure.go Stop":                              "the engine unwinds a guest from a host function by a Go panic only, and recovers it itself",
 	"panic host/guest/wasi.go exit":                                 "the same: proc_exit does not return to its guest",
 }
 

@@ -42,7 +42,7 @@ func TestAccessLogOfPlugins(t *testing.T) {
 	logger, _ := hosttest.Logger()
 	var out bytes.Buffer
 	h, err := host.New(t.Context(), host.Config{
-		Plugins:   []host.Plugin{plugin(t, "pass", passFile), plugin(t, "hello", helloFile), plugin(t, "echo", "../plugins/echo.wasm")},
+		Plugins:   []host.Plugin{plugin(t, "pass", passFile), mounted(plugin(t, "hello", helloFile)), plugin(t, "echo", "../plugins/echo.wasm")},
 		Listeners: []host.Listener{{Name: "web", Protocol: host.HTTP}, {Name: "raw", Protocol: host.TCP, Plugin: "echo"}},
 		Routes: []host.Route{
 			{Path: "/0/", Chain: []string{"pass", "pass", "hello"}},

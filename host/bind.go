@@ -38,7 +38,7 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 		server = web.New(webConfig)
 	}
 	out := map[string]listener{}
-	for _, l := range config.Listeners {
+	for i, l := range config.Listeners {
 		switch l.Protocol {
 		case HTTP:
 			out[l.Name] = listener{web: server}
@@ -51,7 +51,7 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 				err = fmt.Errorf("plugin %q speaks the %s ABI, a tcp listener needs one of the conn ABI, a server, or a command", l.Plugin, p.module.ABI())
 			}
 			if err != nil {
-				errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
+				errs = append(errs, &SettingError{Key: fmt.Sprintf("listen[%d].plugin", i), Err: err})
 				continue
 			}
 			out[l.Name] = listener{conn: p.conn, command: p.command, plugin: l.Plugin, code: h.quarantine.number(l.Plugin), timeouts: conn.Timeouts{Read: l.ReadTimeout, Write: l.WriteTimeout}}

@@ -1,11 +1,14 @@
 package host
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -53,6 +56,19 @@ type Config struct {
 	Progress func(step string)
 }
 
+// SettingError is what is wrong with a setting that New has found.
+type SettingError = guest.SettingError
+
+// wrong is an error about a setting of the plugin.
+func (p *Plugin) wrong(key, format string, args ...any) error {
+	return &SettingError{Key: "plugin." + p.Name + "." + key, Err: fmt.Errorf(format, args...)}
+}
+
+// ServesHTTP reports whether there is an http listener.
+func (c *Config) ServesHTTP() bool {
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Protocol == HTTP })
+}
+
 // Plugin is one module and its settings.
 type Plugin struct {
 	// Name is the file's name without .wasm.
@@ -81,6 +97,11 @@ type Plugin struct {
 	Arg0 string            `json:",omitempty"`
 	Args []string          `json:",omitempty"`
 	Dirs []Dir             `json:",omitempty"`
+
+	// Mount says whether a plugin that answers requests has the path /NAME/. Without
+	// it, it has unless a route has it behind another plugin, which may be there to
+	// keep clients from it, or a tcp listener runs it.
+	Mount *bool `json:",omitempty"`
 
 	// Entrypoint is the function that a program begins at; empty is main.
 	Entrypoint string `json:",omitempty"`
@@ -177,11 +198,13 @@ type Mount struct {
 	// Path is a prefix if it ends in a slash, else the exact path.
 	Path    string
 	Handler exchange.Handler
+	// Name says what it is, in the list that Routes makes.
+	Name string
 }
 
-// Route says what answers some of the requests on the http listeners. Every
-// plugin with an HTTP ABI also has /NAME/, unless a route for any host and
-// method takes that.
+// Route says what answers some of the requests on the http listeners. A plugin
+// that answers requests also has /NAME/ (see Plugin.Mount), unless a route for any
+// host and method takes that.
 type Route struct {
 	// Host is the name that the request is for, or "*." and the end of it;
 	// empty is any.

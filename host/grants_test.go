@@ -250,14 +250,21 @@ func TestAFolderThatIsNotThereIsAFault(t *testing.T) {
 	p.Dirs = []host.Dir{{Host: "/nowhere/a", Guest: "/a"}, {Host: "/nowhere/b", Guest: "/b"}}
 	hello := plugin(t, "hello", helloFile)
 	hello.Entrypoint = "handle_request"
-	_, err := host.New(t.Context(), host.Config{Plugins: []host.Plugin{p, hello}, Logger: logger})
-	want := `plugin "probe": plugin.probe.dirs: open folder: open /nowhere/a: no such file or directory
-plugin "probe": plugin.probe.dirs: open folder: open /nowhere/b: no such file or directory
-plugin "hello" speaks the http-wasm ABI, which has no entrypoint to choose`
+	raw := host.Plugin{Name: "raw", Wasm: bareProgram, Entrypoint: "go"}
+	_, err := host.New(t.Context(), host.Config{Plugins: []host.Plugin{p, hello, raw}, Logger: logger})
+	want := `plugin.probe.dirs[0].host: the folder /nowhere/a cannot be used: no such file or directory; make it, or name another one
+plugin.probe.dirs[1].host: the folder /nowhere/b cannot be used: no such file or directory; make it, or name another one
+plugin.hello.entrypoint: the plugin speaks the http-wasm ABI, which has no entrypoint to choose: remove this
+plugin.raw.entrypoint: raw.wasm exports no function "go"; it has: _start`
 	if err == nil || err.Error() != want {
 		t.Errorf("faults\n%v\nwant\n%s", err, want)
 	}
 }
+
+// bareProgram is a program whose main does nothing: it exports memory and _start.
+var bareProgram = []byte("\x00asm\x01\x00\x00\x00" +
+	"\x01\x04\x01\x60\x00\x00" + "\x03\x02\x01\x00" + "\x05\x03\x01\x00\x01" +
+	"\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00" + "\x0a\x04\x01\x02\x00\x0b")
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"github.com/apphost/apphost/host/abi/command"
@@ -44,6 +43,7 @@ var _ mpm.ConnHandler = (*Host)(nil)
 type plugin struct {
 	module *guest.Module
 	grants string      // in words
+	mount  *bool       // as Plugin.Mount
 	serves interface { // the role that is set
 		Check(ctx context.Context, instances int, step func(what string)) error
 		Reuse() string
@@ -249,13 +249,16 @@ func (h *Host) load(ctx context.Context, config *Config, p Plugin, step func(wha
 		return err
 	}
 	if p.Entrypoint != "" && m.ABI() != command.Name {
-		return fmt.Errorf("plugin %q speaks the %s ABI, which has no entrypoint to choose", p.Name, m.ABI())
+		return p.wrong("entrypoint", "the plugin speaks the %s ABI, which has no entrypoint to choose: remove this", m.ABI())
 	}
-	loaded := &plugin{module: m, grants: p.Grants()}
+	if p.Mount != nil && *p.Mount && (m.ABI() == conn.Name || m.ABI() == conn.ServerName) {
+		return p.wrong("mount", "the plugin speaks the %s ABI, and cannot be mounted on a path: remove this", m.ABI())
+	}
+	loaded := &plugin{module: m, grants: p.Grants(), mount: p.Mount}
 	log := h.log.With("plugin", p.Name)
-	isolation, err := isolate(p.Isolation, m.ABI())
-	if err != nil {
-		return fmt.Errorf("plugin %q: %w", p.Name, err)
+	isolation, ok := isolate(p.Isolation, m.ABI())
+	if !ok {
+		return p.wrong("isolation", "must be %s with the %s ABI, which the plugin speaks, got %q", isolations(m.ABI()), m.ABI(), p.Isolation)
 	}
 	if err := checkWarmUp(&p, m); err != nil {
 		return fmt.Errorf("plugin %q: %w", p.Name, err)
@@ -288,22 +291,4 @@ func (h *Host) load(ctx context.Context, config *Config, p Plugin, step func(wha
 		return fmt.Errorf("plugin %q: %w", p.Name, err)
 	}
 	return nil
-}
-
-// isolate says how runs of a plugin that speaks abi are kept apart.
-func isolate(want Isolation, abi string) (guest.Isolation, error) {
-	may := map[string][]Isolation{
-		conn.Name:       {IsolateConnections, IsolateChildren},
-		conn.ServerName: {IsolateConnections, IsolateChildren},
-		httpwasm.Name:   {IsolateRequests, IsolateChildren},
-		// Of a program nothing can be left: it has ended.
-		command.Name: {IsolateConnections, IsolateRequests},
-	}[abi]
-	switch {
-	case want != "" && !slices.Contains(may, want):
-		return 0, fmt.Errorf("isolation is %q, but with the %s ABI it can be %q or %q", want, abi, may[0], may[1])
-	case want == IsolateChildren:
-		return guest.Kept, nil
-	}
-	return guest.Fresh, nil
 }

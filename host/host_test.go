@@ -24,6 +24,13 @@ func plugin(t testing.TB, name, file string) host.Plugin {
 	return host.Plugin{Name: name, Wasm: wasm, MemoryLimitBytes: 1 << 20}
 }
 
+// mounted is p with its own path, whatever routes there are.
+func mounted(p host.Plugin) host.Plugin {
+	yes := true
+	p.Mount = &yes
+	return p
+}
+
 const (
 	probeFile  = "abi/conn/testdata/probe.wasm"
 	serverFile = "abi/conn/testdata/server.wasm"
@@ -126,7 +133,7 @@ func TestChains(t *testing.T) {
 		{"/2/", "|", 200},
 		{"/0/text", "text", 203},
 		{"/0/gone", "", 302},
-		{"/0/none", "not found\n", 404},
+		{"/0/none", "404 Not Found\n", 404},
 		{"/0/files/a.txt", "a file\n", 200},
 		{"/0/a.txt", "a file\n", 200},
 	} {
@@ -203,10 +210,10 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 				Routes: []host.Route{{Path: "/x/", Chain: []string{"probe"}}, {Path: "/y/", Chain: []string{"server"}}},
 			},
 			[]string{
-				`route "/x/": plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = "tcp"`,
-				`route "/y/": plugin "server" speaks the server ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = "tcp"`,
-				`listener "a": plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, a server, or a command`,
-				`listener "b": there is no plugin "nobody"`,
+				`route[0].plugin: plugin "probe" speaks the conn ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = "tcp"`,
+				`route[1].plugin: plugin "server" speaks the server ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = "tcp"`,
+				`listen[0].plugin: plugin "hello" speaks the http-wasm ABI, a tcp listener needs one of the conn ABI, a server, or a command`,
+				`listen[1].plugin: there is no plugin "nobody"`,
 				`listener "c": unknown protocol "udp"`,
 			},
 		},

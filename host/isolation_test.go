@@ -40,7 +40,7 @@ func TestOnlyAnIsolatedChildKeepsSomething(t *testing.T) {
 func TestAnIsolationThatTheABIDoesNotHaveIsRefused(t *testing.T) {
 	for file, isolation := range map[string]host.Isolation{helloFile: host.IsolateConnections, probeFile: host.IsolateRequests} {
 		_, err := isolated(t, file, isolation)
-		if err == nil || !strings.Contains(err.Error(), "it can be") {
+		if err == nil || !strings.Contains(err.Error(), "plugin.p.isolation: must be ") {
 			t.Errorf("%s: %v", isolation, err)
 		}
 	}

@@ -43,7 +43,7 @@ func warded(t *testing.T) (*host.Host, *ward, *hosttest.Log) {
 	w := newWard()
 	h, err := host.New(t.Context(), host.Config{
 		Plugins: []host.Plugin{
-			plugin(t, "probe", probeFile), plugin(t, "pass", passFile), plugin(t, "hello", helloFile),
+			plugin(t, "probe", probeFile), plugin(t, "pass", passFile), mounted(plugin(t, "hello", helloFile)),
 			plugin(t, "insists", "abi/conn/testdata/insists.wasm"),
 			plugin(t, "exits", "testdata/exits.wasm"), plugin(t, "curt", "testdata/curt.wasm"),
 		},

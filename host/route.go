@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,18 +26,18 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 	var errs []error
 	for i := range config.Routes {
 		r := &config.Routes[i]
-		handler, err := h.chain(r)
+		handler, err := h.chain(r, fmt.Sprintf("route[%d].", i))
 		if incomplete && errors.As(err, new(noPlugin)) {
 			continue
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("route %q: %w", r.Host+r.Path, err))
+			errs = append(errs, err)
 			continue
 		}
 		out = append(out, web.Mount{Host: r.Host, Methods: r.Methods, Path: r.Path, Name: r.label(), Handler: h.quarantine.guard(handler, r.Chain...)})
 	}
 	for _, p := range h.plugins {
-		if path, ok := config.ownPath(p.module.Name(), p.module.ABI()); ok {
+		if path, ok := config.ownPath(p.module.Name(), p.module.ABI(), p.mount); ok {
 			handler := h.quarantine.guard(h.meter(p.at(path), p.module.Name()), p.module.Name())
 			out = append(out, web.Mount{Path: path, Name: p.module.Name(), Handler: handler})
 		}
@@ -44,17 +45,17 @@ func (h *Host) mounts(config *Config, incomplete bool) ([]web.Mount, error) {
 	return out, errors.Join(errs...)
 }
 
-// ownPath is the path that a plugin has without a route, if it has one: plugins
-// that speak HTTP do, and programs do which no tcp listener runs.
-func (c *Config) ownPath(name, abi string) (path string, ok bool) {
+// ownPath is the path that a plugin has without a route, if it has one; mount is
+// its Plugin.Mount.
+func (c *Config) ownPath(name, abi string, mount *bool) (path string, ok bool) {
 	path = "/" + name + "/"
-	switch abi {
-	case httpwasm.Name:
-	case command.Name:
-		if slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Protocol == TCP && l.Plugin == name }) {
-			return "", false
-		}
-	default:
+	switch {
+	case abi != httpwasm.Name && abi != command.Name, mount != nil && !*mount:
+		return "", false
+	case mount != nil:
+	case abi == command.Name && slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Protocol == TCP && l.Plugin == name }):
+		return "", false
+	case slices.ContainsFunc(c.Routes, func(r Route) bool { return slices.Index(r.Chain, name) > 0 }):
 		return "", false
 	}
 	return path, !slices.ContainsFunc(c.Routes, func(r Route) bool {
@@ -70,9 +71,9 @@ func (p *plugin) at(path string) exchange.Handler {
 	return p.http
 }
 
-// chain is the handler of a route.
-func (h *Host) chain(r *Route) (exchange.Handler, error) {
-	handler, err := h.end(r)
+// chain is the handler of a route, the keys of which begin with section.
+func (h *Host) chain(r *Route, section string) (exchange.Handler, error) {
+	handler, err := h.end(r, section)
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +83,14 @@ func (h *Host) chain(r *Route) (exchange.Handler, error) {
 	for _, name := range slices.Backward(r.Chain) {
 		p, err := h.byName(name)
 		if err != nil {
-			return nil, err
+			return nil, &SettingError{Key: section + r.chainKey(), Err: err}
 		}
 		answers := h.meter(p.at(r.Path), name)
 		if answers == nil {
-			return nil, fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = \"tcp\"", name, p.module.ABI())
+			return nil, &SettingError{
+				Key: section + r.chainKey(),
+				Err: fmt.Errorf("plugin %q speaks the %s ABI, a route needs an HTTP plugin or a command; give it a listener with protocol = \"tcp\"", name, p.module.ABI()),
+			}
 		}
 		if handler == nil {
 			handler = answers
@@ -94,14 +98,26 @@ func (h *Host) chain(r *Route) (exchange.Handler, error) {
 		}
 		link, ok := answers.(exchange.Link)
 		if !ok {
-			return nil, fmt.Errorf("plugin %q speaks the %s ABI, which passes no request on: it must be the last of a chain", name, p.module.ABI())
+			return nil, &SettingError{
+				Key: section + r.chainKey(),
+				Err: fmt.Errorf("plugin %q speaks the %s ABI, which passes no request on: it must be the last of a chain", name, p.module.ABI()),
+			}
 		}
 		handler = &linked{link, handler}
 	}
 	if handler == nil {
-		return nil, errors.New("nothing answers: it has neither a plugin nor another end")
+		return nil, &SettingError{Key: section + "plugin", Err: errors.New("is missing, and so is anything else that answers")}
 	}
 	return handler, nil
+}
+
+// chainKey is what the configuration calls the plugins of a route: one alone is
+// plugin.
+func (r *Route) chainKey() string {
+	if len(r.Chain) == 1 {
+		return "plugin"
+	}
+	return "chain"
 }
 
 // linked is a plugin of a chain with what is behind it.
@@ -115,17 +131,20 @@ func (l *linked) Serve(ctx context.Context, x exchange.Exchange) error {
 }
 
 // end is what answers the requests that all plugins pass on, or nil.
-func (h *Host) end(r *Route) (exchange.Handler, error) {
+func (h *Host) end(r *Route, section string) (exchange.Handler, error) {
 	switch {
 	case r.Root != "":
 		files, err := static.Open(r.Root, r.Path)
 		if err != nil {
-			return nil, fmt.Errorf("root: %w", err)
+			return nil, &SettingError{Key: section + "root", Err: guest.FolderError(r.Root, err)}
 		}
 		h.files = append(h.files, files)
+		if h.slot < 0 && !strings.HasSuffix(r.Path, "/") && !files.Has(path.Base(r.Path)) {
+			h.log.Warn(fmt.Sprintf("%sroot: the path %q has no \"/\" at its end, and so is that of one file only, which is not in %s", section, r.Path, r.Root))
+		}
 		return files, nil
 	case r.Proxy != nil:
-		return h.proxy(r)
+		return h.proxy(r, section)
 	case r.Redirect != nil:
 		return &fixed.Redirect{Location: r.Redirect.Location, Path: r.Path, Response: fixed.Response{Status: r.Redirect.Status}}, nil
 	case r.Respond != nil:
@@ -138,10 +157,10 @@ func (h *Host) end(r *Route) (exchange.Handler, error) {
 }
 
 // proxy is the end of a route that another server answers.
-func (h *Host) proxy(r *Route) (exchange.Handler, error) {
+func (h *Host) proxy(r *Route, section string) (exchange.Handler, error) {
 	to, err := proxy.ParseUpstream(r.Proxy.To, r.Path)
 	if err != nil {
-		return nil, fmt.Errorf("proxy: %w", err)
+		return nil, &SettingError{Key: section + "proxy", Err: err}
 	}
 	p := proxy.New(proxy.Config{
 		Upstream: to, ConnectTimeout: r.Proxy.ConnectTimeout, Timeout: r.Proxy.Timeout, Route: r.Host + r.Path,

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// pageName is how Routes calls what answers where nothing else is.
+const pageName = `the page "It works", at / only`
+
 // RouteInfo is one way to something on the http listeners.
 type RouteInfo struct {
 	Host    string // "" is any
@@ -25,9 +28,15 @@ func Routes(ctx context.Context, config *Config) []RouteInfo {
 	}
 	for i := range config.Plugins {
 		p := &config.Plugins[i]
-		if path, ok := config.ownPath(p.Name, Inspect(ctx, p.Name, p.Wasm).ABI); ok {
+		if path, ok := config.ownPath(p.Name, Inspect(ctx, p.Name, p.Wasm).ABI, p.Mount); ok {
 			out = append(out, RouteInfo{Path: path, Handler: p.Name})
 		}
+	}
+	for _, m := range config.Mounts {
+		out = append(out, RouteInfo{Path: m.Path, Handler: m.Name})
+	}
+	if !slices.ContainsFunc(out, func(r RouteInfo) bool { return r.Host == "" && r.Path == "/" }) {
+		out = append(out, RouteInfo{Methods: []string{"GET", "HEAD"}, Path: "/", Handler: pageName})
 	}
 	slices.SortStableFunc(out, func(a, b RouteInfo) int {
 		return cmp.Or(

@@ -29,7 +29,7 @@ func runAlone(configPath string) error {
 		warnings = append(warnings, "status.path: one process (-X) has no status page")
 	}
 	if err := resolve(settings.MPM.Listeners); err != nil {
-		return err
+		return settings.Locate(err)
 	}
 	log := newLogger(os.Stderr, settings.Log)
 	hostConfig := settings.Host
@@ -39,7 +39,7 @@ func runAlone(configPath string) error {
 	}
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
-		return err
+		return settings.Locate(err)
 	}
 	alone := prefork.Alone{
 		Options: &settings.MPM, Environment: os.Environ(),

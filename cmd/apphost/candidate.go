@@ -11,6 +11,7 @@ import (
 
 	"github.com/apphost/apphost/cmd/apphost/internal/config"
 	"github.com/apphost/apphost/host"
+	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/listen"
 	"github.com/apphost/apphost/mpm/prefork"
@@ -49,10 +50,10 @@ func tryOut(c *prefork.Candidate) error {
 	c.Timeout(settings.MPM.CandidateTimeout)
 
 	if err := checkFolders(&settings.MPM); err != nil {
-		return errors.Join(err, inspectAll(err))
+		return errors.Join(settings.Locate(err), inspectAll(err))
 	}
 	c.Step("resolve the listeners' addresses")
-	unresolved := resolve(settings.MPM.Listeners)
+	unresolved := settings.Locate(resolve(settings.MPM.Listeners))
 	if err := sealAndConfine(c, settings, unresolved == nil); err != nil {
 		return errors.Join(unresolved, err)
 	}
@@ -64,7 +65,7 @@ func tryOut(c *prefork.Candidate) error {
 	mountStatus(&hostConfig, settings.Status, nil, hostConfig.Logger) // nobody asks a candidate
 	h, err := host.New(context.Background(), hostConfig)
 	if err != nil {
-		return errors.Join(unresolved, said.explain(err))
+		return errors.Join(unresolved, said.explain(settings.Locate(err)))
 	}
 	if unresolved != nil {
 		return errors.Join(unresolved, h.Close())
@@ -134,15 +135,21 @@ func resolve(listeners []mpm.Listener) error {
 		l := &listeners[i]
 		written := l.Address
 		if err := listen.Resolve(l); err != nil {
-			errs = append(errs, fmt.Errorf("listen on %s: %w", written, err))
+			errs = append(errs, addressError(i, fmt.Errorf("listen on %s: %w", written, err)))
 			continue
 		}
 		if other, found := taken[l.Address]; found && !strings.HasSuffix(l.Address, ":0") {
-			errs = append(errs, fmt.Errorf("listen on %s: listener %q has that address, too", written, other))
+			errs = append(errs, addressError(i, fmt.Errorf("listen on %s: listener %q has that address, too; give each its own", written, other)))
 		}
 		taken[l.Address] = l.Name
 	}
 	return errors.Join(errs...)
+}
+
+func addressKey(listener int) string { return fmt.Sprintf("listen[%d].address", listener) }
+
+func addressError(listener int, err error) error {
+	return &host.SettingError{Key: addressKey(listener), Err: err}
 }
 
 // checkFolders finds the files that the master could not make, so that checking
@@ -156,9 +163,9 @@ func checkFolders(o *mpm.Options) error {
 		folder := filepath.Dir(path)
 		switch info, err := os.Stat(folder); {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: the folder of %s cannot be used: %w", key, path, err))
+			errs = append(errs, &host.SettingError{Key: key, Err: guest.FolderError(folder, err)})
 		case !info.IsDir():
-			errs = append(errs, fmt.Errorf("%s: %s is not a folder", key, folder))
+			errs = append(errs, &host.SettingError{Key: key, Err: fmt.Errorf("%s is not a folder; name another one", folder)})
 		}
 	}
 	check("log.file", o.ErrorLog)
@@ -168,7 +175,7 @@ func checkFolders(o *mpm.Options) error {
 	}
 	for i := range o.Listeners {
 		if path, ok := o.Listeners[i].UnixPath(); ok && !strings.HasPrefix(path, "@") {
-			check(fmt.Sprintf("listen %q", o.Listeners[i].Name), path)
+			check(addressKey(i), path)
 		}
 	}
 	return errors.Join(errs...)

@@ -55,6 +55,8 @@ host = "*.example"
 path = "/greeting"
 respond = "another host\n"
 status = 203
+[plugin.hello]
+mount = true
 `
 
 // curl is another implementation of HTTP than those of our tests.

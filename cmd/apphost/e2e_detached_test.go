@@ -155,8 +155,8 @@ func TestE2EAFailedDetachedStartSaysWhy(t *testing.T) {
 		"configuration":    {detachable + "[mmp]\n", "mmp: unknown key"},
 		"port":             {strings.Replace(detachable, "127.0.0.1:0", taken.Addr().String(), 1), "listen on " + taken.Addr().String()},
 		"no log":           {plain, "log.file: it must be set"},
-		"no folder of log": {strings.Replace(detachable, "error.log", "logs/error.log", 1), "log.file: the folder of "},
-		"no folder of pid": {strings.Replace(detachable, "[mpm]", "[mpm]\npid_file = \"run/pid\"", 1), "mpm.pid_file: the folder of "},
+		"no folder of log": {strings.Replace(detachable, "error.log", "logs/error.log", 1), "log.file: the folder "},
+		"no folder of pid": {strings.Replace(detachable, "[mpm]", "[mpm]\npid_file = \"run/pid\"", 1), "mpm.pid_file: the folder "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := apphosttest.New(t, tc.config, map[string]string{"hello": helloWasm, "echo": echoWasm})

@@ -51,7 +51,7 @@ func TestE2EAReloadToAMissingFolderChangesNothing(t *testing.T) {
 	}
 	s.Write("config.toml", []byte(strings.Replace(string(text), `"store"`, `"gone"`, 1)))
 	out, code := s.Run("reload", "-c", "config.toml")
-	if want := `plugin "program": plugin.program.dirs: open folder: open ` + s.Dir + "/gone: no such file or directory"; code != 1 || !strings.Contains(out, want) {
+	if want := "plugin.program.dirs[0].host: the folder " + s.Dir + "/gone cannot be used: no such file or directory; make it"; code != 1 || !strings.Contains(out, want) || !strings.Contains(out, "config.toml:") {
 		t.Errorf("exit status %d: %s, want %s", code, out, want)
 	}
 	wantGranted(t, s)
@@ -76,7 +76,7 @@ func TestE2EFoldersAreOpenedAsTheUser(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, code := s.Run("reload", "-c", "config.toml")
-			if code != 1 || !strings.Contains(out, "plugin.program.dirs: ") || !strings.Contains(out, "permission denied") {
+			if code != 1 || !strings.Contains(out, "plugin.program.dirs[0].host: ") || !strings.Contains(out, "permission denied") {
 				t.Errorf("exit status %d: %s", code, out)
 			}
 			if err := os.Chmod(store, 0o755); err != nil {

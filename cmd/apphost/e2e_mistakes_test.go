@@ -32,7 +32,7 @@ func TestE2ECheckingFindsFoldersThatAreNotThere(t *testing.T) {
 	s := apphosttest.New(t, "[log]\nfile = \"/nowhere/log\"\n"+strings.Replace(plain, "[mpm]\n", "[mpm]\npid_file = \"/nowhere/pid\"\n", 1)+
 		"[[listen]]\naddress = \"unix:/nowhere/socket\"\n", map[string]string{"hello": helloWasm, "echo": echoWasm})
 	out, code := s.Run("-t", "-c", "config.toml")
-	for _, want := range []string{"log.file: the folder of /nowhere/log", "mpm.pid_file: the folder of /nowhere/pid", "/nowhere/socket"} {
+	for _, want := range []string{"config.toml:2:1: log.file: the folder /nowhere cannot be used: no such file or directory; make it", "mpm.pid_file: the folder /nowhere", "listen[2].address: the folder /nowhere"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("nothing is said of %q", want)
 		}

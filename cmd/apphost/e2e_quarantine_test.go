@@ -32,6 +32,8 @@ path = "/chain/"
 chain = ["crash", "hello"]
 [status]
 path = "/server-status"
+[plugin.hello]
+mount = true
 [plugin.spin]
 cpu_timeout = "200ms"
 `, map[string]string{

@@ -21,12 +21,16 @@ status = 203
 [[route]]
 path = "/old/"
 redirect = "/new"
+[status]
+path = "/server-status"
 `, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	out, code := s.Run("routes", "-c", "config.toml")
-	want := `HOST       METHODS  PATH     HANDLER
-*.example  GET      /hello/  respond 203
-*          *        /hello/  hello
-*          *        /old/    redirect 308 to /new
+	want := `HOST       METHODS   PATH            HANDLER
+*.example  GET       /hello/         respond 203
+*          *         /server-status  status page
+*          *         /hello/         hello
+*          *         /old/           redirect 308 to /new
+*          GET,HEAD  /               the page "It works", at / only
 `
 	if code != 0 || out != want {
 		t.Errorf("exit status %d:\n%s", code, out)
@@ -42,6 +46,9 @@ redirect = "/new"
 		{"POST", "a.example", "/hello/x", 200, "hello"},
 		{"GET", "other", "/hello/x", 200, "hello"},
 		{"GET", "other", "/old/x", 308, ""},
+		{"GET", "other", "/server-status", 200, "apphost"},
+		{"GET", "other", "/", 200, "it works"},
+		{"GET", "other", "/nowhere", 404, "not found"},
 	} {
 		req, err := http.NewRequest(test.method, "http://"+s.Addr("web")+test.path, nil)
 		if err != nil {

@@ -38,11 +38,14 @@ func printRoutes(ctx context.Context, configPath string, w io.Writer) error {
 		return err
 	}
 	printWarnings(w, settings.Warnings)
-	list := host.Routes(ctx, &settings.Host)
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "there is no route, and no HTTP plugin")
+	if !settings.Host.ServesHTTP() {
+		_, err := fmt.Fprintln(w, `there is no [[listen]] section with protocol "http"`)
 		return err
 	}
+	if settings.Status.Path != "" {
+		settings.Host.Mounts = append(settings.Host.Mounts, statusMount(settings.Status))
+	}
+	list := host.Routes(ctx, &settings.Host)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "HOST\tMETHODS\tPATH\tHANDLER")
 	for _, r := range list {

@@ -54,6 +54,11 @@ func decodeStatus(img *image.Image) (s config.Status, err error) {
 	return s, nil
 }
 
+// statusMount is the place of the status page.
+func statusMount(s config.Status) host.Mount {
+	return host.Mount{Path: s.Path, Name: "status page"}
+}
+
 // mountStatus puts the status page where the settings want it, if they do.
 // source returns a report as publish has made it.
 func mountStatus(h *host.Config, s config.Status, source func(context.Context) ([]byte, error), log *slog.Logger) {
@@ -61,5 +66,7 @@ func mountStatus(h *host.Config, s config.Status, source func(context.Context) (
 		return
 	}
 	page := statuspage.New(statuspage.Settings{Source: source, Allow: s.Allow, AllowUnix: s.AllowUnix, Logger: log})
-	h.Mounts = append(h.Mounts, host.Mount{Path: s.Path, Handler: page})
+	mount := statusMount(s)
+	mount.Handler = page
+	h.Mounts = append(h.Mounts, mount)
 }

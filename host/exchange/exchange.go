@@ -75,8 +75,16 @@ type Exchange interface {
 	// that a handler that writes once gets a response with Content-Length;
 	// the second one sends the header and what was held, and from then on
 	// each Write is sent as it is made. An empty Write after another one
-	// thereby flushes. It fails when the client is gone.
+	// thereby flushes. It fails when the client is gone, and with ErrLength when
+	// the body becomes longer than its Content-Length.
 	Write(p []byte) (int, error)
+}
+
+// Measurer is an exchange that knows whether the body that was written to it is as
+// long as its header says.
+type Measurer interface {
+	// LengthError is ErrLength if the body is not, once a response is written.
+	LengthError() error
 }
 
 // Rerouter is an exchange that can be answered by whatever answers another
@@ -84,8 +92,8 @@ type Exchange interface {
 type Rerouter interface {
 	// Reroute drops the response, and has a GET of target answered instead when
 	// the handler has returned without an error. It fails with ErrSent if the
-	// response was sent, and with ErrInvalid if target is none or was reached
-	// by too many of these.
+	// response was sent, with ErrInvalid if target is none, and with ErrTooOften
+	// if it was reached by too many of these.
 	Reroute(target []byte) error
 }
 
@@ -180,6 +188,10 @@ const (
 	ErrInvalid = Error("not a valid header name or value")
 	// ErrTimeout is of a handler that took too long.
 	ErrTimeout = Error("the handler took too long")
+	// ErrLength refuses a response that is longer or shorter than it says.
+	ErrLength = Error("the body is not as long as its Content-Length says")
+	// ErrTooOften refuses to pass a request on once more.
+	ErrTooOften = Error("the request was passed on too often")
 	// ErrUnsupported refuses what this exchange, or this connection, cannot do.
 	ErrUnsupported = Error("not possible on this connection")
 )

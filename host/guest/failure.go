@@ -20,6 +20,7 @@ const (
 	Refused                          // it used a host function wrongly (see Abort)
 	HostFault                        // a host function failed; a fault of ours
 	Overtime                         // its turn took longer than its limit
+	Stopped                          // there was no more use for it (see Stop)
 )
 
 // Failure is the error of a run that did not return. Its instance is lost.
@@ -49,6 +50,8 @@ func (f *Failure) Error() string {
 		return fmt.Sprintf("%s exited with code %d", f.Func, f.ExitCode)
 	case Refused:
 		return f.Func + " misused the host: " + f.Cause
+	case Stopped:
+		return f.Func + " was stopped: " + f.Cause
 	case HostFault:
 		return f.Func + " hit a fault in the host: " + f.Cause
 	case Overtime:
@@ -100,6 +103,21 @@ func Abort(format string, args ...any) {
 	panic(&abortError{fmt.Sprintf(format, args...)})
 }
 
+// stopError is what Stop carries through the engine.
+type stopError struct{ cause error }
+
+func (e *stopError) Error() string { return e.cause.Error() }
+
+// Stop is Abort for a guest that has done nothing wrong, but for whose work there
+// is no more use, as SIGPIPE is for a process. The run fails as Stopped.
+func Stop(cause error) { panic(&stopError{cause}) }
+
+// IsStopped reports whether err is of a run that Stop has ended.
+func IsStopped(err error) bool {
+	f, ok := errors.AsType[*Failure](err)
+	return ok && f.Kind == Stopped
+}
+
 // The engine's texts that have no exported value to compare with.
 const (
 	stackMark     = "\nwasm stack trace:\n"
@@ -143,9 +161,12 @@ func classify(fn string, err error) *Failure {
 	f.Stack = strings.ReplaceAll(strings.TrimSpace(stack), "\n\t", "\n")
 	abort, aborted := errors.AsType[*abortError](err)
 	overtime, late := errors.AsType[*overtimeError](err)
+	stop, stopped := errors.AsType[*stopError](err)
 	switch {
 	case late:
 		f.Kind, f.Cause, f.Limit, f.Call = Overtime, overtime.Error(), overtime.limit, overtime.call
+	case stopped:
+		f.Kind, f.Cause = Stopped, stop.Error()
 	case aborted:
 		f.Kind, f.Cause = Refused, abort.cause
 	case inHost || recovered:

@@ -3,6 +3,7 @@ package guest_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -22,6 +23,7 @@ func TestAFaultInAHostFunctionEndsTheGuestOnly(t *testing.T) {
 	}{
 		"nil":   {func() { none.lines = nil }, guest.HostFault, "hit a fault in the host: runtime error: invalid memory address", true},
 		"bug":   {func() { panic("BUG: impossible") }, guest.HostFault, "hit a fault in the host: BUG: impossible", false},
+		"stop":  {func() { guest.Stop(io.ErrClosedPipe) }, guest.Stopped, "was stopped: io: read/write on closed pipe", false},
 		"abort": {func() { guest.Abort("f: %d is odd", 3) }, guest.Refused, "misused the host: f: 3 is odd", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,10 +38,10 @@ func (m *Module) openDirs(dirs []Dir) (files, error) {
 	var out files
 	var errs []error
 	config := wazero.NewFSConfig()
-	for _, d := range dirs {
+	for i, d := range dirs {
 		folder, err := jail.Open(d.Host, d.Write, func(kind jail.Refusal, name string) { m.refused(kind, d, name) })
 		if err != nil {
-			errs = append(errs, fmt.Errorf("plugin %q: %s: %w", m.name, m.key(), err))
+			errs = append(errs, &SettingError{fmt.Sprintf("%s[%d].host", m.key(), i), FolderError(d.Host, err)})
 			continue
 		}
 		out = append(out, folder)

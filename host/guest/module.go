@@ -1,10 +1,12 @@
 package guest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/apphost/apphost/host/internal/mem"
 	"github.com/apphost/apphost/host/internal/wasmbin"
@@ -72,6 +74,11 @@ type Module struct {
 //   - a folder cannot be opened, or read
 func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, beginAt(r.abis, src.Entrypoint))
+	if speaks == nil && declared != nil && src.Entrypoint != "" {
+		if err := checkEntrypoint(src, declared); err != nil {
+			return nil, err
+		}
+	}
 	if err := in.Error(); err != nil {
 		return nil, err
 	}
@@ -168,3 +175,27 @@ func (m *Module) MemoryLimitBytes() uint64 { return m.memory.Max * pageBytes }
 
 // Exports reports whether the module exports a function of that name.
 func (m *Module) Exports(fn string) bool { return m.funcs[fn] }
+
+// checkEntrypoint fails if a module does not have the function that it is to begin
+// at.
+func checkEntrypoint(src Source, m *wasmbin.Module) error {
+	var has []string
+	for _, exp := range m.Exports {
+		if exp.Kind != wasmbin.KindFunc {
+			continue
+		}
+		if exp.Name == src.Entrypoint {
+			return nil
+		}
+		if exp.Type == Signature("", "") && len(has) < namesMax {
+			has = append(has, nameText(exp.Name))
+		}
+	}
+	return &SettingError{
+		"plugin." + src.Name + ".entrypoint",
+		fmt.Errorf("%s.wasm exports no function %q; it has: %s", src.Name, src.Entrypoint, cmp.Or(strings.Join(has, ", "), "none without parameters")),
+	}
+}
+
+// namesMax is how many names a message lists.
+const namesMax = 10

@@ -20,6 +20,9 @@ var errBodyTooLarge = errors.New("request body is too large")
 // serves nobody else meanwhile.
 const drainTimeout = 2 * time.Second
 
+// readBody begins the errors of reads of a body.
+const readBody = "read request body"
+
 // continueLine asks for the body that a client holds back (RFC 9110, section
 // 10.1.1).
 const continueLine = "HTTP/1.1 100 Continue\r\n\r\n"
@@ -101,7 +104,7 @@ func (b *body) cause(err error) error {
 		}
 		return io.EOF
 	}
-	return fmt.Errorf("read request body: %w", err)
+	return fmt.Errorf(readBody+": %w", err)
 }
 
 // Remaining implements exchange.Sized.

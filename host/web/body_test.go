@@ -166,15 +166,15 @@ func TestBrokenBodyIsTheClientsFault(t *testing.T) {
 		raw, reason string
 		status      int
 	}{
-		{"Content-Length: 10\r\n\r\nabc", "unexpected EOF", 400},
-		{"Transfer-Encoding: chunked\r\n\r\n", "unexpected EOF", 400},
-		{"Transfer-Encoding: chunked\r\n\r\n3", "unexpected EOF", 400},
-		{"Transfer-Encoding: chunked\r\n\r\n3\r\nab", "unexpected EOF", 400},
-		{"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "unexpected EOF", 400},
-		{"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", "unexpected EOF", 400},
-		{"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", "unexpected EOF", 400},
+		{"Content-Length: 10\r\n\r\nabc", "ended in the middle of the request", 400},
+		{"Transfer-Encoding: chunked\r\n\r\n", "ended in the middle of the request", 400},
+		{"Transfer-Encoding: chunked\r\n\r\n3", "ended in the middle of the request", 400},
+		{"Transfer-Encoding: chunked\r\n\r\n3\r\nab", "ended in the middle of the request", 400},
+		{"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "ended in the middle of the request", 400},
+		{"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", "ended in the middle of the request", 400},
+		{"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", "ended in the middle of the request", 400},
 		{"Transfer-Encoding: chunked\r\n\r\n3x\r\nabc\r\n0\r\n\r\n", "chunk", 400},
-		{"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + strings.Repeat("y", 20<<10), "small", 431},
+		{"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + strings.Repeat("y", 20<<10), "trailers are larger than header_bytes_max", 431},
 		{"Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + strings.Repeat("a", 1001) + "\r\n0\r\n\r\n", "too large", 413},
 	} {
 		var log bytes.Buffer

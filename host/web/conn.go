@@ -73,7 +73,8 @@ type conn struct {
 	written int64 // bytes, in the life of the connection
 	record  record
 
-	refused bool // the error that ended the connection was logged
+	line    []byte // the request's first, if it was kept
+	refused bool   // the error that ended the connection was logged
 	remote  string
 }
 
@@ -89,7 +90,7 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 	c.readArmed, c.writeArmed = time.Time{}, time.Time{}
 	c.muted, c.err, c.readErr, c.refused = false, nil, nil, false
 	c.remote, c.early, c.upgrade = "", nil, nil
-	c.written, c.until = 0, time.Time{}
+	c.written, c.until, c.line = 0, time.Time{}, c.line[:0]
 	c.openRecord(ctx, m)
 }
 
@@ -110,6 +111,7 @@ func (c *conn) onState(state fasthttp.ConnState) {
 		c.phase, c.headerStart = inHeader, time.Time{}
 	case fasthttp.StateIdle:
 		c.phase, c.muted, c.heard = inIdle, false, false
+		c.line = c.line[:0]
 		c.endRecord()
 	}
 }
@@ -164,6 +166,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.record.trace.Resume()
 	}
 	if n > 0 {
+		// The library reads while it waits for a request when it has nothing of one.
+		if c.server.keepsLines && (c.phase == inIdle || !c.heard && c.phase == inHeader) {
+			c.keepLine(p[:n])
+		}
 		c.noteArrival()
 	} else if err != nil && !c.heard {
 		c.muted = true // no request: no response either, such as 408

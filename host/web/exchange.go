@@ -35,6 +35,7 @@ type exchangeState struct {
 	last             bool  // by the client's word, which sends nothing more: RFC 9112 section 9.6
 	rerouted         bool  // the target has changed, and the response is that of another one
 	reroutes         int   // how often that was
+	lengthErr        error // the body is longer than the handler said; sticky
 	stream           stream
 }
 
@@ -51,7 +52,7 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	x.held, x.isHeld, x.bodySent = reuse(x.held), false, 0
 	x.close, x.last = false, false
 	x.rerouted, x.reroutes = false, 0
-	x.stream = stream{}
+	x.stream, x.lengthErr = stream{}, nil
 }
 
 // release forgets what belongs to a request, and memory that is not worth
@@ -172,7 +173,11 @@ func (x *exchangeState) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if !x.stream.on {
-		x.startStream(x.streamLength())
+		length := x.streamLength()
+		if all := int64(len(x.held) + len(p)); x.bodyAllowed() && length >= 0 && all > length {
+			return 0, x.tooLong(all, length)
+		}
+		x.startStream(length)
 		if err := x.writeStream(x.held); err != nil {
 			return 0, err
 		}
@@ -203,8 +208,11 @@ func (x *exchangeState) Reroute(target []byte) error {
 	if x.stream.on {
 		return exchange.ErrSent
 	}
-	if x.reroutes == reroutesMax || !validTarget(target) {
+	if !validTarget(target) {
 		return exchange.ErrInvalid
+	}
+	if x.reroutes == reroutesMax {
+		return fmt.Errorf("%w: %d times is the most", exchange.ErrTooOften, reroutesMax)
 	}
 	x.reroutes++
 	x.rerouted = true

@@ -179,6 +179,12 @@ func (x *exchangeState) finish(err error) {
 		}
 		return
 	}
+	if err == nil {
+		if err = x.LengthError(); err != nil { // of a handler that does not ask
+			x.c.server.config.Logger.Error("handler's response is not one",
+				"connection", x.c.ID(), "request", x.c.record.trace.ID(), "route", x.c.record.entry.Route, "error", err)
+		}
+	}
 	if err != nil && !x.stream.on {
 		x.failed(err)
 		err = nil

@@ -2,8 +2,6 @@ package web
 
 import (
 	"bytes"
-	"errors"
-	"net"
 
 	"github.com/valyala/fasthttp"
 
@@ -131,59 +129,8 @@ func (s *Server) servePage(x *exchangeState) {
 	x.hold(s.page)
 }
 
-// refuse is the library's error handler: it could not read a request. The
-// library closes the connection after it.
-func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
-	c := ctx.Conn().(*conn)
-	c.x.begin(ctx)
-	if errors.As(err, new(*fasthttp.ErrSmallBuffer)) {
-		err = errHeaderTooLarge // in the words of our settings
-	}
-	if !c.muted && !c.record.open {
-		c.beginLine()
-	}
-	s.refuseRequest(&c.x, refusalStatus(err), err)
-}
-
-// refuseRequest answers a request that is not served, and ends the
-// connection.
-func (s *Server) refuseRequest(x *exchangeState, status int, err error) {
-	x.refused(status, err)
-	x.render()
-}
-
-// refused makes the response one that refuses the request for err.
-func (x *exchangeState) refused(status int, err error) {
-	c := x.c
-	if !c.muted {
-		c.server.config.Logger.Debug("request refused", "connection", c.ID(), "request", c.record.trace.ID(), "remote", c.remoteAddr(), "status", status, "error", err)
-	}
-	c.refused = true
-	x.plain(status)
-	x.close = true
-}
-
-// refusalStatus is the status for a request that could not be read.
-func refusalStatus(err error) int {
-	var network net.Error
-	switch {
-	case errors.Is(err, errHeaderTooLarge), errors.As(err, new(*fasthttp.ErrSmallBuffer)), errors.Is(err, errTooManyFields):
-		return fasthttp.StatusRequestHeaderFieldsTooLarge
-	case errors.As(err, &network) && network.Timeout():
-		return fasthttp.StatusRequestTimeout
-	case errors.Is(err, errBodyTooLarge):
-		return fasthttp.StatusRequestEntityTooLarge
-	case errors.Is(err, errExpectation):
-		return fasthttp.StatusExpectationFailed
-	case errors.Is(err, errVersion):
-		return fasthttp.StatusHTTPVersionNotSupported
-	}
-	return fasthttp.StatusBadRequest
-}
-
-var errHeaderTooLarge = errors.New("the request line and header are larger than header_bytes_max")
-
-var errVersion = errors.New("not a version of HTTP/1")
-
 // Both sides of the seam.
-var _ exchange.Exchange = (*exchangeState)(nil)
+var (
+	_ exchange.Exchange = (*exchangeState)(nil)
+	_ exchange.Measurer = (*exchangeState)(nil)
+)

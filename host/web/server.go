@@ -116,6 +116,7 @@ type Server struct {
 	conns  sync.Pool // of *conn
 
 	requestIDHeader []byte
+	keepsLines      bool // request lines are kept for the logs
 	// drainTimeout is the constant; shorter in tests.
 	drainTimeout time.Duration
 }
@@ -127,6 +128,7 @@ func New(config Config) *Server {
 	}
 	config.setDefaults()
 	s := &Server{config: config, routes: newRoutes(config.Mounts), page: renderPage(config.Mounts), drainTimeout: drainTimeout, requestIDHeader: []byte(config.RequestIDHeader)}
+	s.keepsLines = config.AccessLog != nil || config.Logger.Enabled(context.Background(), slog.LevelDebug)
 	s.conns.New = func() any { return newConn(s) }
 	s.http = &fasthttp.Server{
 		Handler:         s.serveRequest,

@@ -1,12 +1,13 @@
 package web
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/apphost/apphost/host/exchange"
 )
 
 // The library wants a response after the handler has returned, whereas a
@@ -28,15 +29,13 @@ const unlimited = math.MaxInt64
 // chunkSizeBytes is the room for the longest chunk size and its line end.
 const chunkSizeBytes = 18
 
-// errTooLong refuses more than the Content-Length the handler set.
-var errTooLong = errors.New("write response: longer than its Content-Length")
-
 // stream is a response on its way.
 type stream struct {
 	on      bool
 	chunked bool
 	silent  bool  // there is no body: HEAD, 204, 304
 	left    int64 // how much the Content-Length still lets through
+	length  int64 // the Content-Length, where left is limited
 }
 
 // startStream sends the header; length is that of the body, or -1.
@@ -52,7 +51,7 @@ func (x *exchangeState) startStream(length int64) {
 			h.SetContentLength(int(length))
 		}
 	case length >= 0:
-		x.stream.left = length
+		x.stream.left, x.stream.length = length, length
 		h.SetContentLength(int(length))
 	case http11:
 		x.stream.chunked = true
@@ -77,12 +76,15 @@ func (x *exchangeState) writeStream(p []byte) error {
 	if x.c.err != nil {
 		return fmt.Errorf("write response: %w", x.c.err)
 	}
+	if x.lengthErr != nil {
+		return x.lengthErr
+	}
 	s := &x.stream
 	if s.silent || len(p) == 0 {
 		return nil
 	}
 	if int64(len(p)) > s.left {
-		return errTooLong
+		return x.tooLong(s.length-s.left+int64(len(p)), s.length)
 	}
 	if s.left != unlimited {
 		s.left -= int64(len(p))
@@ -102,11 +104,26 @@ func (x *exchangeState) writeStream(p []byte) error {
 	return x.c.sendString("\r\n")
 }
 
-// endStream ends the response, or cuts it off if it is not whole.
+// tooLong is why a body of length bytes or more is refused. Nothing can mend the
+// response after it.
+func (x *exchangeState) tooLong(length, declared int64) error {
+	x.lengthErr = fmt.Errorf("%w: it has %d bytes or more, and not %d", exchange.ErrLength, length, declared)
+	return x.lengthErr
+}
+
+// LengthError implements exchange.Measurer.
+func (x *exchangeState) LengthError() error {
+	s := &x.stream
+	if x.lengthErr == nil && s.on && s.left != unlimited && s.left > 0 {
+		return fmt.Errorf("%w: it has %d bytes, and not %d", exchange.ErrLength, s.length-s.left, s.length)
+	}
+	return x.lengthErr
+}
+
+// endStream ends the response, or cuts it off after an error.
 func (x *exchangeState) endStream(err error) {
 	s := &x.stream
-	short := s.left != unlimited && s.left > 0
-	if err != nil || short {
+	if err != nil {
 		x.c.cut(x.body.failure())
 		return
 	}

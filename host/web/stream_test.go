@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/internal/hosttest"
 )
 
 // pieces writes each of its pieces, and between two of them waits for step.
@@ -171,20 +172,43 @@ func TestFailedStreamIsCutOff(t *testing.T) {
 	}
 }
 
+// A handler that goes over its Content-Length is told, and if it does not care,
+// the log is.
 func TestMoreThanLengthIsRefused(t *testing.T) {
-	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+	logger, log := hosttest.Logger()
+	f := serve(t, Config{Logger: logger, Mounts: []Mount{{Path: "/", Name: "test", Handler: handlerFunc(func(_ context.Context, x exchange.Exchange) error {
 		_ = x.Header(exchange.Response).Set([]byte("Content-Length"), []byte("4"))
 		_, _ = x.Write([]byte("ab"))
 		_, _ = x.Write([]byte("cd"))
-		if _, err := x.Write([]byte("e")); !errors.Is(err, errTooLong) {
+		if _, err := x.Write([]byte("e")); !errors.Is(err, exchange.ErrLength) {
 			t.Errorf("got %v", err)
 		}
 		return nil
+	})}}})
+	c := f.dial()
+	if _, body := c.send(get("/")).response("GET"); body != "abcd" || c.rest() != "" {
+		t.Errorf("got %q", body)
+	}
+	if got := log.Take(); strings.Count(got, "ERROR") != 1 || !strings.Contains(got, "it has 5 bytes or more, and not 4") {
+		t.Errorf("logged %s", got)
+	}
+}
+
+// Where nothing of it was sent yet, it is answered for.
+func TestMoreThanLengthAtOnceIsAnError(t *testing.T) {
+	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+		_ = x.Header(exchange.Response).Set([]byte("Content-Length"), []byte("3"))
+		_, _ = x.Write([]byte("ab"))
+		_, err := x.Write([]byte("cd"))
+		return err
 	}))
 	c := f.dial()
 	for range 2 {
-		if _, body := c.send(get("/")).response("GET"); body != "abcd" {
-			t.Errorf("got %q", body)
+		if r, _ := c.send(get("/")).response("GET"); r.StatusCode != 500 {
+			t.Errorf("got %d", r.StatusCode)
+		}
+		if r, _ := c.send(strings.Replace(get("/"), "GET", "HEAD", 1)).response("HEAD"); r.StatusCode != 200 || r.ContentLength != 3 {
+			t.Errorf("HEAD got %d", r.StatusCode)
 		}
 	}
 }

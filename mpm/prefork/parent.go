@@ -315,7 +315,11 @@ func (p *Parent) bury(ch *child, now time.Time) {
 
 // lament logs a death, as loud as it deserves.
 func (p *Parent) lament(ch *child) {
-	args := append([]any{"slot", ch.slot, "pid", ch.proc.pid(), "status", ch.status.String()}, p.totals(ch.generation)...)
+	status := ch.status.String()
+	if ch.ending && ch.status.signal() == syscall.SIGKILL {
+		status = "killed by this server"
+	}
+	args := append([]any{"slot", ch.slot, "pid", ch.proc.pid(), "status", status}, p.totals(ch.generation)...)
 	switch {
 	case ch.reason != "":
 		p.log.Error("child cannot serve", append(args, "reason", ch.reason)...)

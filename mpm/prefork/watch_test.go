@@ -116,6 +116,10 @@ func TestAChildThatOverrunsIsKilledWithin100ms(t *testing.T) {
 	if w.said("a plugin runs without end", "slot=0", "cpu_timeout=1s") != 1 || w.look().Overruns != 1 {
 		t.Errorf("%d overruns, log:\n%s", w.look().Overruns, w.log.String())
 	}
+	w.settle()
+	if w.said("child ended", "slot=0", "killed by this server") != 1 {
+		t.Errorf("its end is told wrongly:\n%s", w.log.String())
+	}
 	for _, other := range w.children(1)[1:] {
 		if len(other.signals) > 0 {
 			t.Errorf("another child got %v", other.signals)

@@ -29,7 +29,8 @@ var errExit = errors.New("the program ended with an error")
 
 // Serve runs the program for x.
 func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
-	out, in := &response{x: x}, &requestBody{source: x.Body()}
+	in := &requestBody{source: x.Body()}
+	out := &response{x: x, input: in}
 	s := &session{
 		Context: ctx, Guard: h.plugin.guard(guest.WatchOf(ctx), h.plugin.requestLimits), plugin: h.plugin, log: guest.ConnectionLogger(ctx, h.plugin.set.Logger),
 		environ: h.environment(x).with(h.plugin.set.Environ), args: arguments(x, h.plugin.set.Args), stdin: in, stdout: out,
@@ -43,9 +44,11 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 		return fmt.Errorf("%w: %w", exchange.ErrTimeout, err)
 	}
 	switch {
-	case out.clientErr != nil:
-		s.log.DebugContext(ctx, "client went away", "error", out.clientErr)
-		return out.clientErr
+	case errors.Is(out.writeErr, exchange.ErrLength):
+		return notOne(s, out.writeErr)
+	case out.writeErr != nil:
+		s.log.DebugContext(ctx, "client went away", "error", out.writeErr)
+		return out.writeErr
 	case in.err != nil && !ours(err):
 		return in.err // what the program made of a part is no answer, and no failure
 	case err != nil:
@@ -59,10 +62,15 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 		return errExit
 	}
 	if err := out.end(); err != nil {
-		s.log.ErrorContext(ctx, "program's response is not one", "error", err)
-		return err
+		return notOne(s, err)
 	}
 	return nil
+}
+
+// notOne logs what is wrong with a program's response, and returns it.
+func notOne(s *session, err error) error {
+	s.log.ErrorContext(s.Context, "program's response is not one", "error", err)
+	return err
 }
 
 // ours reports whether a run failed through a fault of the server.

@@ -111,8 +111,14 @@ func (n name) String() string { return string(n) }
 // site serves the program at /p/ and returns its address.
 func site(t *testing.T) (address string, log *hosttest.Log) {
 	t.Helper()
+	return siteOf(t, web.Config{})
+}
+
+func siteOf(t *testing.T, config web.Config) (address string, log *hosttest.Log) {
+	t.Helper()
 	p, log := program(t)
-	s := web.New(web.Config{Mounts: []web.Mount{{Path: "/p/", Handler: p.At("/p/")}, {Path: "/exact", Handler: p.At("/exact")}}})
+	config.Mounts = []web.Mount{{Path: "/p/", Handler: p.At("/p/")}, {Path: "/exact", Handler: p.At("/exact")}}
+	s := web.New(config)
 	return hosttest.Serve(t, s.ServeConn), log
 }
 
@@ -150,11 +156,15 @@ func TestAProgramAnswersARequest(t *testing.T) {
 		{"POST /p/?body HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nwxyz", 200, "4 bytes, <nil>: wxyz", ""},
 		{"POST /p/?body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 200, "2 bytes, <nil>: ab", ""},
 		{"POST /p/?body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nz\r\n", 400, "400 Bad Request\n", ""},
+		{get("/p/?short"), 200, "", "it has 9 bytes, and not 100"},
+		{get("/p/?over"), 500, "500 Internal Server Error\n", "it has 9 bytes or more, and not 5"},
+		{get("/p/?overlate"), 200, "", "it has 6 bytes or more, and not 5"},
 		{get("/p/?status"), 404, "not here\n", ""},
 		{get("/p/?away"), 302, "", ""},
 		{get("/p/?local"), 200, "[\"/p/x\" \"args\"]\n", ""},
 		{"POST /p/?local HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nwxyz", 200, "[\"/p/x\" \"args\"]\n", ""},
-		{get("/p/?circle"), 500, "500 Internal Server Error\n", "program's response is not one"},
+		{get("/p/?circle"), 500, "500 Internal Server Error\n", `its Location is \"/p/?circle\": the request was passed on too often: 10 times is the most`},
+		{get("/p/?unescaped"), 500, "500 Internal Server Error\n", "which cannot be a path as it stands"},
 		{get("/p/?nothing"), 500, "500 Internal Server Error\n", "ended before the empty line"},
 		{get("/p/?noend"), 500, "500 Internal Server Error\n", "ended before the empty line"},
 		{get("/p/?nocolon"), 500, "500 Internal Server Error\n", "which has no colon"},
@@ -169,7 +179,7 @@ func TestAProgramAnswersARequest(t *testing.T) {
 		if res.StatusCode != test.status || !cut && (err != nil || body != test.body) || cut && test.status == 200 && err == nil {
 			t.Errorf("%.40q: %d %q %v, want %d %q", test.request, res.StatusCode, body, err, test.status, test.body)
 		}
-		if got := log.Take(); !strings.Contains(got, test.log) || test.log == "" && got != "" {
+		if got := log.Take(); !strings.Contains(got, test.log) || strings.Count(got, "\n") > 1 || test.log == "" && got != "" {
 			t.Errorf("%.40q: logged %q, want %q", test.request, got, test.log)
 		}
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 // Timeouts bound each read and each write of a program on a connection. 0 means
-// none. A program that waits for longer gets an error from WASI.
+// none. A program that waits for longer gets an error from WASI. After a write that
+// failed, and not for want of time, the next one ends it, as SIGPIPE would.
 type Timeouts struct {
 	Read, Write time.Duration
 }
@@ -32,6 +33,8 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 	c.SetState(mpm.StateWriting)
 	code, err := s.run()
 	switch {
+	case guest.IsStopped(err):
+		s.log.DebugContext(ctx, "client went away", "error", out.writeErr)
 	case err != nil:
 		guest.LogFailure(ctx, s.log, "guest failed", err)
 		if !in.broken && !out.broken {
@@ -89,15 +92,25 @@ func (s *connInput) Ended() bool { return s.ended }
 
 // connOutput is a connection as standard output.
 type connOutput struct {
-	conn    mpm.Conn
-	timeout time.Duration
-	ended   bool // no write waits any more
-	guard   *guest.Guard
-	bounded bool // writes have a deadline
-	broken  bool // a write has failed
+	conn     mpm.Conn
+	timeout  time.Duration
+	ended    bool // no write waits any more
+	guard    *guest.Guard
+	bounded  bool  // writes have a deadline
+	broken   bool  // a write has failed
+	writeErr error // of the last write
 }
 
 func (s *connOutput) Write(p []byte) (int, error) {
+	if s.ended {
+		guest.Stop(s.writeErr)
+	}
+	n, err := s.write(p)
+	s.writeErr = err
+	return n, err
+}
+
+func (s *connOutput) write(p []byte) (int, error) {
 	var until time.Time
 	if s.timeout > 0 {
 		until = time.Now().Add(s.timeout)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/apphost/apphost/host/exchange"
+	"github.com/apphost/apphost/host/guest"
 )
 
 // headerBytesMax bounds a program's header.
@@ -24,13 +25,21 @@ type response struct {
 	begun     bool   // the header was handed over
 	err       error  // why it could not be: what follows is dropped
 	elsewhere string // a path of this server that answers instead
-	clientErr error  // of a write to the client
+	writeErr  error  // of the first write of the body that failed
+	input     *requestBody
 }
 
-// Write takes all of p, so that the program runs on whatever it wrote.
+// Write takes all of p, so that the program runs on whatever its header is like. It
+// ends a program that answers a request whose body broke off, as the answer is
+// known, and one that writes on after a write that failed, as SIGPIPE would.
 func (r *response) Write(p []byte) (int, error) {
 	n := len(p)
-	if r.err != nil {
+	switch {
+	case r.input != nil && r.input.err != nil:
+		guest.Stop(r.input.err)
+	case r.writeErr != nil:
+		guest.Stop(r.writeErr)
+	case r.err != nil:
 		return n, nil
 	}
 	if !r.begun {
@@ -54,7 +63,7 @@ func (r *response) Write(p []byte) (int, error) {
 		}
 	}
 	if _, err := r.x.Write(p); err != nil {
-		r.clientErr = err
+		r.writeErr = err
 		return 0, err
 	}
 	return n, nil
@@ -62,7 +71,7 @@ func (r *response) Write(p []byte) (int, error) {
 
 // Ended implements guest.Ending: what is written goes nowhere.
 func (r *response) Ended() bool {
-	if r.err != nil || r.clientErr != nil {
+	if r.err != nil || r.writeErr != nil {
 		return true
 	}
 	x, ok := r.x.(exchange.Sink)
@@ -79,7 +88,17 @@ func (r *response) end() error {
 	}
 	// Where that is not possible, the client is redirected.
 	if x, ok := r.x.(exchange.Rerouter); ok && r.elsewhere != "" {
-		return x.Reroute([]byte(r.elsewhere))
+		err := x.Reroute([]byte(r.elsewhere))
+		switch {
+		case errors.Is(err, exchange.ErrInvalid):
+			return fmt.Errorf("its Location is %.80q, which cannot be a path as it stands: escape spaces and #", r.elsewhere)
+		case err != nil:
+			return fmt.Errorf("its Location is %.80q: %w", r.elsewhere, err)
+		}
+		return nil
+	}
+	if x, ok := r.x.(exchange.Measurer); ok {
+		return x.LengthError()
 	}
 	return nil
 }

@@ -68,14 +68,20 @@ func newPlugin(t testing.TB, name string, set Settings) *Plugin {
 // parameters are garbage, as the engine may leave there.
 func (f *forward) call(fn string, args ...uint32) int32 {
 	f.t.Helper()
+	result, err := f.try(fn, args...)
+	if err != nil {
+		f.t.Fatalf("%s%v: %v", fn, args, err)
+	}
+	return result
+}
+
+func (f *forward) try(fn string, args ...uint32) (int32, error) {
 	stack := make([]uint64, max(1, len(args)))
 	for i, a := range args {
 		stack[i] = 0xdead_beef<<32 | uint64(a)
 	}
-	if err := f.i.Call(f.s, fn, stack); err != nil {
-		f.t.Fatalf("%s%v: %v", fn, args, err)
-	}
-	return int32(stack[0])
+	err := f.i.Call(f.s, fn, stack)
+	return int32(stack[0]), err
 }
 
 func (f *forward) want(want int32, fn string, args ...uint32) {

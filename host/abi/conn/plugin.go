@@ -157,6 +157,8 @@ func (p *Plugin) ServeConn(ctx context.Context, c mpm.Conn, t Timeouts, id fmt.S
 		code, err = int32(f.ExitCode), nil // exit and return mean the same here
 	}
 	switch {
+	case guest.IsStopped(err):
+		s.log().DebugContext(ctx, "client went away", "error", err)
 	case err != nil:
 		guest.LogFailure(ctx, s.log(), "guest failed", err)
 		if !s.broken {

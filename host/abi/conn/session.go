@@ -26,6 +26,7 @@ type session struct {
 	step func(what string)
 
 	read, write limit
+	deadWrites  int       // how many have failed because the connection is done for
 	broken      bool      // the client has gone or waits: a read or write has failed
 	stack       [1]uint64 // of a call
 	budget      guest.LogBudget

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/sdk/abi"
 )
@@ -66,9 +68,25 @@ func connWrite(c call) (uint32, abi.Errno) {
 	s.write.note(err)
 	s.EndOvertime()
 	if err != nil {
+		s.failedWrite(err)
 		return 0, s.errno("write", err)
 	}
 	return n, 0
+}
+
+// deadWritesMax is how many writes of a run may fail before it is ended: enough
+// for a guest that looks at errors now and then, and has something to save.
+const deadWritesMax = 100
+
+// failedWrite ends a guest that writes on to nobody. A write that took too long is
+// none of these: the guest may try again.
+func (s *session) failedWrite(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+	if s.deadWrites++; s.deadWrites > deadWritesMax {
+		guest.Stop(fmt.Errorf("%d writes failed: %w", s.deadWrites, err))
+	}
 }
 
 // connShutdown implements abi.ConnShutdown.

@@ -145,6 +145,19 @@ func TestAResetAndAClosedConnectionHaveNumbers(t *testing.T) {
 	f.want(-64, "conn_shutdown", 1)
 }
 
+// A guest may find out in its own time that nobody is there, and not write for ever.
+func TestAGuestThatWritesToNobodyIsEnded(t *testing.T) {
+	f, c, _ := newConnected(t)
+	_ = c.Close()
+	for range deadWritesMax {
+		f.want(-64, "conn_write", 0, 10)
+		f.want(-64, "conn_read", 0, 10)
+	}
+	if _, err := f.try("conn_write", 0, 10); !guest.IsStopped(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestStoppingFollowsTheChild(t *testing.T) {
 	f, c, _ := newConnected(t)
 	f.want(0, "stopping")

@@ -109,7 +109,7 @@ func (c call) bytes(n int) []byte {
 // the client's doing, it is not the guest's failure.
 func (c call) ioFailed(err error) {
 	c.s.EndOvertime()
-	if !errors.Is(err, errTooMuchHeld) {
+	if !errors.Is(err, errTooMuchHeld) && !errors.Is(err, exchange.ErrLength) {
 		c.s.ioErr = err
 	}
 	c.abort(err.Error())

@@ -59,7 +59,7 @@ func orderCases() []conformance {
 		{name: "next with the largest context", scripts: []string{"return -1 1\n"}, next: handlerFunc(tell), log: []string{"handle_response 4294967295 0"}, body: noBody},
 		{name: "context without next", scripts: []string{"return 16 0\n"}, next: handlerFunc(tell)},
 		{name: "16 is not next", scripts: []string{"return 16 16\n"}, next: handlerFunc(tell)},
-		{name: "no next handler", scripts: []string{"return 0 1\n"}, log: []string{"handle_response 0 0"}, status: 404, body: "not found\n"},
+		{name: "no next handler", scripts: []string{"return 0 1\n"}, log: []string{"handle_response 0 0"}, status: 404, body: "404 Not Found\n"},
 		{name: "next failed", scripts: []string{"return 3 1\n"}, next: handlerFunc(refuse), log: []string{"handle_response 3 1"}, status: 500, body: failedBody},
 		{name: "next failed, and is replaced", scripts: []string{"enable 2\nreturn 3 1\n---\nstatus\nsetstatus 503\nwrite 1 sorry\n"}, next: handlerFunc(refuse), log: []string{
 			"enable 2 -> 2", "handle_response 3 1", "status -> 500",
@@ -106,7 +106,7 @@ func chainCases() []conformance {
 	return []conformance{
 		{name: "three links", scripts: []string{"return 1 1\n", "return 2 1\n", "return 3 1\n"}, next: handlerFunc(tell), log: []string{"handle_response 3 0", "handle_response 2 0", "handle_response 1 0"}, body: "GET / "},
 		{name: "the second answers", scripts: []string{"return 1 1\n", "write 1 no\nsetstatus 403\n", "return 3 1\n"}, next: handlerFunc(tell), log: []string{"handle_response 1 0"}, status: 403, body: "no"},
-		{name: "the last has no next handler", scripts: []string{"return 1 1\n", "return 2 1\n"}, log: []string{"handle_response 2 0", "handle_response 1 0"}, status: 404, body: "not found\n"},
+		{name: "the last has no next handler", scripts: []string{"return 1 1\n", "return 2 1\n"}, log: []string{"handle_response 2 0", "handle_response 1 0"}, status: 404, body: "404 Not Found\n"},
 		{name: "each changes the request", request: hello, scripts: []string{"add 0 X-A 1\nwrite 0 one\nreturn 0 1\n", "add 0 X-A 2\nenable 1\nread 0 2\nread 0 2\nreturn 0 1\n"}, next: handlerFunc(tell), log: []string{
 			"enable 1 -> 1", "read 0 2 -> 0,2 on.", "read 0 2 -> 1,1 e..", "handle_response 0 0", "handle_response 0 0",
 		}, body: "POST /x X-A=1 X-A=2 Content-Length=3 one"},

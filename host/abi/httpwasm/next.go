@@ -133,12 +133,16 @@ func (s *session) finish() error {
 		_ = s.x.Header(exchange.Response).Remove([]byte("Content-Length"))
 	}
 	_, err := s.x.Write(s.response.data)
-	s.ioErr, s.response, s.nextErr = err, nil, nil
+	s.response, s.nextErr = nil, nil
+	if !errors.Is(err, exchange.ErrLength) {
+		s.ioErr = err
+	}
 	return err
 }
 
 var (
 	_ exchange.Duplexer = (*passed)(nil)
+	_ exchange.Measurer = (*passed)(nil)
 	_ exchange.Sink     = (*passed)(nil)
 	_ exchange.Upgrader = (*passed)(nil)
 	_ exchange.Bounded  = (*passed)(nil)
@@ -175,6 +179,15 @@ func (p *passed) Write(b []byte) (int, error) {
 	}
 	p.s.response.data = append(p.s.response.data, b...)
 	return len(b), nil
+}
+
+// LengthError passes on what the exchange knows, unless the guest may still write
+// another response.
+func (p *passed) LengthError() error {
+	if x, ok := p.Exchange.(exchange.Measurer); ok && p.s.response == nil {
+		return x.LengthError()
+	}
+	return nil
 }
 
 // Dropping passes on what the exchange knows.
@@ -269,6 +282,6 @@ func (notFound) Serve(_ context.Context, x exchange.Exchange) error {
 	if err := x.Header(exchange.Response).Set([]byte("Content-Type"), []byte("text/plain; charset=utf-8")); err != nil {
 		return fmt.Errorf("answer that there is no next handler: %w", err)
 	}
-	_, err := x.Write([]byte("not found\n"))
+	_, err := x.Write([]byte("404 Not Found\n"))
 	return err
 }

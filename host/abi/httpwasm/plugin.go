@@ -120,6 +120,9 @@ func (p *Plugin) ServeWith(ctx context.Context, x exchange.Exchange, next exchan
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited && f.ExitCode == 0 {
 		err = s.finish() // exit with 0 means that the response is complete
 	}
+	if x, ok := x.(exchange.Measurer); ok && err == nil && s.nextErr == nil {
+		err = x.LengthError()
+	}
 	switch {
 	case err == nil:
 		return s.nextErr // whoever failed has logged it

@@ -1,6 +1,8 @@
 package httpwasm
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -46,11 +48,11 @@ func TestNextIsNotFoundAndHandleResponseSeesIt(t *testing.T) {
 		status    int
 		fails     string
 	}{
-		{"/plain", "not found\n", 404, ""},
-		{"/b", "got: not found\n", 200, ""},
-		{"/s", "not found\n", 404, noNext},
+		{"/plain", "404 Not Found\n", 404, ""},
+		{"/b", "got: 404 Not Found\n", 200, ""},
+		{"/s", "404 Not Found\n", 404, noNext},
 		{"/w", "/", 200, errAnsweredTwice.Error()},
-		{"/e", "not found\n", 404, noNext}, // enables buffering when it is too late
+		{"/e", "404 Not Found\n", 404, noNext}, // enables buffering when it is too late
 	} {
 		x := newFake(test.uri, "")
 		err := newPlugin(t, "next", Settings{}).Serve(t.Context(), x)
@@ -74,6 +76,34 @@ func TestAClientThatWentAwayIsNoErrorOfTheGuest(t *testing.T) {
 		t.Errorf("logged %q, want %q", got, want)
 	}
 }
+
+// One that writes more than it has promised fails itself.
+func TestAWrongLengthIsAnErrorOfTheGuest(t *testing.T) {
+	logger, log := hosttest.Logger()
+	x := newFake("/", "")
+	x.writeErr = fmt.Errorf("%w: for a test", exchange.ErrLength)
+	if err := newPlugin(t, "hello", Settings{Logger: logger}).Serve(t.Context(), x); err == nil {
+		t.Error("no error")
+	}
+	if got := log.Take(); !strings.HasPrefix(got, "level=ERROR msg=\"guest failed\"") || !strings.Contains(got, "for a test") {
+		t.Errorf("logged %q", got)
+	}
+	short := &measured{newFake("/", ""), x.writeErr}
+	if err := newPlugin(t, "hello", Settings{Logger: logger}).Serve(t.Context(), short); !errors.Is(err, exchange.ErrLength) {
+		t.Errorf("error %v", err)
+	}
+	if got := log.Take(); !strings.HasPrefix(got, "level=ERROR msg=\"guest failed\"") || strings.Count(got, "\n") != 1 {
+		t.Errorf("logged %q", got)
+	}
+}
+
+// measured is an exchange whose response has a wrong length.
+type measured struct {
+	*fake
+	err error
+}
+
+func (m *measured) LengthError() error { return m.err }
 
 // FuzzHTTPWasmPointers passes any numbers to each host function. Each call
 // must return or end the guest as a misuse, and change nothing outside the

@@ -55,7 +55,7 @@ func TestAWarmUpThatFailsIsAnError(t *testing.T) {
 func TestAWarmUpEnablesNothingForOtherRequests(t *testing.T) {
 	p := newPlugin(t, "next", Settings{WarmUp: "/b"})
 	x := newFake("/plain", "")
-	if err := p.Serve(t.Context(), x); err != nil || x.out.String() != "not found\n" {
+	if err := p.Serve(t.Context(), x); err != nil || x.out.String() != "404 Not Found\n" {
 		t.Errorf("%q, %v", x.out.String(), err)
 	}
 	i, err := p.pool.Get(&session{Context: t.Context(), plugin: p})

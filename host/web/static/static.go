@@ -56,6 +56,12 @@ func Open(dir, mounted string) (*Files, error) {
 	return &Files{root, mounted[:strings.LastIndexByte(mounted, '/')+1]}, nil
 }
 
+// Has reports whether there is a file of that name.
+func (f *Files) Has(name string) bool {
+	info, err := f.root.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // Close lets go of the folder.
 func (f *Files) Close() error { return f.root.Close() }
 

@@ -24,6 +24,9 @@ type Config struct {
 	// Warnings are one line each, in the order of the file: old key names,
 	// settings without effect.
 	Warnings []string
+
+	file    *document            // nil without a file
+	shipped map[string]*document // the NAME.toml of each plugin that has one
 }
 
 // Log says what is logged and how.

@@ -188,6 +188,7 @@ type pluginView struct {
 	Dirs       []host.Dir        `json:",omitempty"`
 	Entrypoint string            `json:",omitempty"`
 	WarmUp     host.WarmUp       `json:",omitzero"`
+	Mount      *bool             `json:",omitempty"`
 }
 
 func viewOf(c *Config) view {
@@ -205,7 +206,7 @@ func viewOf(c *Config) view {
 			cpuTimeout = p.CPUTimeout.String()
 		}
 		v.Plugins = append(v.Plugins, pluginView{
-			p.Name, string(p.Wasm), p.MemoryLimitBytes, timeout, cpuTimeout, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint, p.WarmUp,
+			p.Name, string(p.Wasm), p.MemoryLimitBytes, timeout, cpuTimeout, p.Config, p.ConfigJSON, p.Env, p.Arg0, p.Args, p.Dirs, p.Entrypoint, p.WarmUp, p.Mount,
 		})
 	}
 	return v

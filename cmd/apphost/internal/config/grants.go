@@ -42,6 +42,7 @@ func (t *table) grants() grants {
 // env reads a table of names and texts.
 func (t *table) env(key string) map[string]string {
 	inner := t.table(key)
+	t.d.kinds[inner.path] = kindEnv
 	out := map[string]string{}
 	for name := range inner.values {
 		var value string

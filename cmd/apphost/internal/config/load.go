@@ -67,13 +67,20 @@ type source struct {
 	system   system
 }
 
+func newDecoder(src source) *decoder {
+	d := &decoder{src: src, config: Default(), kinds: make(map[string]string)}
+	d.config.shipped = make(map[string]*document)
+	return d
+}
+
 // load is Load without the disk.
 func load(src source) (*Config, error) {
-	d := &decoder{src: src, config: Default()}
+	d := newDecoder(src)
 	doc, fault := parse(src.name, src.text)
 	if fault != nil {
 		return nil, fault
 	}
+	d.config.file = doc
 	d.file(doc)
 	d.config.Warnings = d.warnings.lines()
 	if err := d.faults.err(); err != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -61,6 +62,61 @@ func TestReferenceIsDefault(t *testing.T) {
 	}
 }
 
+// What is found later has its place all the same.
+func TestSettingsAreLocatedLater(t *testing.T) {
+	plugins := twoPlugins()
+	plugins["hello.toml"] = &fstest.MapFile{Data: []byte("isolation = \"child\"\ndirs = [{ host = \"a\", guest = \"/a\" }]\n")}
+	config, err := load(sourceOf(`[log]
+file = "x"
+[[listen]]
+address = ":1"
+[plugin.hello]
+isolation = "request"
+[plugin.echo]
+dirs = [
+  { host = "a", guest = "/a" },
+  { host = "b", guest = "/b" },
+]
+`, plugins))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := errors.New("another")
+	var errs []error
+	for _, key := range []string{
+		"log.file", "mpm.pid_file", "listen[0].address", "plugin.hello.isolation", "plugin.hello.dirs[0].host", "plugin.echo.dirs[1].host", "plugin.echo.entrypoint",
+	} {
+		errs = append(errs, &host.SettingError{Key: key, Err: other})
+	}
+	got := config.Locate(errors.Join(other, errors.Join(errs...)))
+	want := `another
+config.toml:2:1: log.file: another
+config.toml: mpm.pid_file: another
+config.toml:4:1: listen[0].address: another
+config.toml:6:1: plugin.hello.isolation: another
+plugins/hello.toml:2:11: dirs[0].host: another
+config.toml:10:5: plugin.echo.dirs[1].host: another
+config.toml:7:1: plugin.echo.entrypoint: another`
+	if got.Error() != want {
+		t.Errorf("got\n%v", got)
+	}
+	if config.Locate(nil) != nil || !errors.Is(Default().Locate(errs[0]), errs[0]) {
+		t.Error("it makes errors of none, or loses one")
+	}
+}
+
+// uncommented is the reference with its examples in force.
+func uncommented(reference string) string {
+	var b strings.Builder
+	for line := range strings.Lines(reference) {
+		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") && line != "#\n" {
+			line = line[1:]
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // Without its comment signs, the reference must still load, and then hold
 // every key that the schema knows.
 func TestReferenceHasEveryKey(t *testing.T) {
@@ -68,14 +124,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var uncommented []string
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") && line != "#\n" {
-			line = line[1:]
-		}
-		uncommented = append(uncommented, line)
-	}
-	src := sourceOf(strings.Join(uncommented, ""), twoPlugins())
+	src := sourceOf(uncommented(string(text)), twoPlugins())
 	_, err = load(src)
 	for _, fault := range faultsOf(err) {
 		if fault != nil && !strings.Contains(fault.Error(), `goes with model "worker" only`) {
@@ -86,7 +135,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	if fault != nil {
 		t.Fatal(fault)
 	}
-	d := &decoder{src: src, config: Default()}
+	d := newDecoder(src)
 	d.file(doc)
 	if len(d.known) < 25 {
 		t.Errorf("the schema knows only %q", d.known)

@@ -65,7 +65,7 @@ func (d *decoder) privileges(t *table) {
 // sizeOrNone reads a size from least on, or "0".
 func (t *table) sizeOrNone(key string, dst *uint64, least uint64) {
 	if t.values[key] == "0" {
-		t.known = append(t.known, key)
+		t.value(key, kindSize)
 		return
 	}
 	t.size(key, dst, least, sizeMax)

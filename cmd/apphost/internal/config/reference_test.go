@@ -19,15 +19,19 @@ func TestTheReferenceIsThatOfTheConfigurationFile(t *testing.T) {
 	if len(r.sections) < 6 {
 		t.Errorf("only %d sections were found", len(r.sections))
 	}
+	known := kinds(t, string(raw))
 	for _, s := range r.sections {
 		for _, k := range s.keys {
+			if kind := s.kind(k, known); (kind == "" || strings.Contains(kind, ",")) && s.name != pluginConfig {
+				t.Errorf("config.toml: %s in %s has the type %q", strings.Join(k.names, ", "), s.name, kind)
+			}
 			if k.text == "" && s.name != pluginConfig {
 				t.Errorf("config.toml: no comment above %s in %s", strings.Join(k.names, ", "), s.name)
 			}
 		}
 	}
 	const page = "../../../../docs/config.md"
-	got := r.markdown()
+	got := r.markdown(known)
 	if *update {
 		compare(t, page, got)
 		return
@@ -59,8 +63,8 @@ type settingsSection struct {
 }
 
 type settingsKey struct {
-	names                                []string
-	kind, standard, values, reload, text string
+	names                          []string
+	standard, values, reload, text string
 }
 
 // pluginConfig is a section whose keys are the plugin's.
@@ -71,8 +75,7 @@ var (
 	keyLine     = regexp.MustCompile(`^#?([a-z_0-9]+) = (.+)$`)
 	marker      = regexp.MustCompile(`(?:^|[.;] )(One of|Range|Default|Reload): `)
 	sentenceEnd = regexp.MustCompile(`\.( [A-Z]|$)`)
-	duration    = regexp.MustCompile(`^"[0-9]+(ms|s|m|h)"$`)
-	size        = regexp.MustCompile(`"[0-9]+([KMG]i)?B"`)
+	pathIndex   = regexp.MustCompile(`\[[0-9]+\]`)
 )
 
 func parseReference(toml string) *settingsReference {
@@ -91,7 +94,7 @@ func parseReference(toml string) *settingsReference {
 		m := keyLine.FindStringSubmatch(line)
 		switch {
 		case m != nil:
-			section.key(m[1], m[2], comment, afterKey)
+			section.key(m[1], comment, afterKey)
 			comment = nil
 		case strings.HasPrefix(line, "#"):
 			comment = append(comment, strings.TrimPrefix(strings.TrimPrefix(line, "#"), " "))
@@ -130,7 +133,7 @@ func (s *settingsSection) add(comment []string) {
 }
 
 // key adds a key, or, right below another one, that key's second name.
-func (s *settingsSection) key(name, value string, comment []string, afterKey bool) {
+func (s *settingsSection) key(name string, comment []string, afterKey bool) {
 	for _, k := range s.keys {
 		if slices.Contains(k.names, name) {
 			return // a further example
@@ -147,7 +150,6 @@ func (s *settingsSection) key(name, value string, comment []string, afterKey boo
 	if k.values = take(&k.text, "Range"); k.values == "" {
 		k.values = take(&k.text, "One of")
 	}
-	k.kind = kindOf(value, k.values)
 	if strings.Contains(k.text, "Required") && k.standard == "" {
 		k.standard = "required"
 	}
@@ -175,23 +177,37 @@ func take(text *string, word string) string {
 	return ""
 }
 
-func kindOf(value, values string) string {
-	switch {
-	case duration.MatchString(value):
-		return "duration"
-	case size.MatchString(value), size.MatchString(values):
-		return "size"
-	case strings.HasPrefix(value, `"`):
-		return "text"
-	case strings.HasPrefix(value, "["):
-		return "list of texts"
-	case value == "true", value == "false":
-		return "boolean"
+// kinds are what the schema takes for the keys of a reference, by their path
+// without indexes.
+func kinds(t *testing.T, reference string) map[string]string {
+	t.Helper()
+	src := sourceOf(uncommented(reference), twoPlugins())
+	doc, fault := parse(src.name, src.text)
+	if fault != nil {
+		t.Fatal(fault)
 	}
-	return "integer"
+	d := newDecoder(src)
+	d.file(doc)
+	out := map[string]string{}
+	for path, kind := range d.kinds {
+		out[pathIndex.ReplaceAllString(path, "")] = kind
+	}
+	return out
 }
 
-func (r *settingsReference) markdown() string {
+// kind is what a key takes, or its names do, one after the other.
+func (s *settingsSection) kind(k *settingsKey, kinds map[string]string) string {
+	section := strings.ReplaceAll(strings.Trim(s.name, "[]"), "plugin.NAME", "plugin.hello")
+	var out []string
+	for _, name := range k.names {
+		if kind := kinds[section+"."+name]; !slices.Contains(out, kind) {
+			out = append(out, kind)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func (r *settingsReference) markdown(kinds map[string]string) string {
 	var b strings.Builder
 	b.WriteString("# Settings\n\nAll keys of the configuration file, section by section, made of the comments in\n" +
 		"[config.toml](../config.toml) by `go test ./cmd/apphost/internal/config -update`.\n\n```\n" + r.intro + "\n```\n")
@@ -203,7 +219,7 @@ func (r *settingsReference) markdown() string {
 		b.WriteString("| key | type | default | range | reload | meaning |\n|---|---|---|---|---|---|\n")
 		for _, k := range s.keys {
 			names := "`" + strings.Join(k.names, "`, `") + "`"
-			cells := []string{names, k.kind, k.standard, k.values, k.reload, k.text}
+			cells := []string{names, s.kind(k, kinds), k.standard, k.values, k.reload, k.text}
 			for i := range cells {
 				cells[i] = strings.ReplaceAll(cells[i], "|", `\|`)
 			}

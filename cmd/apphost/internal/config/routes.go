@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/http"
 	"net/url"
 	"path"
 	"slices"
@@ -16,7 +17,7 @@ func (d *decoder) routes(sections []*table) {
 		d.config.Host.Routes = append(d.config.Host.Routes, d.route(t, seen))
 		t.done()
 	}
-	if len(sections) > 0 && !d.servesHTTP() {
+	if len(sections) > 0 && !d.config.Host.ServesHTTP() {
 		sections[0].warn("path", `has no effect: no [[listen]] section has protocol "http"`)
 	}
 }
@@ -27,7 +28,9 @@ func (d *decoder) route(t *table, seen map[string]string) host.Route {
 		r.Host = strings.ToLower(r.Host)
 		t.routeHost("host", r.Host)
 	}
-	t.texts("methods", &r.Methods)
+	if t.texts("methods", &r.Methods) && len(r.Methods) == 0 {
+		t.fault("methods", "must name a method; leave it out for all")
+	}
 	t.routeMethods("methods", r.Methods)
 	if t.text("path", &r.Path) {
 		t.routePath("path", &r, seen)
@@ -113,6 +116,9 @@ func (t *table) routeEnd(r *host.Route) {
 				t.fault("status", "must be 301, 302, 303, 307 or 308 with redirect, got %d", status)
 			}
 		}
+		if redirectsToItself(r) {
+			t.fault("redirect", "leads back to this route: clients would go in a circle, got %q", text)
+		}
 	}
 	contentType := "text/plain; charset=utf-8"
 	typed := t.text("content_type", &contentType)
@@ -122,6 +128,9 @@ func (t *table) routeEnd(r *host.Route) {
 			r.Respond.Status = status
 			if status < 200 || status > 599 {
 				t.fault("status", "must be from 200 to 599, got %d", status)
+			}
+			if text != "" && (status == http.StatusNoContent || status == http.StatusNotModified) {
+				t.fault("respond", `must be "" with the status %d, which has no text`, status)
 			}
 		}
 		if strings.ContainsFunc(contentType, isControl) {
@@ -136,6 +145,26 @@ func (t *table) routeEnd(r *host.Route) {
 	}
 }
 
+// unescaped is a path without escapes, or as it is if that cannot be.
+func unescaped(path string) string {
+	if plain, err := url.PathUnescape(path); err == nil {
+		return plain
+	}
+	return path
+}
+
+// redirectsToItself reports whether a client that follows the route's redirect
+// certainly comes back to it.
+func redirectsToItself(r *host.Route) bool {
+	to, err := url.Parse(r.Redirect.Location)
+	if err != nil || to.Host != "" || to.Path != r.Path {
+		return false
+	}
+	// The others may make a GET of it, which another route is for.
+	kept := r.Redirect.Status == http.StatusTemporaryRedirect || r.Redirect.Status == http.StatusPermanentRedirect
+	return kept || len(r.Methods) == 0 || slices.Contains(r.Methods, http.MethodGet)
+}
+
 // isLocation reports whether text can be sent as it is: a URL with a host, or a
 // path.
 func isLocation(text string) bool {
@@ -147,15 +176,6 @@ func isLocation(text string) bool {
 		return strings.HasPrefix(text, "/")
 	}
 	return to.Host != "" && (to.Scheme == "http" || to.Scheme == "https")
-}
-
-func (d *decoder) servesHTTP() bool {
-	for _, l := range d.config.Host.Listeners {
-		if l.Protocol == host.HTTP {
-			return true
-		}
-	}
-	return false
 }
 
 // routeHost checks a name that a request can be for.
@@ -199,9 +219,14 @@ func (t *table) routePath(key string, r *host.Route, seen map[string]string) {
 		t.fault(key, `must not hold "?" or "#": only the path is matched, got %q`, route)
 	case strings.ContainsFunc(route, isControl):
 		t.fault(key, "must not hold control characters, got %q", route)
+	case strings.Contains(route, "%") && unescaped(route) != route:
+		t.fault(key, "must be without escapes, as requests' paths are when they are compared; write %q, got %q", unescaped(route), route)
 	case clean != route:
 		t.fault(key, "no request has this path; write %q, got %q", clean, route)
 	default:
+		if strings.Contains(route, "*") {
+			t.warn(key, `has a "*", which stands for itself only; a path that ends in "/" is for everything below it`)
+		}
 		methods := r.Methods
 		if len(methods) == 0 {
 			methods = []string{""}

@@ -19,7 +19,8 @@ type decoder struct {
 	warnings faults
 	known    []string // the full path of every key asked for, once each
 	unknown  []unknownKey
-	files    int // read so far, for the order of faults
+	kinds    map[string]string // what the key with that path takes
+	files    int               // read so far, for the order of faults
 
 	mpmTable *table // kept for validateMPM, which needs the listeners first
 	plugins  pluginSet

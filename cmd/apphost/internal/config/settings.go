@@ -25,6 +25,7 @@ type settings struct {
 	timeout          *time.Duration // nil is not given
 	cpuTimeout       *time.Duration // likewise
 	warmUp           *host.WarmUp   // likewise
+	mount            *bool          // likewise
 	quarantine       quarantine
 	config           map[string]any
 	grants           grants
@@ -39,6 +40,10 @@ func (t *table) settings() settings {
 	s.timeout = t.limit("timeout", timeoutMin)
 	s.cpuTimeout = t.limit("cpu_timeout", cpuTimeoutMin)
 	s.warmUp = t.warmUp("warm_up")
+	mount := false
+	if t.boolean("mount", &mount); t.has("mount") {
+		s.mount = &mount
+	}
 	s.quarantine = t.quarantine()
 	s.grants = t.grants()
 	config := t.table("config")
@@ -65,7 +70,7 @@ func (t *table) limit(key string, least time.Duration) *time.Duration {
 // warmUp reads what a plugin is warmed up with, or nil if it is not given: a path
 // or a number of connections. Which of them depends on its ABI.
 func (t *table) warmUp(key string) *host.WarmUp {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindPathOrCount)
 	if !ok {
 		return nil
 	}
@@ -114,6 +119,7 @@ func (d *decoder) settingsFile(files fs.FS, name string) {
 		return
 	}
 	doc.order = order
+	d.config.shipped[name] = doc
 	root := &table{d: d, doc: doc, values: doc.root}
 	d.plugins.shipped[name] = root.settings()
 }
@@ -148,6 +154,7 @@ func settle(p *host.Plugin, shipped, given settings) {
 	if warmUp := cmp.Or(given.warmUp, shipped.warmUp); warmUp != nil {
 		p.WarmUp = *warmUp
 	}
+	p.Mount = cmp.Or(given.mount, shipped.mount)
 	settleGrants(p, shipped.grants, given.grants)
 	values := map[string]any{}
 	maps.Copy(values, shipped.config)

@@ -20,7 +20,7 @@ func (d *decoder) status(t *table) {
 		t.statusPath("path", s.Path)
 	}
 	t.access("allow", s)
-	if s.Path != "" && !d.servesHTTP() && !t.refusedKey("path") {
+	if s.Path != "" && !d.config.Host.ServesHTTP() && !t.refusedKey("path") {
 		t.warn("path", `has no effect: no [[listen]] section has protocol "http"`)
 	}
 	d.config.MPM.Status = s.Path != ""
@@ -46,7 +46,7 @@ func (t *table) statusPath(key, page string) {
 
 // access reads who may see the page.
 func (t *table) access(key string, s *Status) {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindTexts)
 	if !ok {
 		return
 	}

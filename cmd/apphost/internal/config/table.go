@@ -40,8 +40,24 @@ func (doc *document) fault(path, problem string) *fault {
 	return &fault{file: doc.name, order: doc.order, at: doc.place(path), key: path, problem: problem}
 }
 
-func (t *table) value(key string) (any, bool) {
+// What a key takes, as the reference of all settings says it.
+const (
+	kindText     = "text"
+	kindTexts    = "list of texts"
+	kindInteger  = "integer"
+	kindBoolean  = "boolean"
+	kindDuration = "duration"
+	kindSize     = "size"
+	kindTable    = "table"
+	kindEnv      = "table of texts"
+	kindTables   = "list of tables"
+	// of warm_up only
+	kindPathOrCount = "text or integer"
+)
+
+func (t *table) value(key, kind string) (any, bool) {
 	t.known = append(t.known, key)
+	t.d.kinds[join(t.path, key)] = kind
 	v, ok := t.values[key]
 	return v, ok
 }
@@ -51,7 +67,7 @@ func (t *table) refusedKey(key string) bool { return slices.Contains(t.refused, 
 
 // text reads a string. It reports whether there is one.
 func (t *table) text(key string, dst *string) bool {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindText)
 	if !ok {
 		return false
 	}
@@ -80,7 +96,7 @@ func (t *table) choice(key string, dst *string, choices ...string) bool {
 
 // texts reads a list of strings. It reports whether there is one.
 func (t *table) texts(key string, dst *[]string) bool {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindTexts)
 	if !ok {
 		return false
 	}
@@ -103,7 +119,7 @@ func (t *table) texts(key string, dst *[]string) bool {
 }
 
 func (t *table) integer(key string, dst *int) bool {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindInteger)
 	if !ok {
 		return false
 	}
@@ -121,7 +137,7 @@ func (t *table) integer(key string, dst *int) bool {
 }
 
 func (t *table) boolean(key string, dst *bool) {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindBoolean)
 	if !ok {
 		return
 	}
@@ -135,7 +151,7 @@ func (t *table) boolean(key string, dst *bool) {
 
 // duration reads a string such as "30s". It reports whether there is one.
 func (t *table) duration(key string, dst *time.Duration) bool {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindDuration)
 	if !ok {
 		return false
 	}
@@ -163,7 +179,7 @@ func (t *table) duration(key string, dst *time.Duration) bool {
 
 // size reads a string such as "64MiB" that is from least to most bytes.
 func (t *table) size(key string, dst *uint64, least, most uint64) bool {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindSize)
 	if !ok {
 		return false
 	}
@@ -188,7 +204,7 @@ func (t *table) size(key string, dst *uint64, least, most uint64) bool {
 // table reads a table; an absent one is empty.
 func (t *table) table(key string) *table {
 	inner := &table{d: t.d, doc: t.doc, path: join(t.path, key)}
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindTable)
 	if !ok {
 		return inner
 	}
@@ -205,7 +221,7 @@ func (t *table) table(key string) *table {
 
 // tables reads a list of tables.
 func (t *table) tables(key string) []*table {
-	v, ok := t.value(key)
+	v, ok := t.value(key, kindTables)
 	if !ok {
 		return nil
 	}

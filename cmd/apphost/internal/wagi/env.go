@@ -1,6 +1,7 @@
 package wagi
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,10 +11,12 @@ import (
 // latter win.
 func environment(files, variables []string) (map[string]string, error) {
 	env := map[string]string{}
+	var errs []error
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("read environment: %w", err)
+			errs = append(errs, fmt.Errorf("read environment: %w", err))
+			continue
 		}
 		n := 0
 		for line := range strings.Lines(string(text)) {
@@ -24,7 +27,8 @@ func environment(files, variables []string) (map[string]string, error) {
 			}
 			name, value, err := variable(line)
 			if err != nil {
-				return nil, fmt.Errorf("%s:%d: %w", file, n, err)
+				errs = append(errs, fmt.Errorf("%s:%d: %w", file, n, err))
+				continue
 			}
 			env[name] = value
 		}
@@ -32,11 +36,12 @@ func environment(files, variables []string) (map[string]string, error) {
 	for _, v := range variables {
 		name, value, err := variable(v)
 		if err != nil {
-			return nil, fmt.Errorf("--env: %w", err)
+			errs = append(errs, fmt.Errorf("--env: %w", err))
+			continue
 		}
 		env[name] = value
 	}
-	return env, nil
+	return env, errors.Join(errs...)
 }
 
 // variable splits NAME=VALUE, whose value may be in quotes.

@@ -25,7 +25,8 @@ type module struct {
 	Argv       *string           `toml:"argv"`
 	Volumes    map[string]string `toml:"volumes"`
 
-	lines lines
+	lines  lines
+	faulty bool // which is told already
 }
 
 // lines says where the keys of a section are; "" is the section itself.
@@ -70,7 +71,7 @@ var without = map[string]string{
 	"default_host":         "has no equivalent: without a Host header, a program is told the address of the listener",
 }
 
-// read reads a modules.toml.
+// read reads a modules.toml. With an error about its modules there is a file, too.
 func read(name string) (*file, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -97,10 +98,8 @@ func read(name string) (*file, error) {
 		}
 	}
 	f.unknown(meta.Undecoded(), places)
-	if err := f.check(); err != nil {
-		return nil, err
-	}
-	return f, nil
+	err = f.check()
+	return f, err
 }
 
 // unknown notes the keys that nothing is made of. Where they are, a TOML decoder
@@ -140,6 +139,7 @@ func (f *file) check() error {
 	for i := range f.modules {
 		m := &f.modules[i]
 		fail := func(key, format string, args ...any) {
+			m.faulty = m.faulty || key == "module"
 			at := max(m.lines[key], m.lines[""])
 			errs = append(errs, fmt.Errorf("%s: %s", f.place(at), fmt.Sprintf(format, args...)))
 		}
@@ -181,6 +181,7 @@ func (m *module) argv() []string {
 }
 
 var (
+	otherLine   = regexp.MustCompile(`^\s*\[\[?\s*"?([A-Za-z0-9_-]+)"?[^\]]*\]`)
 	sectionLine = regexp.MustCompile(`^\s*\[\[\s*module\s*\]\]`)
 	keyLine     = regexp.MustCompile(`^\s*"?([A-Za-z0-9_-]+)"?\s*=`)
 )
@@ -189,12 +190,18 @@ var (
 // those of each.
 func locate(text string) []lines {
 	out := []lines{{}}
+	at := out[0]
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
-		at := out[len(out)-1]
-		if sectionLine.MatchString(line) {
-			out = append(out, lines{"": n})
+		if other := otherLine.FindStringSubmatch(line); sectionLine.MatchString(line) {
+			at = lines{"": n}
+			out = append(out, at)
+		} else if len(other) == 2 && other[1] != "module" {
+			if out[0][other[1]] == 0 {
+				out[0][other[1]] = n
+			}
+			at = lines{} // of no interest
 		} else if key := keyLine.FindStringSubmatch(line); len(key) == 2 && at[key[1]] == 0 {
 			at[key[1]] = n
 		}

@@ -62,15 +62,16 @@ type route struct {
 // All faults that keep a module from being a plugin, joined, one line each.
 func Import(ctx context.Context, name string, o Options) (*Result, error) {
 	f, err := read(name)
-	if err != nil {
-		return nil, err
+	env, envErr := environment(o.EnvFiles, o.Variables)
+	errs := []error{err, envErr}
+	if f == nil {
+		return nil, errors.Join(errs...)
 	}
-	c := &conversion{file: f}
-	if c.env, err = environment(o.EnvFiles, o.Variables); err != nil {
-		return nil, err
-	}
-	var errs []error
+	c := &conversion{file: f, env: env}
 	for i := range c.modules {
+		if c.modules[i].faulty {
+			continue
+		}
 		plugin, err := c.plugin(ctx, &c.modules[i])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.place(c.modules[i].lines["module"]), err))

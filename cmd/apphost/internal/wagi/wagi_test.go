@@ -94,3 +94,56 @@ module = "a b.wasm"
 		}
 	}
 }
+
+// Whoever mends the file reads all that is wrong with it at once.
+func TestAllFaultsAreToldAtOnce(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must("text.wat", "(module)")
+	must("env", "A=1\nno\n")
+	must("modules.toml", `
+[[module]]
+route = "no-slash"
+module = "gone.wasm"
+[[module]]
+route = "/a"
+module = "bindle:x/1"
+[[module]]
+route = "/b"
+module = "text.wat"
+[[module]]
+route = "/c"
+`)
+	_, err := Import(t.Context(), "modules.toml", Options{EnvFiles: []string{"env", "none"}, Variables: []string{"="}})
+	for _, want := range []string{
+		`modules.toml:3: route must begin with "/"`, "modules.toml:4: read module: ", "modules.toml:7: \"bindle:x/1\" is in a Bindle server",
+		"modules.toml:10: ", "modules.toml:11: module is missing", "env:2: must be NAME=VALUE", "none: no such file", "--env: must be",
+	} {
+		if err == nil || strings.Count(err.Error(), want) != 1 {
+			t.Errorf("not once %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestSectionsThatAreNotKnownHaveTheirLine(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{
+		"a.wasm":       "\x00asm\x01\x00\x00\x00",
+		"modules.toml": "[[module]]\nroute = \"/\"\nmodule = \"a.wasm\"\n[module.volumes]\n\"/x\" = \".\"\n\n[[handler]]\nroute = \"/h\"\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Import(t.Context(), "modules.toml", Options{Listen: ":1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(r.Notes, "\n"); !strings.Contains(got, "modules.toml:7: handler is not known") {
+		t.Errorf("notes\n%s", got)
+	}
+}

@@ -32,6 +32,10 @@ func serve() {
 			fmt.Fprintln(os.Stderr, rest)
 		case "exit":
 			os.Exit(len(rest))
+		case "forever":
+			for {
+				fmt.Println("more")
+			}
 		case "panic":
 			panic(rest)
 		default:
@@ -53,6 +57,31 @@ func script() {
 	case "body":
 		body, err := io.ReadAll(os.Stdin)
 		fmt.Printf("Content-Type: text/plain\nX-A: 1\nX-A: 2\n\n%d bytes, %v: %s", len(body), err, body)
+	case "pieces":
+		_, err := io.ReadAll(os.Stdin)
+		fmt.Print("Content-Type: text/plain\n\n")
+		for range 3 {
+			fmt.Println(err)
+		}
+		fmt.Fprintln(os.Stderr, "still there")
+	case "short":
+		fmt.Print("Content-Length: 100\n\n")
+		fmt.Print("some")
+		fmt.Print(" more")
+	case "over":
+		fmt.Print("Content-Length: 5\n\n")
+		fmt.Print("some")
+		fmt.Print(" more")
+	case "overlate":
+		fmt.Print("Content-Length: 5\n\n")
+		for range 9 {
+			fmt.Print("12")
+		}
+	case "forever":
+		fmt.Print("Content-Type: text/plain\n\n")
+		for {
+			fmt.Println("more")
+		}
 	case "status":
 		fmt.Print("Status: 404 Nowhere\nContent-Type: text/plain\n\nnot here\n")
 	case "away":
@@ -61,6 +90,8 @@ func script() {
 		fmt.Print("Location: /p/x?args\n\n")
 	case "circle":
 		fmt.Print("Location: /p/?circle\n\n")
+	case "unescaped":
+		fmt.Print("Location: /p/a b\n\n")
 	case "nothing":
 	case "noend":
 		fmt.Print("Content-Type: text/plain\n")
