@@ -131,7 +131,7 @@ func TestE2EACheckTellsEverything(t *testing.T) {
 		want  []string
 	}{
 		"with a faulty configuration": {replaceConfig("[mpm]", "[mpm]\nstart_servers = 0"), []string{"mpm.start_servers"}},
-		"with a good configuration":   {replaceConfig(`plugin = "echo"`, `plugin = "hello"`), []string{`listener "echo": plugin "hello"`}},
+		"with a good configuration":   {replaceConfig(`plugin = "echo"`, `plugin = "hello"`), []string{`listen[1].plugin: plugin "hello" speaks the http-wasm ABI`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := apphosttest.New(t, plain, map[string]string{"hello": helloWasm, "echo": echoWasm})
