@@ -15,7 +15,8 @@ import (
 // conn is the child's one connection. It waits with poll(2) on the calling
 // thread instead of going through the runtime's poller: there is one
 // connection and nothing else to run, so registering it would only cost
-// system calls and a goroutine switch for each message. Only for a time in which
+// system calls and a goroutine switch for each message. A quick peer is waited for
+// in read(2) itself; see promptness. Only for a time in which
 // two goroutines use the connection, polled does: poll(2) in one would stop the
 // other, as there is one processor for both.
 type conn struct {
@@ -26,6 +27,8 @@ type conn struct {
 
 	idle bool // between two requests
 	dry  bool // the last read took all there was: the next one would find nothing yet
+
+	prompt promptness
 
 	duplex bool     // polled is in use
 	polled *os.File // nil until then
@@ -52,18 +55,22 @@ func (c *conn) Read(p []byte) (int, error) {
 		if c.closed.Load() {
 			return 0, net.ErrClosed
 		}
-		if passed(c.readDeadline) {
+		now := time.Now()
+		if due(c.readDeadline, now) { // a peer that is always ready would outlive it
 			return 0, c.fail("read", os.ErrDeadlineExceeded)
 		}
-		if c.dry {
-			if err := c.awaitRead(); err != nil {
+		if (c.dry || c.prompt.blocks) && !c.readWaits(now) {
+			if err := c.awaitRead(now); err != nil {
 				return 0, err
 			}
 		}
-		n, err := c.fd.Read(p)
+		n, err := c.fd.ReadOnce(p)
 		c.dry = n < len(p)
 		switch {
 		case errors.Is(err, syscall.EAGAIN):
+			c.prompt.waits = 0
+		case errors.Is(err, syscall.EINTR):
+			c.prompt.waits = max(0, c.prompt.waits-1) // signals must not make this wait longer
 		case err != nil:
 			c.broken.Store(true)
 			return 0, c.fail("read", err)
@@ -78,7 +85,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // awaitRead waits for something to read. Between two requests the
 // coming end of the generation is the end of the connection; within one it is not.
-func (c *conn) awaitRead() error {
+func (c *conn) awaitRead(now time.Time) error {
 	var wake sys.Wake
 	var err error
 	if c.idle {
@@ -94,6 +101,7 @@ func (c *conn) awaitRead() error {
 	case wake == sys.WakePipe:
 		return io.EOF
 	}
+	c.waited(now, time.Now())
 	return nil
 }
 
@@ -113,7 +121,7 @@ func (c *conn) Write(p []byte) (written int, err error) {
 		if passed(c.writeDeadline) {
 			return written, c.fail("write", os.ErrDeadlineExceeded)
 		}
-		n, err := c.fd.Write(p)
+		n, err := c.fd.Send(p)
 		if errors.Is(err, syscall.EAGAIN) {
 			if err := c.awaitWrite(); err != nil {
 				return written, err
@@ -150,6 +158,9 @@ func passed(deadline time.Time) bool {
 
 // Duplex implements mpm.Duplexer.
 func (c *conn) Duplex(on bool) error {
+	if err := c.unblock(); err != nil {
+		return err
+	}
 	if on && c.polled == nil {
 		polled, err := c.fd.Polled()
 		if err != nil {

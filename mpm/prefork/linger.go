@@ -34,7 +34,7 @@ type lingerer struct {
 
 // finish closes a connection whose handler has returned.
 func (c *Child) finish(conn *conn) {
-	if conn.retire() || conn.ended || conn.broken.Load() {
+	if conn.retire() || conn.ended || conn.broken.Load() || conn.unblock() != nil {
 		_ = conn.fd.Close()
 		return
 	}

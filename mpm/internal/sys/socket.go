@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,38 @@ func (fd FD) ShutdownWrite() error { return unix.Shutdown(int(fd), unix.SHUT_WR)
 // Shutdown ends both directions without closing the descriptor. A listener
 // stops listening, in every process that has it.
 func (fd FD) Shutdown() error { return unix.Shutdown(int(fd), unix.SHUT_RDWR) }
+
+// BlockFor makes ReadOnce of a non-blocking socket wait, but not for longer than
+// this. The kernel counts in its ticks, of up to 10 ms, and rounds up.
+func (fd FD) BlockFor(d time.Duration) error {
+	limit := unix.NsecToTimeval(d.Nanoseconds())
+	if err := unix.SetsockoptTimeval(int(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		return fmt.Errorf("set receive timeout: %w", err)
+	}
+	return fd.SetBlock()
+}
+
+// ReadOnce is Read that a signal may end early, with unix.EINTR.
+func (fd FD) ReadOnce(p []byte) (int, error) {
+	n, err := unix.Read(int(fd), p)
+	return max(n, 0), err
+}
+
+// Send is Write of a socket that never waits, whether it is non-blocking or not.
+func (fd FD) Send(p []byte) (int, error) {
+	for {
+		// The one of x/sys does not say how much was sent.
+		n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
 
 // Polled returns a non-blocking socket as a file, which waits by the runtime's
 // poller. It has a descriptor of its own: closing one closes not the other. (A
