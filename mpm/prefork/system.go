@@ -33,7 +33,7 @@ type system interface {
 	slotThreads(slot int) (ready, busy int)
 	// slotLetters has the state of each thread in a slot, for people.
 	slotLetters(slot int) []mpm.State
-	// slotServed is how many connections, by the scoreboard, the child in a
+	// slotServed is how many connections and requests, by the scoreboard, the child in a
 	// slot has served.
 	slotServed(slot int) uint64
 	// reopenLogs opens all log files anew, or none, and tells the children.
