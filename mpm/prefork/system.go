@@ -59,8 +59,8 @@ type system interface {
 	// have ended, and of one that lives.
 	cpu() (own, ended sys.CPUTime)
 	processCPU(pid int) sys.CPUTime
-	// ran is the latter at once and exactly.
-	ran(pid int) time.Duration
+	// ran is the latter at once and exactly, if it can be known.
+	ran(pid int) (cpu time.Duration, ok bool)
 	// publish shows what take returns to the children that have wished for it,
 	// and returns how long that took.
 	publish(take func() Snapshot) (cost time.Duration)
