@@ -123,15 +123,40 @@ func TestATurnWithoutALimitIsNeverOver(t *testing.T) {
 // call the host is ended, and says where it was.
 func TestAGuestThatCallsForEverIsEnded(t *testing.T) {
 	pool := newPool(t, "calls_ever")
-	s := &watchedSession{newSession(t), guest.NewGuard(nil, "name", guest.NewLimits(0, 50*time.Millisecond))}
-	i := get(t, pool, s)
-	err := i.Call(s, "yields", nil)
-	pool.Put(i, guest.EndOf(err))
-	f, ok := errors.AsType[*guest.Failure](err)
-	if !ok || !guest.IsOvertime(err) || f.Call != "sched_yield" || f.Limit != 50*time.Millisecond || guest.EndOf(err) != guest.Failed {
-		t.Fatalf("%v", err)
+	for _, call := range []string{"sched_yield", "environ_sizes_get", "fd_close", "path_unlink_file"} {
+		s := &watchedSession{newSession(t), guest.NewGuard(nil, "name", guest.NewLimits(0, 50*time.Millisecond))}
+		i := get(t, pool, s)
+		err := i.Call(s, call, nil)
+		pool.Put(i, guest.EndOf(err))
+		f, ok := errors.AsType[*guest.Failure](err)
+		if !ok || !guest.IsOvertime(err) || f.Call != call || f.Limit != 50*time.Millisecond || guest.EndOf(err) != guest.Failed {
+			t.Fatalf("%s: %v", call, err)
+		}
+		if want := call + " took longer than 50ms, in " + call; f.Error() != want {
+			t.Errorf("error %q, want %q", f, want)
+		}
 	}
-	if want := "yields took longer than 50ms, in sched_yield"; f.Error() != want {
-		t.Errorf("error %q, want %q", f, want)
+}
+
+// Making an instance is not the turn of the client who needs it: a plugin that takes
+// its time for that has passed with it at the start.
+func TestAnInstanceIsMadeWithoutTheLimitsOfATurn(t *testing.T) {
+	m := newPool(t, "calls_ever").Module()
+	for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
+		var during time.Time
+		pool := guest.NewPool(m, func(s guest.Session, _ *guest.Instance) (any, error) {
+			during = s.(*watchedSession).Until()
+			return nil, nil
+		}, isolation)
+		w := &watch{}
+		s := &watchedSession{newSession(t), guest.NewGuard(w, "name", guest.NewLimits(time.Second, time.Hour))}
+		before := s.Until()
+		pool.Put(get(t, pool, s), guest.Returned)
+		if !during.IsZero() || !s.Until().After(before) {
+			t.Errorf("isolation %v: while it is made the turn ends at %s, and after that at %s, not after %s", isolation, during, s.Until(), before)
+		}
+		if err := pool.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -278,6 +279,25 @@ func TestNothingOfAProgramIsLeft(t *testing.T) {
 		}
 	}
 	check()
+}
+
+// The stack of one that recursed without end is tens of MiB, which the collector would
+// leave for long.
+func TestARecursionOfAProgramLeavesNoGarbage(t *testing.T) {
+	p, s := programPool(t, "program", guest.Fresh), newPart(t)
+	defer func() { _ = p.Close() }()
+	i := get(t, p, s)
+	s.told = toRecurseForEver
+	err := i.Run(s)
+	if f, ok := errors.AsType[*guest.Failure](err); !ok || f.Kind != guest.StackOverflow {
+		t.Fatal(err)
+	}
+	p.Put(i, guest.EndOf(err))
+	var left runtime.MemStats
+	runtime.ReadMemStats(&left)
+	if left.HeapAlloc > 32<<20 {
+		t.Errorf("%d MiB are left", left.HeapAlloc>>20)
+	}
 }
 
 // A program parks in its main function, and nowhere else.
