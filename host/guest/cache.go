@@ -34,7 +34,8 @@ import (
 // one; whoever may write there can forge both.
 //
 // A folder is filled and sealed under its temporary name, appears by a
-// rename, and is never changed: other processes see all of it or nothing.
+// rename, and is never changed, but for the copy of its code (see keepCode): other
+// processes see all of it or nothing.
 // Only the keeper, of which there is one at a time in a server, takes away
 // what is damaged or was not used for long.
 type cache struct {
