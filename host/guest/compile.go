@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/tetratelabs/wazero"
 
@@ -23,9 +24,9 @@ type compiled struct {
 
 // compile makes machine code of a module, or takes it from the cache. A fault of
 // the cache is logged, and costs the time to compile in each process.
-func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer offer) (*compiled, error) {
+func (r *Runtime) compile(ctx context.Context, name string, module *original, offer offer) (*compiled, error) {
 	if r.cache != nil {
-		c, err := r.compileCached(ctx, name, wasm, offer)
+		c, err := r.compileCached(ctx, name, module, offer)
 		var invalid *invalidError
 		switch {
 		case err == nil:
@@ -42,6 +43,7 @@ func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer o
 			return nil, err
 		}
 	}
+	wasm := module.rewritten()
 	code, err := compileModule(ctx, engine, wasm)
 	if err != nil {
 		return nil, err
@@ -53,20 +55,15 @@ func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer o
 type invalidError struct{ error }
 
 // compileCached compiles with the module's folder in the cache, or makes that.
-func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, offer offer) (*compiled, error) {
-	key := keyOf(wasm)
+func (r *Runtime) compileCached(ctx context.Context, name string, module *original, offer offer) (*compiled, error) {
+	key := module.key()
 	folder, err := r.cache.find(key)
 	if err == nil {
-		r.cache.used(folder)
-		c, err := r.compileIn(ctx, folder, wasm, offer)
-		if err != nil {
-			return nil, err
+		c, errFound := r.compileFound(ctx, name, folder, module, offer)
+		if !errors.Is(errFound, errNoCode) {
+			return c, errFound
 		}
-		c.keepsTables = r.cache.keepsTables(folder)
-		if err := r.share(ctx, name, folder, c.code); err != nil {
-			return nil, err
-		}
-		return c, nil
+		err = errFound // made on a machine that differs in what it can do
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		if !r.cache.keeper {
@@ -81,8 +78,12 @@ func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, o
 		return nil, err
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // published, it is not there; else the keeper removes it one day
+	wasm := module.rewritten()
 	c, err := r.compileIn(ctx, temp, wasm, offer)
 	if err != nil {
+		return nil, err
+	}
+	if err := addSkeleton(ctx, temp, wasm); err != nil {
 		return nil, err
 	}
 	c.keepsTables = wasmbin.KeepsTables(wasm)
@@ -97,9 +98,46 @@ func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, o
 	return c, nil
 }
 
-// compileIn compiles with an engine whose cache is folder: an engine has one
-// cache for as long as it lives, so each module gets an engine of its own.
-func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, offer offer) (*compiled, error) {
+// compileFound takes the code from a folder that was found.
+func (r *Runtime) compileFound(ctx context.Context, name, folder string, module *original, offer offer) (*compiled, error) {
+	r.cache.used(folder)
+	c, err := r.loadIn(ctx, folder, module, offer)
+	if err != nil {
+		return nil, err
+	}
+	c.keepsTables = r.cache.keepsTables(folder)
+	if err := r.share(ctx, name, folder, c.code); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// loadIn loads by the skeleton, if the folder has one.
+func (r *Runtime) loadIn(ctx context.Context, folder string, module *original, offer offer) (*compiled, error) {
+	skeleton, err := os.ReadFile(filepath.Join(folder, skeletonName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r.compileIn(ctx, folder, module.rewritten(), offer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	engine, err := r.engineIn(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	code, err := loadSkeleton(ctx, engine, skeleton)
+	if err != nil {
+		return nil, err
+	}
+	if err := provide(ctx, engine, offer); err != nil {
+		return nil, err
+	}
+	return &compiled{engine: engine, code: code}, nil
+}
+
+// engineIn makes an engine whose cache is folder: an engine has one cache for as long
+// as it lives, so each module gets an engine of its own.
+func (r *Runtime) engineIn(ctx context.Context, folder string) (wazero.Runtime, error) {
 	cache, err := wazero.NewCompilationCacheWithDir(folder)
 	if err != nil {
 		return nil, err
@@ -108,6 +146,15 @@ func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, off
 	r.mu.Lock()
 	r.cached = append(r.cached, engine, cache)
 	r.mu.Unlock()
+	return engine, nil
+}
+
+// compileIn compiles with folder as the cache.
+func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, offer offer) (*compiled, error) {
+	engine, err := r.engineIn(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
 	code, err := compileTwice(ctx, engine, wasm)
 	if err != nil {
 		return nil, &invalidError{err}

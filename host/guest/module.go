@@ -92,20 +92,15 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := checkTables(declared); err != nil {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	wasm := wasmbin.MergeData(src.Wasm)
-	if speaks.Park != "" {
-		wasm = wasmbin.MoveImport(wasm, speaks.ImportModule, speaks.Park, speaks.ImportModule+loopSuffix)
-	}
-	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(wasm, declared, tableElementsMax), declared)
 	hasFiles := len(src.Dirs) > 0
-	made, err := r.compile(ctx, src.Name, binary, offer{[]ABI{*speaks}, r.wasi, hasFiles})
+	made, err := r.compile(ctx, src.Name, &original{src.Wasm, declared, speaks}, offer{[]ABI{*speaks}, r.wasi, hasFiles})
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
 		engine: made.engine, code: made.code, memory: memory, tracker: r.tracker,
-		globals: globals, madeAnew: madeAnew(declared, made.keepsTables, hasFiles),
+		globals: declared.GlobalExports(), madeAnew: madeAnew(declared, made.keepsTables, hasFiles),
 		parks: speaks.Park != "", config: wasiConfig(), funcs: map[string]bool{}, log: r.log, crashed: src.Crashed,
 	}
 	for _, exp := range declared.Exports {
