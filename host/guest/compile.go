@@ -36,12 +36,9 @@ func (r *Runtime) compile(ctx context.Context, name string, module *original, of
 		}
 		r.log.WarnContext(ctx, "compiled without the code cache", "plugin", name, "cache", r.cache.dir, "error", err)
 	}
-	engine := r.engine
-	if offer.files {
-		var err error
-		if engine, err = r.newEngine(ctx, offer); err != nil {
-			return nil, err
-		}
+	engine, err := r.newEngine(ctx, offer)
+	if err != nil {
+		return nil, err
 	}
 	wasm := module.rewritten()
 	code, err := compileModule(ctx, engine, wasm)
@@ -79,11 +76,14 @@ func (r *Runtime) compileCached(ctx context.Context, name string, module *origin
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // published, it is not there; else the keeper removes it one day
 	wasm := module.rewritten()
-	c, err := r.compileIn(ctx, temp, wasm, offer)
+	c, err := r.compileIn(ctx, temp, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
+		code, err := compileGiven(ctx, engine, wasm)
+		if err != nil {
+			return nil, err
+		}
+		return code, addSkeleton(ctx, temp, wasm) // before anything else is there
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := addSkeleton(ctx, temp, wasm); err != nil {
 		return nil, err
 	}
 	c.keepsTables = wasmbin.KeepsTables(wasm)
@@ -116,62 +116,54 @@ func (r *Runtime) compileFound(ctx context.Context, name, folder string, module 
 func (r *Runtime) loadIn(ctx context.Context, folder string, module *original, offer offer) (*compiled, error) {
 	skeleton, err := os.ReadFile(filepath.Join(folder, skeletonName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return r.compileIn(ctx, folder, module.rewritten(), offer)
+		return r.compileIn(ctx, folder, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
+			return compileGiven(ctx, engine, module.rewritten())
+		})
 	}
 	if err != nil {
 		return nil, err
 	}
-	engine, err := r.engineIn(ctx, folder)
-	if err != nil {
-		return nil, err
-	}
-	code, err := loadSkeleton(ctx, engine, skeleton)
-	if err != nil {
-		return nil, err
-	}
-	if err := provide(ctx, engine, offer); err != nil {
-		return nil, err
-	}
-	return &compiled{engine: engine, code: code}, nil
+	return r.compileIn(ctx, folder, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
+		return loadSkeleton(ctx, engine, skeleton)
+	})
 }
 
-// engineIn makes an engine whose cache is folder: an engine has one cache for as long
-// as it lives, so each module gets an engine of its own.
-func (r *Runtime) engineIn(ctx context.Context, folder string) (wazero.Runtime, error) {
+// compileIn compiles, as code says, with an engine whose cache is folder: an engine
+// has one cache for as long as it lives, so each module gets an engine of its own.
+func (r *Runtime) compileIn(
+	ctx context.Context, folder string, offer offer, code func(wazero.Runtime) (wazero.CompiledModule, error),
+) (*compiled, error) {
 	cache, err := wazero.NewCompilationCacheWithDir(folder)
 	if err != nil {
 		return nil, err
 	}
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))
 	r.mu.Lock()
-	r.cached = append(r.cached, engine, cache)
+	r.closes = append(r.closes, engine, cache)
 	r.mu.Unlock()
-	return engine, nil
-}
-
-// compileIn compiles with folder as the cache.
-func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, offer offer) (*compiled, error) {
-	engine, err := r.engineIn(ctx, folder)
-	if err != nil {
+	c := &compiled{engine: engine}
+	if c.code, err = code(engine); err != nil {
 		return nil, err
 	}
+	return c, provide(ctx, engine, offer)
+}
+
+// newEngine makes an engine without a cache.
+func (r *Runtime) newEngine(ctx context.Context, offer offer) (wazero.Runtime, error) {
+	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
+	r.mu.Lock()
+	r.closes = append(r.closes, engine)
+	r.mu.Unlock()
+	return engine, provide(ctx, engine, offer)
+}
+
+// compileGiven is compileTwice for a module that was given.
+func compileGiven(ctx context.Context, engine wazero.Runtime, wasm []byte) (wazero.CompiledModule, error) {
 	code, err := compileTwice(ctx, engine, wasm)
 	if err != nil {
 		return nil, &invalidError{err}
 	}
-	if err := provide(ctx, engine, offer); err != nil {
-		return nil, err
-	}
-	return &compiled{engine: engine, code: code}, nil
-}
-
-// newEngine makes an engine without a cache, for a module that needs its own.
-func (r *Runtime) newEngine(ctx context.Context, offer offer) (wazero.Runtime, error) {
-	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
-	r.mu.Lock()
-	r.cached = append(r.cached, engine)
-	r.mu.Unlock()
-	return engine, provide(ctx, engine, offer)
+	return code, nil
 }
 
 // compileTwice is compileModule for an engine with a cache: it also fails when it

@@ -73,7 +73,7 @@ type Module struct {
 //   - it needs more memory than its limit, or too many or too large tables
 //   - a folder cannot be opened, or read
 func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
-	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, beginAt(r.abis, src.Entrypoint))
+	in, declared, speaks := inspect(r.wasi, src.Name, src.Wasm, beginAt(r.abis, src.Entrypoint))
 	if speaks == nil && declared != nil && src.Entrypoint != "" {
 		if err := checkEntrypoint(src, declared); err != nil {
 			return nil, err
@@ -111,7 +111,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if hasFiles {
 		folders, err := m.openDirs(src.Dirs)
 		r.mu.Lock()
-		r.cached = append(r.cached, folders)
+		r.closes = append(r.closes, folders)
 		r.mu.Unlock()
 		if err != nil {
 			return nil, err
