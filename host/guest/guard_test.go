@@ -37,7 +37,8 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 		Name: "test", ImportModule: abi.ConnModule,
 		Funcs: []guest.HostFunc{{
 			Name: abi.Stopping, Type: guest.Signature("", "i"),
-			Call: func(context.Context, guest.Memory, []uint64) {},
+			Call:  func(context.Context, guest.Memory, []uint64) {},
+			Waits: func(context.Context, []uint64) bool { return true },
 		}},
 		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
 	}
@@ -65,7 +66,7 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 			if _, err := guest.NewPool(m, initialize, guest.Fresh).Get(s); err == nil {
 				t.Fatal("the start function has not trapped")
 			}
-			if want := slices.Concat([]string{"run name 1s"}, test.calls, []string{"pause", "resume", "pause"}); !slices.Equal(w.told, want) {
+			if want := slices.Concat([]string{"run name 1m0s"}, test.calls, []string{"pause", "resume", "pause"}); !slices.Equal(w.told, want) {
 				t.Errorf("told %q, want %q", w.told, want)
 			}
 		})

@@ -154,7 +154,7 @@ func hostFunc(f HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
 		guard := guardOf(sessionIn(ctx))
 		guard.enter(f.Name)
-		if f.Waits != nil && !f.Waits(ctx, stack) {
+		if f.Waits == nil || !f.Waits(ctx, stack) {
 			f.Call(ctx, Memory{m.Memory()}, stack)
 			return
 		}
