@@ -59,6 +59,9 @@ func programPool(t testing.TB, name string, isolation guest.Isolation) guest.Poo
 		t.Fatal(err)
 	}
 	m, err := r.Load(t.Context(), guest.Source{Name: name, Wasm: wasm(t, name)})
+	if err == nil { // a child has it from the cache
+		m, err = r.Load(t.Context(), guest.Source{Name: name, Wasm: wasm(t, name)})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

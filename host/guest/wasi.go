@@ -24,7 +24,7 @@ type wasiFunc struct {
 	params, results []api.ValueType
 }
 
-// wasiFuncs are all of them. Of the engine they come from, nothing is used.
+// wasiFuncs are all of them, in the order of their names. Of the engine they come from, nothing is used.
 func wasiFuncs(ctx context.Context) ([]wasiFunc, error) {
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter()) // compiles nothing
 	builder := engine.NewHostModuleBuilder(wasiModule)
@@ -97,20 +97,19 @@ func provideWASI(ctx context.Context, engine wazero.Runtime, offer offer) error 
 // exit ends the guest that called a host function, as Abort does.
 func exit(code uint32) { panic(sys.NewExitError(code)) }
 
-// wasiProblems lists the imports from WASI that engine does not offer.
-func wasiProblems(engine wazero.Runtime, m *wasmbin.Module) []string {
-	offered := engine.Module(wasiModule).ExportedFunctionDefinitions()
+// wasiProblems lists the imports from WASI that are not as offered.
+func wasiProblems(offered []wasiFunc, m *wasmbin.Module) []string {
 	var out []string
 	for _, imp := range m.Imports {
 		if imp.Module != wasiModule {
 			continue
 		}
-		def, ok := offered[imp.Name]
+		at, ok := slices.BinarySearchFunc(offered, imp.Name, func(f wasiFunc, name string) int { return strings.Compare(f.name, name) })
 		if !ok {
 			out = append(out, fmt.Sprintf("imports %q.%s, which WASI preview 1 does not have", imp.Module, nameText(imp.Name)))
 			continue
 		}
-		have := Type{Params: string(def.ParamTypes()), Results: string(def.ResultTypes())}
+		have := Type{Params: string(offered[at].params), Results: string(offered[at].results)}
 		if have != imp.Type {
 			out = append(out, fmt.Sprintf("imports %q.%s with signature %s, it is %s", imp.Module, imp.Name, imp.Type, have))
 		}
