@@ -26,8 +26,7 @@ func runChild(args []string) int {
 		return prefork.ExitFatal
 	}
 	// Loading makes much garbage once. Collecting it meanwhile takes longer
-	// than collecting it all at the end and giving the memory back: a Go guest
-	// of 4 MB is ready after 86 ms instead of 116 (bench/start, one child).
+	// than collecting it all at the end and giving the memory back.
 	collect := debug.SetGCPercent(-1)
 	h, err := openHost(c)
 	if err != nil {

@@ -50,6 +50,8 @@ func TestE2EAGuestWhoseCallsCannotWaitLosesItsChild(t *testing.T) {
 		{"an answer without a body, by http-wasm", "web", "writes_on_http", fmt.Sprintf(request, "HEAD", "writes_on_http"), nil},
 		{"a connection's end", "reads_on_tcp", "reads_on_tcp", "", (*net.TCPConn).CloseWrite},
 		{"a connection's end, by conn", "calls_on_tcp", "calls_on_tcp", "r", (*net.TCPConn).CloseWrite},
+		{"a question", "calls_on_tcp", "calls_on_tcp", "s", nil},
+		{"a write of nothing", "calls_on_tcp", "calls_on_tcp", "z", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			conn, err := net.Dial("tcp", s.Addr(tc.listener))

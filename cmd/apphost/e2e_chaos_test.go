@@ -29,7 +29,7 @@ func TestE2EChaos(t *testing.T) {
 	} {
 		t.Run(model, func(t *testing.T) {
 			s := apphosttest.Start(t, strings.Replace(plain, "[mpm]\n", "[mpm]\n"+settings, 1)+
-				"[plugin.chaos]\nmemory_limit = \"2MiB\"\ncpu_timeout = \"200ms\"\n",
+				"[plugin.chaos]\nmemory_limit = \"2MiB\"\ncpu_timeout = \"500ms\"\n",
 				map[string]string{"chaos": "testdata/chaos.wasm", "echo": echoWasm})
 			c := newChaos(t, s.Addr("web"))
 			seed := rand.Uint64()

@@ -52,7 +52,7 @@ type HostFunc struct {
 	// of the function that is ABI.Park.
 	Call func(ctx context.Context, mem Memory, stack []uint64)
 	// Waits reports whether a call may have to wait, which is not the guest's
-	// time; see [Ending]. Without it, all may.
+	// time; see [Ending]. Without it, none does.
 	Waits func(ctx context.Context, stack []uint64) bool
 }
 

@@ -2,9 +2,7 @@ package guest
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 )
@@ -22,6 +19,7 @@ import (
 // named by what the code is made from:
 //
 //	KEY/wazero-…/…   the engine's own file
+//	KEY/skeleton     the module without its functions, see addSkeleton
 //	KEY/keeps-tables is there if wasmbin.KeepsTables says so of the module
 //	KEY/seal         the checksum of all of that
 //	KEY/code         the machine code alone, to share between processes: it is
@@ -34,7 +32,8 @@ import (
 // one; whoever may write there can forge both.
 //
 // A folder is filled and sealed under its temporary name, appears by a
-// rename, and is never changed: other processes see all of it or nothing.
+// rename, and is never changed, but for the copy of its code (see keepCode): other
+// processes see all of it or nothing.
 // Only the keeper, of which there is one at a time in a server, takes away
 // what is damaged or was not used for long.
 type cache struct {
@@ -100,15 +99,6 @@ func checkOwner(info fs.FileInfo, path string) error {
 		return fmt.Errorf("%s belongs to user %d; it must belong to user %d, which runs this, or to root", path, uid, os.Geteuid())
 	}
 	return nil
-}
-
-// keyOf names the code of a module: the engine makes other code in another
-// version and on another machine.
-func keyOf(wasm []byte) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %s\n", engineVersion(), runtime.GOARCH, runtime.GOOS)
-	h.Write(wasm)
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // engineVersion is the engine's, as far as the build knows it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/tetratelabs/wazero"
 
@@ -23,9 +24,9 @@ type compiled struct {
 
 // compile makes machine code of a module, or takes it from the cache. A fault of
 // the cache is logged, and costs the time to compile in each process.
-func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer offer) (*compiled, error) {
+func (r *Runtime) compile(ctx context.Context, name string, module *original, offer offer) (*compiled, error) {
 	if r.cache != nil {
-		c, err := r.compileCached(ctx, name, wasm, offer)
+		c, err := r.compileCached(ctx, name, module, offer)
 		var invalid *invalidError
 		switch {
 		case err == nil:
@@ -35,13 +36,11 @@ func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer o
 		}
 		r.log.WarnContext(ctx, "compiled without the code cache", "plugin", name, "cache", r.cache.dir, "error", err)
 	}
-	engine := r.engine
-	if offer.files {
-		var err error
-		if engine, err = r.newEngine(ctx, offer); err != nil {
-			return nil, err
-		}
+	engine, err := r.newEngine(ctx, offer)
+	if err != nil {
+		return nil, err
 	}
+	wasm := module.rewritten()
 	code, err := compileModule(ctx, engine, wasm)
 	if err != nil {
 		return nil, err
@@ -53,20 +52,15 @@ func (r *Runtime) compile(ctx context.Context, name string, wasm []byte, offer o
 type invalidError struct{ error }
 
 // compileCached compiles with the module's folder in the cache, or makes that.
-func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, offer offer) (*compiled, error) {
-	key := keyOf(wasm)
+func (r *Runtime) compileCached(ctx context.Context, name string, module *original, offer offer) (*compiled, error) {
+	key := module.key()
 	folder, err := r.cache.find(key)
 	if err == nil {
-		r.cache.used(folder)
-		c, err := r.compileIn(ctx, folder, wasm, offer)
-		if err != nil {
-			return nil, err
+		c, errFound := r.compileFound(ctx, name, folder, module, offer)
+		if !errors.Is(errFound, errNoCode) {
+			return c, errFound
 		}
-		c.keepsTables = r.cache.keepsTables(folder)
-		if err := r.share(ctx, name, folder, c.code); err != nil {
-			return nil, err
-		}
-		return c, nil
+		err = errFound // made on a machine that differs in what it can do
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		if !r.cache.keeper {
@@ -81,7 +75,14 @@ func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, o
 		return nil, err
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // published, it is not there; else the keeper removes it one day
-	c, err := r.compileIn(ctx, temp, wasm, offer)
+	wasm := module.rewritten()
+	c, err := r.compileIn(ctx, temp, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
+		code, err := compileGiven(ctx, engine, wasm)
+		if err != nil {
+			return nil, err
+		}
+		return code, addSkeleton(ctx, temp, wasm) // before anything else is there
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -97,34 +98,72 @@ func (r *Runtime) compileCached(ctx context.Context, name string, wasm []byte, o
 	return c, nil
 }
 
-// compileIn compiles with an engine whose cache is folder: an engine has one
-// cache for as long as it lives, so each module gets an engine of its own.
-func (r *Runtime) compileIn(ctx context.Context, folder string, wasm []byte, offer offer) (*compiled, error) {
+// compileFound takes the code from a folder that was found.
+func (r *Runtime) compileFound(ctx context.Context, name, folder string, module *original, offer offer) (*compiled, error) {
+	r.cache.used(folder)
+	c, err := r.loadIn(ctx, folder, module, offer)
+	if err != nil {
+		return nil, err
+	}
+	c.keepsTables = r.cache.keepsTables(folder)
+	if err := r.share(ctx, name, folder, c.code); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// loadIn loads by the skeleton, if the folder has one.
+func (r *Runtime) loadIn(ctx context.Context, folder string, module *original, offer offer) (*compiled, error) {
+	skeleton, err := os.ReadFile(filepath.Join(folder, skeletonName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r.compileIn(ctx, folder, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
+			return compileGiven(ctx, engine, module.rewritten())
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.compileIn(ctx, folder, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
+		return loadSkeleton(ctx, engine, skeleton)
+	})
+}
+
+// compileIn compiles, as code says, with an engine whose cache is folder: an engine
+// has one cache for as long as it lives, so each module gets an engine of its own.
+func (r *Runtime) compileIn(
+	ctx context.Context, folder string, offer offer, code func(wazero.Runtime) (wazero.CompiledModule, error),
+) (*compiled, error) {
 	cache, err := wazero.NewCompilationCacheWithDir(folder)
 	if err != nil {
 		return nil, err
 	}
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))
 	r.mu.Lock()
-	r.cached = append(r.cached, engine, cache)
+	r.closes = append(r.closes, engine, cache)
 	r.mu.Unlock()
+	c := &compiled{engine: engine}
+	if c.code, err = code(engine); err != nil {
+		return nil, err
+	}
+	return c, provide(ctx, engine, offer)
+}
+
+// newEngine makes an engine without a cache.
+func (r *Runtime) newEngine(ctx context.Context, offer offer) (wazero.Runtime, error) {
+	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
+	r.mu.Lock()
+	r.closes = append(r.closes, engine)
+	r.mu.Unlock()
+	return engine, provide(ctx, engine, offer)
+}
+
+// compileGiven is compileTwice for a module that was given.
+func compileGiven(ctx context.Context, engine wazero.Runtime, wasm []byte) (wazero.CompiledModule, error) {
 	code, err := compileTwice(ctx, engine, wasm)
 	if err != nil {
 		return nil, &invalidError{err}
 	}
-	if err := provide(ctx, engine, offer); err != nil {
-		return nil, err
-	}
-	return &compiled{engine: engine, code: code}, nil
-}
-
-// newEngine makes an engine without a cache, for a module that needs its own.
-func (r *Runtime) newEngine(ctx context.Context, offer offer) (wazero.Runtime, error) {
-	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
-	r.mu.Lock()
-	r.cached = append(r.cached, engine)
-	r.mu.Unlock()
-	return engine, provide(ctx, engine, offer)
+	return code, nil
 }
 
 // compileTwice is compileModule for an engine with a cache: it also fails when it

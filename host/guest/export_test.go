@@ -1,5 +1,13 @@
 package guest
 
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/apphost/apphost/host/internal/wasmbin"
+)
+
 // WithoutTracker makes r like one on a system that tracks no writes.
 func (r *Runtime) WithoutTracker() {
 	if r.tracker != nil {
@@ -21,3 +29,29 @@ func HasOwnImage(i *Instance) bool { return i.image.own }
 
 // PartsMax is after how many parts a program is made anew.
 const PartsMax = partsMax
+
+// Reseal makes what is in a folder of the cache look whole.
+func Reseal(folder string) error {
+	sum, err := checksum(folder)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, sealName), sum, 0o600)
+}
+
+// RewriteVersion is part of the names in the cache.
+const RewriteVersion = rewriteVersion
+
+// Rewritten is what is compiled of a module that speaks abi.
+func Rewritten(t testing.TB, wasm []byte, abi ABI) []byte {
+	t.Helper()
+	declared, err := wasmbin.Decode(wasm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := original{wasm, declared, &abi}
+	return o.rewritten()
+}
+
+// CompileOnce leaves the code of a module in folder.
+var CompileOnce = compileOnce

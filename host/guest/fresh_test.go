@@ -13,17 +13,18 @@ import (
 // many pages, up to most.
 func dirtyPool(t testing.TB, pages, most byte, tracked bool) guest.Pool {
 	t.Helper()
-	r := newRuntime(t, "")
-	if !tracked {
-		r.WithoutTracker()
-	}
 	memory := []byte{5, 4, 1, 1, 2, 8} // the section of the memory: 2 to 8 pages
 	binary := wasm(t, "dirty")
 	if bytes.Count(binary, memory) != 1 {
 		t.Fatal("the memory's section is not found")
 	}
 	binary = bytes.Replace(binary, memory, []byte{5, 4, 1, 1, pages, most}, 1)
-	m, err := r.Load(t.Context(), guest.Source{Name: "dirty", Wasm: binary, MemoryLimitBytes: 8 << 20})
+	src := guest.Source{Name: "dirty", Wasm: binary, MemoryLimitBytes: 8 << 20}
+	r := warmRuntime(t, src)
+	if !tracked {
+		r.WithoutTracker()
+	}
+	m, err := r.Load(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}

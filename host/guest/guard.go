@@ -41,6 +41,24 @@ func NewGuard(watch mpm.Watched, name string, limits Limits) Guard {
 
 func (g *Guard) guard() *Guard { return g }
 
+// preparationMax is how long a plugin may run at a time while an instance is made,
+// if its own limit is not more. It has passed with that once: at the start.
+const preparationMax = time.Minute
+
+// prepare takes the limits of a turn away while an instance is made, which is not
+// the turn of the client who waits for it; begin puts them back, and begins it.
+func (g *Guard) prepare() (begin func()) {
+	limits := g.limits
+	g.limits = Limits{base: limits.base}
+	if limits.cpu > 0 {
+		g.limits.cpu = max(limits.cpu, preparationMax)
+	}
+	return func() {
+		g.limits = limits
+		g.began = g.now()
+	}
+}
+
 // now is the time, or 0 where nothing depends on it.
 func (g *Guard) now() time.Duration {
 	if g.limits.wall == 0 {

@@ -44,6 +44,16 @@ func newRuntime(t testing.TB, cacheDir string) *guest.Runtime {
 	return r
 }
 
+// warmRuntime has the code of src in its cache: it loads that as a child does.
+func warmRuntime(t testing.TB, src guest.Source) *guest.Runtime {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := newRuntime(t, dir).Load(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	return newRuntime(t, dir)
+}
+
 func wasm(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name+".wasm"))
@@ -60,7 +70,7 @@ func source(t testing.TB, name string) guest.Source {
 
 func newPool(t testing.TB, name string) guest.Pool {
 	t.Helper()
-	m, err := newRuntime(t, "").Load(t.Context(), source(t, name))
+	m, err := warmRuntime(t, source(t, name)).Load(t.Context(), source(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}

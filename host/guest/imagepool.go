@@ -65,6 +65,7 @@ func (p *imagePool) make(s Session) (*Instance, error) {
 	p.mu.Lock()
 	img := p.image
 	p.mu.Unlock()
+	defer guardOf(s).prepare()()
 	i, err := p.module.instantiate(s, p.origin)
 	if err != nil {
 		return nil, err

@@ -48,13 +48,10 @@ func Inspect(ctx context.Context, name string, wasm []byte, abis []ABI) *Inspect
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	defer engine.Close(ctx) //nolint:errcheck // it holds nothing but memory
 	wasi, err := wasiFuncs(ctx)
-	if err == nil {
-		err = provideWASI(ctx, engine, offer{wasi: wasi})
-	}
 	if err != nil {
 		panic("BUG: the interpreter refuses WASI: " + err.Error())
 	}
-	in, _, _ := inspect(engine, name, wasm, abis)
+	in, _, _ := inspect(wasi, name, wasm, abis)
 	if len(in.Problems) == 0 {
 		if _, err := compileModule(ctx, engine, wasm); err != nil {
 			in.Problems = append(in.Problems, "is not valid: "+oneLine(err))
@@ -64,8 +61,8 @@ func Inspect(ctx context.Context, name string, wasm []byte, abis []ABI) *Inspect
 }
 
 // inspect reads what the module declares. The ABI and the module are nil if
-// Problems say that there is none. engine is asked for its WASI functions.
-func inspect(engine wazero.Runtime, name string, wasm []byte, abis []ABI) (*Inspection, *wasmbin.Module, *ABI) {
+// Problems say that there is none. wasi is what there is of WASI.
+func inspect(wasi []wasiFunc, name string, wasm []byte, abis []ABI) (*Inspection, *wasmbin.Module, *ABI) {
 	in := &Inspection{Name: name, Size: len(wasm)}
 	m, err := wasmbin.Decode(wasm)
 	if err != nil {
@@ -87,7 +84,7 @@ func inspect(engine wazero.Runtime, name string, wasm []byte, abis []ABI) (*Insp
 		return in, m, nil
 	}
 	in.ABI = speaks.Name
-	in.Problems = append(speaks.problems(m), wasiProblems(engine, m)...)
+	in.Problems = append(speaks.problems(m), wasiProblems(wasi, m)...)
 	return in, m, speaks
 }
 

@@ -10,7 +10,7 @@ import (
 
 func keptPool(t testing.TB, name string) guest.Pool {
 	t.Helper()
-	m, err := newRuntime(t, "").Load(t.Context(), source(t, name))
+	m, err := warmRuntime(t, source(t, name)).Load(t.Context(), source(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ func (p *keptPool) Get(s Session) (*Instance, error) {
 	if i := p.shelf.take(); i != nil {
 		return i, nil
 	}
+	defer guardOf(s).prepare()()
 	i, err := p.module.instantiate(s, nil)
 	if err == nil {
 		if i.Prepared, err = p.prepare(s, i); err != nil {

@@ -73,7 +73,7 @@ type Module struct {
 //   - it needs more memory than its limit, or too many or too large tables
 //   - a folder cannot be opened, or read
 func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
-	in, declared, speaks := inspect(r.engine, src.Name, src.Wasm, beginAt(r.abis, src.Entrypoint))
+	in, declared, speaks := inspect(r.wasi, src.Name, src.Wasm, beginAt(r.abis, src.Entrypoint))
 	if speaks == nil && declared != nil && src.Entrypoint != "" {
 		if err := checkEntrypoint(src, declared); err != nil {
 			return nil, err
@@ -92,20 +92,15 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if err := checkTables(declared); err != nil {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
-	wasm := wasmbin.MergeData(src.Wasm)
-	if speaks.Park != "" {
-		wasm = wasmbin.MoveImport(wasm, speaks.ImportModule, speaks.Park, speaks.ImportModule+loopSuffix)
-	}
-	binary, globals := wasmbin.ExportGlobals(wasmbin.LimitTables(wasm, declared, tableElementsMax), declared)
 	hasFiles := len(src.Dirs) > 0
-	made, err := r.compile(ctx, src.Name, binary, offer{[]ABI{*speaks}, r.wasi, hasFiles})
+	made, err := r.compile(ctx, src.Name, &original{src.Wasm, declared, speaks}, offer{[]ABI{*speaks}, r.wasi, hasFiles})
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}
 	m := &Module{
 		name: src.Name, size: len(src.Wasm), abi: speaks.Name,
 		engine: made.engine, code: made.code, memory: memory, tracker: r.tracker,
-		globals: globals, madeAnew: madeAnew(declared, made.keepsTables, hasFiles),
+		globals: declared.GlobalExports(), madeAnew: madeAnew(declared, made.keepsTables, hasFiles),
 		parks: speaks.Park != "", config: wasiConfig(), funcs: map[string]bool{}, log: r.log, crashed: src.Crashed,
 	}
 	for _, exp := range declared.Exports {
@@ -116,7 +111,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 	if hasFiles {
 		folders, err := m.openDirs(src.Dirs)
 		r.mu.Lock()
-		r.cached = append(r.cached, folders)
+		r.closes = append(r.closes, folders)
 		r.mu.Unlock()
 		if err != nil {
 			return nil, err

@@ -41,7 +41,7 @@ type stdin struct{ out *output }
 func (s stdin) Read(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok {
 		in := streams.Stdin()
-		if !waits(in) {
+		if len(p) == 0 || !waits(in) {
 			return in.Read(p)
 		}
 		guard := guardOf(s.out.session)
@@ -81,7 +81,7 @@ func (o *output) sleep(ns int64) {
 func (s *stream) Write(p []byte) (int, error) {
 	if streams, ok := s.out.session.(Streams); ok && s.name == stdoutName {
 		to := streams.Stdout()
-		if !waits(to) {
+		if len(p) == 0 || !waits(to) {
 			return to.Write(p)
 		}
 		guard := guardOf(s.out.session)

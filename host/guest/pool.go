@@ -121,6 +121,7 @@ type freshPool struct {
 }
 
 func (p *freshPool) Get(s Session) (*Instance, error) {
+	defer guardOf(s).prepare()()
 	i, err := p.module.instantiate(s, nil)
 	if err != nil {
 		return nil, err

@@ -100,6 +100,9 @@ func (i *Instance) Run(s Session) error {
 	p.parts <- s
 	err := <-p.parked
 	guard.pause()
+	if f, ok := errors.AsType[*Failure](err); ok {
+		i.overflowed = f.Kind == StackOverflow
+	}
 	return err
 }
 

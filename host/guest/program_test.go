@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -58,6 +59,9 @@ func programPool(t testing.TB, name string, isolation guest.Isolation) guest.Poo
 		t.Fatal(err)
 	}
 	m, err := r.Load(t.Context(), guest.Source{Name: name, Wasm: wasm(t, name)})
+	if err == nil { // a child has it from the cache
+		m, err = r.Load(t.Context(), guest.Source{Name: name, Wasm: wasm(t, name)})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,6 +282,25 @@ func TestNothingOfAProgramIsLeft(t *testing.T) {
 		}
 	}
 	check()
+}
+
+// The stack of one that recursed without end is tens of MiB, which the collector would
+// leave for long.
+func TestARecursionOfAProgramLeavesNoGarbage(t *testing.T) {
+	p, s := programPool(t, "program", guest.Fresh), newPart(t)
+	defer func() { _ = p.Close() }()
+	i := get(t, p, s)
+	s.told = toRecurseForEver
+	err := i.Run(s)
+	if f, ok := errors.AsType[*guest.Failure](err); !ok || f.Kind != guest.StackOverflow {
+		t.Fatal(err)
+	}
+	p.Put(i, guest.EndOf(err))
+	var left runtime.MemStats
+	runtime.ReadMemStats(&left)
+	if left.HeapAlloc > 32<<20 {
+		t.Errorf("%d MiB are left", left.HeapAlloc>>20)
+	}
 }
 
 // A program parks in its main function, and nowhere else.

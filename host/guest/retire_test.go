@@ -85,7 +85,7 @@ func TestWhatCannotBePutBackIsMadeAnew(t *testing.T) {
 		"open files":         {withDirs, "it has folders"},
 		"a global reference": {source(t, "refglobal"), "it has a global that is not a number"},
 	} {
-		m, err := newRuntime(t, "").Load(t.Context(), test.src)
+		m, err := warmRuntime(t, test.src).Load(t.Context(), test.src)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -13,19 +13,18 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// Runtime is the engine with the host functions of its ABIs and of WASI
+// Runtime has an engine for each module, with the host functions of its ABIs and of WASI
 // preview 1. A process has one. Its methods may be called concurrently.
 type Runtime struct {
-	engine wazero.Runtime // of modules that are not in the cache
-	cache  *cache         // nil without a directory
-	abis   []ABI
-	log    *slog.Logger
+	cache *cache // nil without a directory
+	abis  []ABI
+	log   *slog.Logger
 
 	wasi    []wasiFunc   // the engine's
 	tracker *mem.Tracker // nil where the kernel has or allows none
 
 	mu     sync.Mutex
-	cached []api.Closer // of modules: engines of their own, each before its cache, and folders after them
+	closes []api.Closer // what modules have of their own: engines, each before its cache, and folders after them
 }
 
 // Options is what NewRuntime needs.
@@ -43,7 +42,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// NewRuntime starts an engine.
+// NewRuntime makes one without modules.
 //
 // # Errors
 //
@@ -68,24 +67,20 @@ func NewRuntime(ctx context.Context, o Options) (*Runtime, error) {
 	if r.tracker, err = mem.OpenTracker(); err != nil {
 		r.log.DebugContext(ctx, "resetting guests without a tracker of written memory", "error", err)
 	}
-	r.engine = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
-	if r.wasi, err = wasiFuncs(ctx); err == nil {
-		err = provide(ctx, r.engine, offer{abis: r.abis, wasi: r.wasi})
-	}
-	if err != nil {
+	if r.wasi, err = wasiFuncs(ctx); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
 }
 
-// Close ends the engine and every instance of it. None may be running. It
+// Close ends the engines and every instance of theirs. None may be running. It
 // also takes old code away, with KeepCache.
 func (r *Runtime) Close(ctx context.Context) error {
-	errs := []error{r.engine.Close(ctx)}
-	for _, c := range r.cached {
+	var errs []error
+	for _, c := range r.closes {
 		errs = append(errs, c.Close(ctx))
 	}
-	r.cached = nil
+	r.closes = nil
 	if r.tracker != nil {
 		r.tracker.Close()
 		r.tracker = nil
@@ -159,7 +154,7 @@ func hostFunc(f HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
 		guard := guardOf(sessionIn(ctx))
 		guard.enter(f.Name)
-		if f.Waits != nil && !f.Waits(ctx, stack) {
+		if f.Waits == nil || !f.Waits(ctx, stack) {
 			f.Call(ctx, Memory{m.Memory()}, stack)
 			return
 		}

@@ -67,7 +67,8 @@ func (c *cache) keepCode(folder string, code []byte) error {
 		return err
 	}
 	_, err = f.Write(code)
-	err = errors.Join(err, f.Close())
+	// Running processes have it mapped: nobody writes to it by mistake.
+	err = errors.Join(err, f.Chmod(0o400), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(folder, codeName))
 	}

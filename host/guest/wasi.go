@@ -24,7 +24,7 @@ type wasiFunc struct {
 	params, results []api.ValueType
 }
 
-// wasiFuncs are all of them. Of the engine they come from, nothing is used.
+// wasiFuncs are all of them, in the order of their names. Of the engine they come from, nothing is used.
 func wasiFuncs(ctx context.Context) ([]wasiFunc, error) {
 	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter()) // compiles nothing
 	builder := engine.NewHostModuleBuilder(wasiModule)
@@ -45,12 +45,13 @@ func wasiFuncs(ctx context.Context) ([]wasiFunc, error) {
 	return out, engine.Close(ctx)
 }
 
-// noted is call, of which the guard of its session is told.
-func noted(name string, call api.GoModuleFunc) api.GoModuleFunc {
-	return func(ctx context.Context, m api.Module, stack []uint64) {
-		guardOf(sessionIn(ctx)).enter(name)
-		call(ctx, m, stack)
+// offerWASI makes f importable. The guard of its session is told of each call.
+func offerWASI(builder wazero.HostModuleBuilder, f wasiFunc) {
+	noted := func(ctx context.Context, m api.Module, stack []uint64) {
+		guardOf(sessionIn(ctx)).enter(f.name)
+		f.call(ctx, m, stack)
 	}
+	builder.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(noted), f.params, f.results).WithName(f.name).Export(f.name)
 }
 
 // provideWASI takes the engine's WASI with three changes. Its proc_exit closes
@@ -65,14 +66,12 @@ func provideWASI(ctx context.Context, engine wazero.Runtime, offer offer) error 
 		if offer.files {
 			call = fileCall(f.name, call)
 		}
-		builder.NewFunctionBuilder().WithGoModuleFunction(noted(f.name, call), f.params, f.results).WithName(f.name).Export(f.name)
+		offerWASI(builder, wasiFunc{f.name, call, f.params, f.results})
 	}
-	procExit := api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
+	i32 := api.ValueTypeI32
+	offerWASI(builder, wasiFunc{"proc_exit", func(_ context.Context, _ api.Module, stack []uint64) {
 		exit(uint32(stack[0]))
-	})
-	builder.NewFunctionBuilder().
-		WithGoModuleFunction(procExit, []api.ValueType{api.ValueTypeI32}, nil).
-		WithName("proc_exit").Export("proc_exit")
+	}, []api.ValueType{i32}, nil})
 	if !offer.files {
 		provideStreams(builder)
 	}
@@ -80,18 +79,15 @@ func provideWASI(ctx context.Context, engine wazero.Runtime, offer offer) error 
 		name string
 		list func(Session) []string
 	}{{"args", Session.Args}, {"environ", Session.Environ}}
-	pair := []api.ValueType{api.ValueTypeI32, api.ValueTypeI32}
 	for _, t := range texts {
 		for name, fn := range map[string]func([]string, Memory, []uint64) bool{t.name + "_sizes_get": putSizes, t.name + "_get": putTexts} {
-			builder.NewFunctionBuilder().
-				WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
-					errno := uint64(0)
-					if !fn(t.list(sessionIn(ctx)), Memory{m.Memory()}, stack) {
-						errno = errnoFault
-					}
-					stack[0] = errno
-				}), pair, []api.ValueType{api.ValueTypeI32}).
-				WithName(name).Export(name)
+			offerWASI(builder, wasiFunc{name, func(ctx context.Context, m api.Module, stack []uint64) {
+				errno := uint64(0)
+				if !fn(t.list(sessionIn(ctx)), Memory{m.Memory()}, stack) {
+					errno = errnoFault
+				}
+				stack[0] = errno
+			}, []api.ValueType{i32, i32}, []api.ValueType{i32}})
 		}
 	}
 	_, err := builder.Instantiate(ctx)
@@ -101,20 +97,19 @@ func provideWASI(ctx context.Context, engine wazero.Runtime, offer offer) error 
 // exit ends the guest that called a host function, as Abort does.
 func exit(code uint32) { panic(sys.NewExitError(code)) }
 
-// wasiProblems lists the imports from WASI that engine does not offer.
-func wasiProblems(engine wazero.Runtime, m *wasmbin.Module) []string {
-	offered := engine.Module(wasiModule).ExportedFunctionDefinitions()
+// wasiProblems lists the imports from WASI that are not as offered.
+func wasiProblems(offered []wasiFunc, m *wasmbin.Module) []string {
 	var out []string
 	for _, imp := range m.Imports {
 		if imp.Module != wasiModule {
 			continue
 		}
-		def, ok := offered[imp.Name]
+		at, ok := slices.BinarySearchFunc(offered, imp.Name, func(f wasiFunc, name string) int { return strings.Compare(f.name, name) })
 		if !ok {
 			out = append(out, fmt.Sprintf("imports %q.%s, which WASI preview 1 does not have", imp.Module, nameText(imp.Name)))
 			continue
 		}
-		have := Type{Params: string(def.ParamTypes()), Results: string(def.ResultTypes())}
+		have := Type{Params: string(offered[at].params), Results: string(offered[at].results)}
 		if have != imp.Type {
 			out = append(out, fmt.Sprintf("imports %q.%s with signature %s, it is %s", imp.Module, imp.Name, imp.Type, have))
 		}

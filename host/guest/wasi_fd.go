@@ -39,11 +39,9 @@ func provideStreams(builder wazero.HostModuleBuilder) {
 		{"fd_fdstat_set_flags", []api.ValueType{i32, i32}, func(_ context.Context, stack []uint64) uint64 { return ofStream(stack, 0) }},
 		{"fd_renumber", []api.ValueType{i32, i32}, func(_ context.Context, stack []uint64) uint64 { return ofStream(stack, errnoNotSupported) }},
 	} {
-		builder.NewFunctionBuilder().
-			WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
-				stack[0] = f.call(ctx, stack)
-			}), f.params, []api.ValueType{i32}).
-			WithName(f.name).Export(f.name)
+		offerWASI(builder, wasiFunc{f.name, func(ctx context.Context, _ api.Module, stack []uint64) {
+			stack[0] = f.call(ctx, stack)
+		}, f.params, []api.ValueType{i32}})
 	}
 	for _, f := range []struct {
 		name   string
@@ -56,12 +54,10 @@ func provideStreams(builder wazero.HostModuleBuilder) {
 		{"path_remove_directory", []api.ValueType{i32, i32, i32}, 1},
 		{"path_unlink_file", []api.ValueType{i32, i32, i32}, 1},
 	} {
-		builder.NewFunctionBuilder().
-			WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
-				refuseFiles(ctx, Memory{m.Memory()}, stack[f.path], stack[f.path+1])
-				stack[0] = ofStream(stack, errnoNotDir)
-			}), f.params, []api.ValueType{i32}).
-			WithName(f.name).Export(f.name)
+		offerWASI(builder, wasiFunc{f.name, func(ctx context.Context, m api.Module, stack []uint64) {
+			refuseFiles(ctx, Memory{m.Memory()}, stack[f.path], stack[f.path+1])
+			stack[0] = ofStream(stack, errnoNotDir)
+		}, f.params, []api.ValueType{i32}})
 	}
 }
 

@@ -116,7 +116,11 @@ func TestConnectionCloseIsHonoured(t *testing.T) {
 // A client that has said that it sends nothing more is not waited for.
 func TestTheModelLearnsThatAClientIsDone(t *testing.T) {
 	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
-		_, err := x.Write([]byte("hi"))
+		body := "hi"
+		if string(x.URI()) == "/large" {
+			body = strings.Repeat("x", partingBytesMax)
+		}
+		_, err := x.Write([]byte(body))
 		return err
 	}))
 	for raw, want := range map[string]bool{
@@ -126,6 +130,7 @@ func TestTheModelLearnsThatAClientIsDone(t *testing.T) {
 		"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx": false,
 		"GET / HTTP/1.1\r\nConnection: close\r\n\r\n":                                   false, // no Host
 		"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: x\r\n\r\n":   false,
+		"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":                   false, // it is not on its way yet
 	} {
 		c := f.dial().send(raw)
 		c.rest()

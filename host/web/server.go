@@ -228,12 +228,17 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	if err != nil && !wrapped.refused {
 		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
 	}
-	if peer, ok := c.(mpm.Parting); ok && err == nil && wrapped.x.last {
+	if peer, ok := c.(mpm.Parting); ok && err == nil && wrapped.x.last && wrapped.written <= partingBytesMax {
 		peer.PeerDone()
 	}
 	wrapped.release()
 	s.conns.Put(wrapped)
 }
+
+// partingBytesMax is how much a client that is done may have been sent to be left at
+// once: so much is on its way without waiting for an acknowledgement (RFC 6928), and
+// cannot be lost should the client send something all the same.
+const partingBytesMax = 10 << 10
 
 // debugLogger is the library's logger: what it finds worth a line are
 // mistakes of clients.

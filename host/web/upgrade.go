@@ -41,7 +41,7 @@ func (x *exchangeState) Upgrade(protocol []byte, then func(exchange.Stream)) err
 	x.c.upgrade = u
 	x.status = fasthttp.StatusSwitchingProtocols
 	x.stream = stream{on: true, silent: true}
-	x.close = false
+	x.close, x.last = false, false
 	x.fillHeader()
 	h := &x.http.Response.Header
 	h.Del(fasthttp.HeaderContentLength)

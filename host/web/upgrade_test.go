@@ -63,6 +63,21 @@ func TestAnUpgradedConnectionIsTheHandlers(t *testing.T) {
 	<-f.done
 }
 
+// What a client says of its last request is not about the tunnel behind it.
+func TestTheClientOfAnUpgradeIsNotDone(t *testing.T) {
+	ended := make(chan error, 2)
+	f := mount(t, upgrader(nil, ended))
+	c := f.dial().send(strings.Replace(upgradeRequest, "Upgrade\r\n", "close, Upgrade\r\n", 1))
+	_ = c.CloseWrite()
+	if got := c.line(); got != "HTTP/1.1 101 Switching Protocols" {
+		t.Fatalf("answered %q", got)
+	}
+	c.rest()
+	if m := <-f.done; m.peerDone.Load() {
+		t.Error("the model does not wait for it")
+	}
+}
+
 // Whoever upgraded hears of it if nothing comes of that.
 func TestAFailedUpgradeIsEnded(t *testing.T) {
 	ended := make(chan error, 2)

@@ -139,7 +139,7 @@ func (l *linux) load() [3]float64               { return sys.Load() }
 func (l *linux) cpu() (own, ended sys.CPUTime)  { return sys.OwnCPU(), sys.EndedCPU() }
 func (l *linux) processCPU(pid int) sys.CPUTime { return sys.ProcessCPU(pid) }
 
-func (l *linux) ran(pid int) time.Duration { return sys.Ran(pid) }
+func (l *linux) ran(pid int) (cpu time.Duration, ok bool) { return sys.Ran(pid) }
 
 // inheritBulletin takes over what only a child of a generation with
 // mpm.Options.Status has, behind its last log.

@@ -5,6 +5,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/apphost/apphost/mpm"
+	"github.com/apphost/apphost/mpm/scoreboard"
 )
 
 // loop lets children of generation 1 die as soon as they are spawned.
@@ -239,5 +242,33 @@ func TestLoweringTheLimitLosesNoSlots(t *testing.T) {
 	w.pass(time.Second)
 	if n := len(w.children(3)); n != 6 || w.parent.freeSlots() != 6 {
 		t.Errorf("%d children, %d slots are free", n, w.parent.freeSlots())
+	}
+}
+
+// A plugin that runs without end, again and again, in young children is no reason to
+// be slow with new ones: each has had its time.
+func TestOverrunsSlowNothingDown(t *testing.T) {
+	w, child := watched(t)
+	for number := range uint64(10) {
+		w.states[child.slot] = mpm.StateWriting
+		w.run(child.slot, scoreboard.Running{Number: 2*number + 1, Budget: 200 * time.Millisecond})
+		w.pass(400 * time.Millisecond)
+		if !killed(child) {
+			t.Fatal("it runs on")
+		}
+		delete(w.runs, child.slot)
+		w.exit(child, syscall.WaitStatus(syscall.SIGKILL))
+		w.parent.handle(childrenEnded{}, w.now)
+		w.parent.handle(childClosed{child.number}, w.now)
+		w.pass(200 * time.Millisecond)
+		children := w.children(1)
+		if len(children) < 2 {
+			t.Fatalf("after %d overruns: %d children are left", number+1, len(children))
+		}
+		w.ready(children...)
+		child = children[len(children)-1] // a young one, but for the first time
+	}
+	if w.said("children die young or cannot be started; spawning more and more slowly until they live") != 0 {
+		t.Errorf("log:\n%s", w.log.String())
 	}
 }

@@ -51,7 +51,7 @@ type world struct {
 	asked       map[int]bool     // to ring
 	beforeAsked func()
 	looks       int           // at what runs
-	sharing     time.Duration // how many want the processor of each child
+	sharing     time.Duration // how many want the processor of each child; 0 is not known
 	published   []Snapshot
 	publishCost time.Duration
 }
@@ -264,7 +264,12 @@ func (w *world) processCPU(int) sys.CPUTime {
 }
 
 // ran is the part of all time that each child gets a processor for.
-func (w *world) ran(int) time.Duration { return w.now.Sub(time.Unix(0, 0)) / w.sharing }
+func (w *world) ran(int) (cpu time.Duration, ok bool) {
+	if w.sharing == 0 {
+		return 0, false
+	}
+	return w.now.Sub(time.Unix(0, 0)) / w.sharing, true
+}
 
 func (w *world) publish(take func() Snapshot) time.Duration {
 	w.published = append(w.published, take())

@@ -179,13 +179,11 @@ func (p *Parent) lives(g *generation, now time.Time) bool {
 }
 
 // proved reports whether a child has shown that its like can live: it has
-// outlived its youth, or served a connection to the end. The latter is its own
-// word; a lie makes it replaced sooner, nothing else.
+// outlived its youth, or served a connection or a request to the end, or was killed
+// for what a plugin did. What it has served is its own word; a lie makes it replaced
+// sooner, nothing else.
 func (p *Parent) proved(ch *child, now time.Time) bool {
-	if !ch.ready {
-		return false
-	}
-	return p.sys.slotServed(ch.slot) > 0 || !young(ch, now)
+	return ch.ready && (ch.overran || p.sys.slotServed(ch.slot) > 0 || !young(ch, now))
 }
 
 func young(ch *child, now time.Time) bool { return now.Sub(ch.spawned) < youth }

@@ -189,8 +189,10 @@ func (l *linux) listenToChild(pid int, report *os.File, bell *atomic.Bool) {
 			n = copy(buf, buf[1:n])
 		}
 		for said == 0 && unasked < len(buf) && n > 0 && buf[0] == reportRuns {
-			if !bell.CompareAndSwap(true, false) {
-				unasked++ // the master before this one may have asked
+			if bell.CompareAndSwap(true, false) {
+				unasked = 0
+			} else {
+				unasked++ // a ring may come late, or the master before this one have asked
 			}
 			l.events <- childRuns{}
 			n = copy(buf, buf[1:n])

@@ -320,12 +320,12 @@ func (w *simWorld) slotRuns(int) []scoreboard.Running { return nil }
 
 func (w *simWorld) slotFailures(int) uint32 { return 0 }
 
-func (w *simWorld) slotFailuresOf(int, int) uint64    { return 0 }
-func (w *simWorld) awaitRun(int)                      {}
-func (w *simWorld) load() (none [3]float64)           { return none }
-func (w *simWorld) cpu() (own, ended sys.CPUTime)     { return own, ended }
-func (w *simWorld) processCPU(int) (none sys.CPUTime) { return none }
-func (w *simWorld) ran(int) time.Duration             { return 0 }
+func (w *simWorld) slotFailuresOf(int, int) uint64       { return 0 }
+func (w *simWorld) awaitRun(int)                         {}
+func (w *simWorld) load() (none [3]float64)              { return none }
+func (w *simWorld) cpu() (own, ended sys.CPUTime)        { return own, ended }
+func (w *simWorld) processCPU(int) (none sys.CPUTime)    { return none }
+func (w *simWorld) ran(int) (cpu time.Duration, ok bool) { return 0, true }
 
 // publish is for reports only, too.
 func (w *simWorld) publish(take func() Snapshot) time.Duration {

@@ -33,7 +33,7 @@ type system interface {
 	slotThreads(slot int) (ready, busy int)
 	// slotLetters has the state of each thread in a slot, for people.
 	slotLetters(slot int) []mpm.State
-	// slotServed is how many connections, by the scoreboard, the child in a
+	// slotServed is how many connections and requests, by the scoreboard, the child in a
 	// slot has served.
 	slotServed(slot int) uint64
 	// reopenLogs opens all log files anew, or none, and tells the children.
@@ -59,8 +59,8 @@ type system interface {
 	// have ended, and of one that lives.
 	cpu() (own, ended sys.CPUTime)
 	processCPU(pid int) sys.CPUTime
-	// ran is the latter at once and exactly.
-	ran(pid int) time.Duration
+	// ran is the latter at once and exactly, if it can be known.
+	ran(pid int) (cpu time.Duration, ok bool)
 	// publish shows what take returns to the children that have wished for it,
 	// and returns how long that took.
 	publish(take func() Snapshot) (cost time.Duration)

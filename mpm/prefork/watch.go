@@ -88,12 +88,13 @@ func (p *Parent) watches(ch *child) bool {
 // of all, so both have to be over.)
 func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (running bool) {
 	if _, busy := p.sys.slotThreads(ch.slot); busy == 0 {
-		ch.watches = ch.watches[:0]
+		clear(ch.watches)
 		return false
 	}
-	runs, cpu := p.sys.slotRuns(ch.slot), p.sys.ran(ch.proc.pid())
+	runs := p.sys.slotRuns(ch.slot)
+	cpu, known := p.sys.ran(ch.proc.pid())
 	if len(ch.watches) != len(runs) {
-		ch.watches = make([]watch, len(runs))
+		ch.watches = make([]watch, len(runs)) // of another number of threads, or the first time
 	}
 	for i, r := range runs {
 		w := &ch.watches[i]
@@ -103,7 +104,7 @@ func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (run
 			continue
 		}
 		w.ran += passed
-		if r.Budget > 0 && w.ran >= r.Budget && cpu-w.cpu >= r.Budget-watchInterval && !ch.overran {
+		if r.Budget > 0 && w.ran >= r.Budget && (!known || cpu-w.cpu >= r.Budget-watchInterval) && !ch.overran {
 			p.overrun(ch, i, r.Budget, now)
 		}
 	}

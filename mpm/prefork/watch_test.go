@@ -62,6 +62,15 @@ func TestAChildThatWaitsForAProcessorIsNotBlamed(t *testing.T) {
 	}
 }
 
+// Where the kernel does not tell how long a process has run, all time counts.
+func TestWithoutTheProcessorsTimeTheClockCounts(t *testing.T) {
+	w, child := watched(t)
+	w.sharing = 0
+	if took := w.passUntil(func() bool { return killed(child) }); took < time.Second || took > 1100*time.Millisecond {
+		t.Errorf("killed after %s", took)
+	}
+}
+
 func TestAMasterAtRestDoesNotLook(t *testing.T) {
 	w, child := watched(t)
 	w.run(child.slot, scoreboard.Running{})

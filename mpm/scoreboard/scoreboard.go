@@ -191,11 +191,11 @@ func (s *Slot) Reset() {
 	}
 }
 
-// Served is how many connections the owner has served.
+// Served is how many connections and requests the owner has finished.
 func (s *Slot) Served() uint64 {
 	var n uint64
 	for i := range s.threads {
-		n += s.threads[i].count.conns.Load()
+		n += s.threads[i].count.conns.Load() + s.threads[i].count.requests.Load()
 	}
 	return n
 }

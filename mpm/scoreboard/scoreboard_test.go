@@ -62,6 +62,12 @@ func TestOwnerAndMasterSeeTheSameSlot(t *testing.T) {
 	if n := master.Served(); n != 1 {
 		t.Errorf("the child has served %d connections, want 1", n)
 	}
+	child.Thread(0).EndRequest(0, 40)
+	if n := master.Served(); n != 2 {
+		t.Errorf("with a request it has served %d, want 2", n)
+	}
+	master.Reset()
+	serve()
 	if got := master.Thread(0).Status().Totals; got != (Totals{1, 0, 7, 20}) {
 		t.Errorf("totals %+v", got)
 	}

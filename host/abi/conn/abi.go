@@ -81,7 +81,10 @@ func hostFunc(name, params string, fn func(call) (uint32, abi.Errno)) guest.Host
 
 // untilEnded is f, whose calls wait for one direction of the connection.
 func untilEnded(f guest.HostFunc, direction func(*session) *limit) guest.HostFunc {
-	f.Waits = func(ctx context.Context, _ []uint64) bool { return !direction(sessionOf(ctx)).ended }
+	f.Waits = func(ctx context.Context, stack []uint64) bool {
+		const length = 1 // the parameter
+		return uint32(stack[length]) > 0 && !direction(sessionOf(ctx)).ended
+	}
 	return f
 }
 

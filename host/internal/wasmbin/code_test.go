@@ -83,7 +83,7 @@ func TestExportedGlobalsAreThose(t *testing.T) {
 	if len(m.Globals) != 7 || numbers != 4 {
 		t.Errorf("globals %+v", m.Globals)
 	}
-	out, names := ExportGlobals(wasm, m)
+	out, names := ExportGlobals(wasm, m), m.GlobalExports()
 	if want := []string{"apphost.global.1", "apphost.global.2", "apphost.global.3", "apphost.global.4", "apphost.global.5", "apphost.global.6"}; !slices.Equal(names, want) {
 		t.Errorf("names %q", names)
 	}
@@ -101,14 +101,14 @@ func TestExportedGlobalsAreThose(t *testing.T) {
 		t.Errorf("the first one is %d", got)
 	}
 	// A second time the names are taken.
-	if _, names := ExportGlobals(out, again); len(names) == 0 || names[0] != "apphost.global..1" {
+	if names := again.GlobalExports(); len(names) == 0 || names[0] != "apphost.global..1" {
 		t.Errorf("names %q", names)
 	}
 	bare := module(t, "elem_drop") // has none, and no exports
 	if m, err = Decode(bare); err != nil {
 		t.Fatal(err)
 	}
-	if same, names := ExportGlobals(bare, m); names != nil || !bytes.Equal(same, bare) {
+	if same, names := ExportGlobals(bare, m), m.GlobalExports(); names != nil || !bytes.Equal(same, bare) {
 		t.Error("a module without globals is changed")
 	}
 }
@@ -125,11 +125,12 @@ func FuzzCode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, wasm []byte) {
 		KeepsTables(wasm)
+		Skeleton(wasm)
 		m, err := Decode(wasm)
 		if err != nil {
 			return
 		}
-		if out, names := ExportGlobals(wasm, m); len(names) > 0 && !bytes.Equal(out, wasm) {
+		if out, names := ExportGlobals(wasm, m), m.GlobalExports(); len(names) > 0 && !bytes.Equal(out, wasm) {
 			again, err := Decode(out)
 			if err != nil || len(again.Exports) != len(m.Exports)+len(names) {
 				t.Fatalf("rewritten to what cannot be read: %v", err)

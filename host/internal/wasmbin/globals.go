@@ -7,28 +7,41 @@ import (
 	"strings"
 )
 
-// ExportGlobals returns wasm, which Decode accepted as m, with its mutable globals
-// exported too, and the names of those exports, in the order of the globals. wasm
-// itself is not changed; it is returned if there is nothing to add, and so it is,
-// without names, if it has no good section of exports.
-func ExportGlobals(wasm []byte, m *Module) (out []byte, names []string) {
+// GlobalExports are the names under which ExportGlobals exports the mutable globals,
+// in their order.
+func (m *Module) GlobalExports() []string {
 	prefix := "apphost.global."
 	for slices.ContainsFunc(m.Exports, func(e Export) bool { return strings.HasPrefix(e.Name, prefix) }) {
 		prefix += "."
 	}
+	var names []string
+	for _, g := range m.Globals {
+		if g.Mutable {
+			names = append(names, fmt.Sprint(prefix, g.Index))
+		}
+	}
+	return names
+}
+
+// ExportGlobals returns wasm, which Decode accepted as m, with its mutable globals
+// exported too. wasm itself is not changed; it is returned if there is nothing to add,
+// or no good section of exports.
+func ExportGlobals(wasm []byte, m *Module) []byte {
+	names := m.GlobalExports()
+	if len(names) == 0 {
+		return wasm
+	}
 	var added []byte
+	next := 0
 	for _, g := range m.Globals {
 		if !g.Mutable {
 			continue
 		}
-		name := fmt.Sprint(prefix, g.Index)
-		names = append(names, name)
+		name := names[next]
+		next++
 		added = append(binary.AppendUvarint(added, uint64(len(name))), name...)
 		added = append(added, byte(KindGlobal))
 		added = binary.AppendUvarint(added, uint64(g.Index))
-	}
-	if len(names) == 0 {
-		return wasm, nil
 	}
 	r := reader{b: wasm, off: headerBytes}
 	for r.off < len(wasm) {
@@ -46,14 +59,14 @@ func ExportGlobals(wasm []byte, m *Module) (out []byte, names []string) {
 				section.u32()
 			}
 			if section.err != nil || section.off != end {
-				return wasm, nil // the engine refuses it
+				return wasm // the engine refuses it
 			}
 			content := binary.AppendUvarint(nil, uint64(count)+uint64(len(names)))
 			content = append(append(content, wasm[entries:end]...), added...)
 			head := binary.AppendUvarint([]byte{sectionExport}, uint64(len(content)))
-			return slices.Concat(wasm[:start], head, content, wasm[end:]), names
+			return slices.Concat(wasm[:start], head, content, wasm[end:])
 		}
 		r.off = end
 	}
-	return wasm, nil
+	return wasm
 }

@@ -50,16 +50,15 @@ func ProcessCPU(pid int) CPUTime {
 	return CPUTime{ticks(fields[11]), ticks(fields[12])}
 }
 
-// Ran is how long a process has run, to the nanosecond. It is zero where there is no
-// such process. See clock_getcpuclockid(3); the clock is made of the pid as the
+// Ran is how long a process has run, to the nanosecond, if that can be known. See clock_getcpuclockid(3); the clock is made of the pid as the
 // kernel's include/linux/posix-timers.h has it.
-func Ran(pid int) time.Duration {
+func Ran(pid int) (ran time.Duration, ok bool) {
 	const schedulersClock = 2
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|schedulersClock), &t); err != nil {
-		return 0
+		return 0, false
 	}
-	return time.Duration(t.Nano())
+	return time.Duration(t.Nano()), true
 }
 
 // Load is how many processes ran or waited to run, on average over the last 1,
