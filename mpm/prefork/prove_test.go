@@ -51,15 +51,7 @@ func TestAChildIsReadyOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	go l.listenToChild(7, r, new(atomic.Bool))
-	next := func() event {
-		select {
-		case ev := <-events:
-			return ev
-		case <-time.After(10 * time.Second):
-			t.Fatal("no event")
-			return nil
-		}
-	}
+	next := func() event { return nextEvent(t, events) }
 	say := func() {
 		if _, err := w.Write([]byte{reportReady}); err != nil {
 			t.Fatal(err)
@@ -91,15 +83,7 @@ func TestTheBellIsHeardButNotWithoutEnd(t *testing.T) {
 		defer close(done)
 		(&linux{events: events}).listenToChild(7, r, asked)
 	}()
-	next := func() event {
-		select {
-		case ev := <-events:
-			return ev
-		case <-time.After(10 * time.Second):
-			t.Fatal("no event")
-			return nil
-		}
-	}
+	next := func() event { return nextEvent(t, events) }
 	for i := range 2 * reportBytesMax {
 		asked.Store(i != 5)
 		if _, err := w.Write([]byte{reportRuns}); err != nil {
@@ -122,5 +106,17 @@ func TestTheBellIsHeardButNotWithoutEnd(t *testing.T) {
 	}
 	if <-done; rings > reportBytesMax {
 		t.Errorf("%d rings that nobody asked for were heard", rings)
+	}
+}
+
+// nextEvent waits for an event of a child.
+func nextEvent(t *testing.T, events <-chan event) event {
+	t.Helper()
+	select {
+	case ev := <-events:
+		return ev
+	case <-time.After(10 * time.Second):
+		t.Fatal("no event")
+		return nil
 	}
 }

@@ -50,8 +50,9 @@ func ProcessCPU(pid int) CPUTime {
 	return CPUTime{ticks(fields[11]), ticks(fields[12])}
 }
 
-// Ran is how long a process has run, to the nanosecond, if that can be known. See clock_getcpuclockid(3); the clock is made of the pid as the
-// kernel's include/linux/posix-timers.h has it.
+// Ran is how long a process has run, to the nanosecond, if that can be known. See
+// clock_getcpuclockid(3); the clock is made of the pid as the kernel's
+// include/linux/posix-timers.h has it.
 func Ran(pid int) (ran time.Duration, ok bool) {
 	const schedulersClock = 2
 	var t unix.Timespec
