@@ -27,26 +27,10 @@ func TestAFaultInAHostFunctionEndsTheGuestOnly(t *testing.T) {
 		"abort": {func() { guest.Abort("f: %d is odd", 3) }, guest.Refused, "misused the host: f: 3 is odd", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			failing := guest.ABI{
-				Name: "test", ImportModule: abi.ConnModule,
-				Funcs: []guest.HostFunc{{
-					Name: abi.Stopping, Type: guest.Signature("", "i"),
-					Call: func(context.Context, guest.Memory, []uint64) { test.call() },
-				}},
-				Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
-			}
-			r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{failing}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close(t.Context())
-			m, err := r.Load(t.Context(), source(t, "calls_host"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := callsHost(t, test.call)
 			pool, s := guest.NewPool(m, initialize, guest.Fresh), newSession(t)
 			i := get(t, pool, s)
-			err = i.Call(s, abi.ProcessConnection, []uint64{0})
+			err := i.Call(s, abi.ProcessConnection, []uint64{0})
 			pool.Put(i, guest.EndOf(err))
 			f, ok := errors.AsType[*guest.Failure](err)
 			if !ok || f.Kind != test.kind || !strings.HasPrefix(f.Error(), "process_connection "+test.text) {
@@ -60,4 +44,27 @@ func TestAFaultInAHostFunctionEndsTheGuestOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// callsHost is a guest whose process_connection calls a function of the host.
+func callsHost(t *testing.T, call func()) *guest.Module {
+	t.Helper()
+	host := guest.ABI{
+		Name: "test", ImportModule: abi.ConnModule,
+		Funcs: []guest.HostFunc{{
+			Name: abi.Stopping, Type: guest.Signature("", "i"),
+			Call: func(context.Context, guest.Memory, []uint64) { call() },
+		}},
+		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
+	}
+	r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{host}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close(context.Background()) })
+	m, err := r.Load(t.Context(), source(t, "calls_host"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

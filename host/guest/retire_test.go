@@ -1,7 +1,6 @@
 package guest_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -37,27 +36,11 @@ func TestAnInstanceIsRetiredAfterARunThatFailed(t *testing.T) {
 
 // So it is when the host has ended the guest.
 func TestAnInstanceIsRetiredAfterAnAbort(t *testing.T) {
-	aborting := guest.ABI{
-		Name: "test", ImportModule: abi.ConnModule,
-		Funcs: []guest.HostFunc{{
-			Name: abi.Stopping, Type: guest.Signature("", "i"),
-			Call: func(context.Context, guest.Memory, []uint64) { guest.Abort("no") },
-		}},
-		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
-	}
-	r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{aborting}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close(t.Context())
-	m, err := r.Load(t.Context(), source(t, "calls_host"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := callsHost(t, func() { guest.Abort("no") })
 	p, s := guest.NewPool(m, initialize, guest.Fresh), newSession(t)
 	defer p.Close()
 	i := get(t, p, s)
-	err = i.Call(s, abi.ProcessConnection, []uint64{0})
+	err := i.Call(s, abi.ProcessConnection, []uint64{0})
 	if err == nil {
 		t.Fatal("it was not ended")
 	}
