@@ -15,10 +15,11 @@ import (
 // conn is the child's one connection. It waits with poll(2) on the calling
 // thread instead of going through the runtime's poller: there is one
 // connection and nothing else to run, so registering it would only cost
-// system calls and a goroutine switch for each message. A quick peer is waited for
-// in read(2) itself; see promptness. Only for a time in which
-// two goroutines use the connection, polled does: poll(2) in one would stop the
-// other, as there is one processor for both.
+// system calls and a goroutine switch for each message. From the first read on, and
+// again when a peer that has paused is quick, read(2) itself waits before poll(2)
+// does; see promptness. Only for a time in which two goroutines use the
+// connection, polled does: poll(2) in one would stop the other, as there is one
+// processor for both.
 type conn struct {
 	endpoint
 	child *Child
@@ -101,7 +102,7 @@ func (c *conn) awaitRead(now time.Time) error {
 	case wake == sys.WakePipe:
 		return io.EOF
 	}
-	c.waited(now, time.Now())
+	c.prompt.waited(now, time.Now())
 	return nil
 }
 

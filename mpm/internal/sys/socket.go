@@ -12,28 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PromptTime is how long a read of a prompt connection waits: one that a socket of
-// Listen has accepted by AcceptPrompt, or that MakePrompt has made so.
-const PromptTime = 20 * time.Millisecond
-
 // Accept takes one connection off a listener, as a non-blocking socket, and
 // returns its peer's address too.
 func (fd FD) Accept() (FD, net.Addr, error) { return fd.accept(unix.SOCK_NONBLOCK) }
 
-// AcceptPrompt is Accept of a connection whose reads wait, for PromptTime if IsPrompt
-// says so of those of this listener, and otherwise for ever.
-func (fd FD) AcceptPrompt() (FD, net.Addr, error) { return fd.accept(0) }
+// AcceptBlocking is Accept of a socket whose reads wait, without end until
+// LimitReads.
+func (fd FD) AcceptBlocking() (FD, net.Addr, error) { return fd.accept(0) }
 
-// IsPrompt reports whether reads of a connection would wait for PromptTime if they
-// could wait. The kernel gives that on from listener to connection, for TCP.
-func (fd FD) IsPrompt() bool {
-	limit, err := unix.GetsockoptTimeval(int(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO)
-	return err == nil && limit.Nano() >= PromptTime.Nanoseconds() && limit.Nano() < 2*PromptTime.Nanoseconds() // in its ticks
-}
-
-// makePrompt gives all that a socket accepts PromptTime as the limit of a read.
-func (fd FD) makePrompt() error {
-	limit := unix.NsecToTimeval(PromptTime.Nanoseconds())
+// LimitReads bounds how long a read of a blocking socket waits, which then fails
+// with unix.EAGAIN. The kernel counts in its ticks, of up to 10 ms, and rounds up.
+func (fd FD) LimitReads(d time.Duration) error {
+	limit := unix.NsecToTimeval(d.Nanoseconds())
 	if err := unix.SetsockoptTimeval(int(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
 		return fmt.Errorf("set receive timeout: %w", err)
 	}
@@ -61,15 +51,6 @@ func (fd FD) ShutdownWrite() error { return unix.Shutdown(int(fd), unix.SHUT_WR)
 // Shutdown ends both directions without closing the descriptor. A listener
 // stops listening, in every process that has it.
 func (fd FD) Shutdown() error { return unix.Shutdown(int(fd), unix.SHUT_RDWR) }
-
-// MakePrompt makes ReadOnce of a non-blocking socket wait for PromptTime. The kernel
-// counts in its ticks, of up to 10 ms, and rounds up.
-func (fd FD) MakePrompt() error {
-	if err := fd.makePrompt(); err != nil {
-		return err
-	}
-	return fd.SetBlock()
-}
 
 // ReadOnce is Read that a signal may end early, with unix.EINTR.
 func (fd FD) ReadOnce(p []byte) (int, error) {
