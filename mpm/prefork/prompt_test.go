@@ -8,11 +8,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/mpm/internal/sys"
 )
 
-// enough is what a busy machine takes where nothing is waited for.
-const enough = 15 * time.Second
+const (
+	// noEnd is how long reads of a socket wait in a test that is to find out whether
+	// they do, and enough is what a busy machine takes where they do not.
+	noEnd  = time.Minute
+	enough = 15 * time.Second
+)
 
 // promptPair returns a child's connection whose reads wait by themselves, and its
 // client, over TCP. The child's pipes are open.
@@ -38,6 +43,15 @@ func promptPair(t *testing.T) (c *conn, client net.Conn, lifeline, hurry *pipe) 
 		t.Fatal(err)
 	}
 	return c, client, lifeline, hurry
+}
+
+// waitLong makes a read that waits by itself wait for noEnd.
+func waitLong(t *testing.T, c *conn) {
+	t.Helper()
+	if err := c.fd.LimitReads(noEnd); err != nil {
+		t.Fatal(err)
+	}
+	c.prompt = promptness{waits: promptWaits, looked: time.Now(), blocks: true}
 }
 
 func send(t *testing.T, to io.Writer, text string) {
@@ -70,11 +84,100 @@ func within[T any](t *testing.T, done <-chan T, peer io.Closer) T {
 	}
 }
 
+func TestWhenAReadIsToWaitByItself(t *testing.T) {
+	now := time.Now()
+	for name, tc := range map[string]struct {
+		change func(c *conn)
+		waits  bool
+	}{
+		"a quick peer":         {func(*conn) {}, true},
+		"a socket of poll(2)":  {func(c *conn) { c.prompt.blocks = false }, false},
+		"after a pause":        {func(c *conn) { c.prompt.waits-- }, false},
+		"an old look":          {func(c *conn) { c.prompt.looked = now.Add(-promptLook + 1) }, true},
+		"a look that is due":   {func(c *conn) { c.prompt.looked = now.Add(-promptLook) }, false},
+		"a deadline":           {func(c *conn) { c.readDeadline = now.Add(2*promptTime + 1) }, true},
+		"a near deadline":      {func(c *conn) { c.readDeadline = now.Add(2 * promptTime) }, false},
+		"idle":                 {func(c *conn) { c.idle = true }, true},
+		"the generation's end": {func(c *conn) { c.child.flags.Load().Set(0, true) }, true},
+		"idle at its end":      {func(c *conn) { c.idle = true; c.child.flags.Load().Set(0, true) }, false},
+		"the master's end":     {func(c *conn) { c.child.orphan = true }, true},
+		"idle at that":         {func(c *conn) { c.idle, c.child.orphan = true, true }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &conn{child: &Child{Options: new(mpm.Options)}, prompt: promptness{waits: promptWaits, looked: now, blocks: true}}
+			flags, err := newFlags(c.child.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = flags.Close() }()
+			c.child.flags.Store(flags)
+			tc.change(c)
+			if got := c.readWaits(now); got != tc.waits {
+				t.Errorf("the next read waits by itself: %t", got)
+			}
+		})
+	}
+}
+
+func TestAPeerThatPausesHasToBeQuickAgain(t *testing.T) {
+	began := time.Now()
+	p := promptness{waits: promptWaits, blocks: true}
+	p.waited(began, began.Add(promptTime))
+	for i := range promptWaits {
+		if p.waits == promptWaits {
+			t.Errorf("it counts as quick after %d short waits", i)
+		}
+		began = began.Add(time.Second)
+		p.waited(began, began.Add(promptTime-1))
+	}
+	if p.waits != promptWaits || !p.looked.Equal(began) {
+		t.Errorf("after %d short waits: %+v", promptWaits, p)
+	}
+	if p.waited(began, began); p.waits != promptWaits {
+		t.Errorf("after one more: %+v", p)
+	}
+}
+
+// The read itself, not poll(2), finds that a peer has paused. Then poll(2) finds the
+// end of the pipe.
+func TestAReadThatWaitsInVainEndsThat(t *testing.T) {
+	c, client, _, hurry := promptPair(t)
+	c.idle, c.prompt.looked = true, time.Now().Add(time.Hour)
+	hurry.closeWriter()
+	if err := within(t, read(c), client); err != io.EOF {
+		t.Fatalf("read of a peer that pauses: %v", err)
+	}
+	if c.prompt.waits != 0 || !c.prompt.blocks {
+		t.Errorf("after a pause: %+v", c.prompt)
+	}
+}
+
+// No call is made beside the read of a quick peer, and one to look now and then.
+func TestAReadOfAQuickPeerLooksOnlyWhenThatIsDue(t *testing.T) {
+	c, client, _, _ := promptPair(t)
+	waitLong(t, c)
+	for name, looked := range map[string]time.Time{"not due": time.Now().Add(time.Hour), "due": time.Now().Add(-promptLook)} {
+		c.prompt.looked, c.prompt.waits = looked, promptWaits
+		send(t, client, "ping")
+		if n, err := c.Read(make([]byte, 10)); n != 4 || err != nil {
+			t.Fatalf("read %d, %v", n, err)
+		}
+		if called := !c.prompt.looked.Equal(looked); called != (name == "due") {
+			t.Errorf("a look is %s: poll(2) was called: %t", name, called)
+		}
+	}
+}
+
 func TestAPromptReadEndsAtItsDeadlineAndNotBefore(t *testing.T) {
 	c, client, _, _ := promptPair(t)
-	for _, d := range []time.Duration{time.Millisecond, promptTime, 2 * promptTime, 2*promptTime + promptTime/2, 5 * promptTime} {
-		if err := c.begin(time.Now()); err != nil {
-			t.Fatal(err)
+	for d, long := range map[time.Duration]bool{
+		time.Millisecond: true, promptTime: true, 2 * promptTime: true, // too near for a read that waits
+		2*promptTime + promptTime/2: false, 5 * promptTime: false,
+	} {
+		if waitLong(t, c); !long {
+			if err := c.begin(time.Now()); err != nil {
+				t.Fatal(err)
+			}
 		}
 		deadline := time.Now().Add(d)
 		_ = c.SetReadDeadline(deadline)
@@ -129,6 +232,9 @@ func TestAPromptIdleConnectionEndsWithGenerationAndMaster(t *testing.T) {
 			if n, err := c.Read(make([]byte, 10)); n != 5 || err != nil {
 				t.Errorf("what had come is read as %d, %v", n, err)
 			}
+			if name == "generation" { // which the child knows of without a look
+				waitLong(t, c)
+			}
 			if err := within(t, read(c), client); err != io.EOF {
 				t.Errorf("the connection ends with %v", err)
 			}
@@ -137,8 +243,10 @@ func TestAPromptIdleConnectionEndsWithGenerationAndMaster(t *testing.T) {
 }
 
 // A peer that always answers at once leaves no pause in which poll(2) is needed.
+// Here no read ever finds that it pauses, however busy the machine is.
 func TestAPeerWithoutAPauseDoesNotHideTheMastersDeath(t *testing.T) {
 	c, client, lifeline, _ := promptPair(t)
+	waitLong(t, c)
 	echoed := make(chan struct{})
 	go func() {
 		defer close(echoed)
@@ -219,6 +327,7 @@ func TestAPromptConnectionCanBeDuplex(t *testing.T) {
 // What a peer still sends is thrown away without waiting for it.
 func TestAPromptConnectionLingersBesideTheNext(t *testing.T) {
 	c, client, _, _ := promptPair(t)
+	waitLong(t, c)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
