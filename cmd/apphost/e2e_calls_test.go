@@ -19,7 +19,7 @@ import (
 func TestE2EAGuestWhoseCallsCannotWaitLosesItsChild(t *testing.T) {
 	config, plugins := plain, map[string]string{
 		"echo": echoWasm, "calls_on_tcp": "testdata/calls_on_tcp.wasm", "reads_on_http": "testdata/reads_on_http.wasm",
-		"writes_on_http": "testdata/writes_on_http.wasm",
+		"writes_on_http": "testdata/writes_on_http.wasm", "flushes_on_http": "testdata/flushes_on_http.wasm",
 		"reads_on":       "testdata/reads_on.wasm", "reads_on_tcp": "testdata/reads_on.wasm", "writes_on": "testdata/writes_on.wasm",
 	}
 	wasm, err := os.ReadFile(plugins["writes_on"])
@@ -52,6 +52,10 @@ func TestE2EAGuestWhoseCallsCannotWaitLosesItsChild(t *testing.T) {
 		{"a connection's end, by conn", "calls_on_tcp", "calls_on_tcp", "r", (*net.TCPConn).CloseWrite},
 		{"a question", "calls_on_tcp", "calls_on_tcp", "s", nil},
 		{"a write of nothing", "calls_on_tcp", "calls_on_tcp", "z", nil},
+		{"a write of nothing, by http-wasm", "web", "flushes_on_http", fmt.Sprintf(request, "GET", "flushes_on_http"), nil},
+		{"a write from nowhere", "calls_on_tcp", "calls_on_tcp", "p", nil},
+		{"a write of too much", "calls_on_tcp", "calls_on_tcp", "l", nil},
+		{"a read to nowhere", "calls_on_tcp", "calls_on_tcp", "b", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			conn, err := net.Dial("tcp", s.Addr(tc.listener))

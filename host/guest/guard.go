@@ -139,15 +139,19 @@ func (g *Guard) run() {
 	}
 }
 
-// pause is called when it has come back, or calls the host.
-func (g *Guard) pause() {
+// Pause is called when the code has come back, and before the host does for it what
+// may have to wait: that, until Resume, is not the guest's time. A host function
+// calls it around nothing else, once it is known that there is something to wait for:
+// a call that fails at once, or has nothing to do, is the guest's own time, or one
+// that makes such calls for ever would never be found to run without end.
+func (g *Guard) Pause() {
 	if g.watch != nil {
 		g.watch.Pause()
 	}
 }
 
-// resume is called before the host returns to it.
-func (g *Guard) resume() {
+// Resume is called when the wait is over.
+func (g *Guard) Resume() {
 	if g.watch != nil {
 		g.watch.Resume()
 	}

@@ -37,8 +37,11 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 		Name: "test", ImportModule: abi.ConnModule,
 		Funcs: []guest.HostFunc{{
 			Name: abi.Stopping, Type: guest.Signature("", "i"),
-			Call:  func(context.Context, guest.Memory, []uint64) {},
-			Waits: func(context.Context, []uint64) bool { return true },
+			Call: func(ctx context.Context, _ guest.Memory, _ []uint64) {
+				s := guest.SessionOf(ctx).(*watchedSession)
+				s.Pause()
+				s.Resume()
+			},
 		}},
 		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
 	}

@@ -45,10 +45,10 @@ func (s stdin) Read(p []byte) (int, error) {
 			return in.Read(p)
 		}
 		guard := guardOf(s.out.session)
-		guard.pause()
+		guard.Pause()
 		n, err := in.Read(p)
 		guard.EndOvertime()
-		guard.resume()
+		guard.Resume()
 		return n, err
 	}
 	return 0, io.EOF
@@ -63,7 +63,7 @@ func waits(stream any) bool {
 // sleep lets the guest wait, for as long as its turn lasts.
 func (o *output) sleep(ns int64) {
 	guard := guardOf(o.session)
-	guard.pause()
+	guard.Pause()
 	wait := time.Duration(ns)
 	if until := guard.Until(); !until.IsZero() {
 		wait = min(wait, time.Until(until))
@@ -74,7 +74,7 @@ func (o *output) sleep(ns int64) {
 		o.world.slept(time.Duration(ns))
 	}
 	guard.EndOvertime()
-	guard.resume()
+	guard.Resume()
 }
 
 // Write takes all of p.
@@ -85,10 +85,10 @@ func (s *stream) Write(p []byte) (int, error) {
 			return to.Write(p)
 		}
 		guard := guardOf(s.out.session)
-		guard.pause()
+		guard.Pause()
 		n, err := to.Write(p)
 		guard.EndOvertime()
-		guard.resume()
+		guard.Resume()
 		return n, err
 	}
 	n := len(p)

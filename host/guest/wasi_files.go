@@ -58,9 +58,9 @@ func paused(call api.GoModuleFunc, descriptor bool) api.GoModuleFunc {
 			return
 		}
 		guard := guardOf(sessionIn(ctx))
-		guard.pause()
+		guard.Pause()
 		call(ctx, m, stack)
 		guard.EndOvertime()
-		guard.resume()
+		guard.Resume()
 	}
 }
