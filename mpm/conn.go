@@ -72,8 +72,9 @@ type Parting interface{ PeerDone() }
 // which do not come back: it ends the process of one that runs for longer than
 // it may. A handler whose code is not its own calls Run before it enters that
 // code, Call when that code asks for something, and Pause and Resume around
-// whatever it does for that code and may have to wait for. The calls are made by
-// the goroutine that runs ServeConn and cost nanoseconds.
+// whatever it does for that code and may have to wait for, or Continue in the place of
+// Resume if there was nothing to wait for. The calls are made by the goroutine that
+// runs ServeConn and cost nanoseconds.
 type Watched interface {
 	// Run notes that code of that name, as operators know it, runs from now on.
 	// It may run for budget at a time without a Pause; 0 is without bound.
@@ -83,6 +84,8 @@ type Watched interface {
 	Call(name string)
 	Pause()
 	Resume()
+	// Continue takes a Pause back: the time since the last Run or Resume goes on.
+	Continue()
 }
 
 // Duplexer is a Conn that can be read by one goroutine while another writes. It

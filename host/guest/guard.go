@@ -157,6 +157,13 @@ func (g *Guard) Resume() {
 	}
 }
 
+// goOn is called in the place of Resume if there was nothing to wait for.
+func (g *Guard) goOn() {
+	if g.watch != nil {
+		g.watch.Continue()
+	}
+}
+
 // guarded is a session that embeds a Guard.
 type guarded interface{ guard() *Guard }
 

@@ -60,11 +60,17 @@ func waits(stream any) bool {
 	return !ok || !s.Ended()
 }
 
+// napMin is the shortest sleep that is a wait: shorter ones are over when the processor
+// has just been given to somebody else, and whoever has nothing but those is busy.
+const napMin = 100 * time.Microsecond
+
 // sleep lets the guest wait, for as long as its turn lasts.
 func (o *output) sleep(ns int64) {
-	guard := guardOf(o.session)
-	guard.Pause()
-	wait := time.Duration(ns)
+	guard, wait := guardOf(o.session), time.Duration(ns)
+	waits := wait >= napMin
+	if waits {
+		guard.Pause()
+	}
 	if until := guard.Until(); !until.IsZero() {
 		wait = min(wait, time.Until(until))
 	}
@@ -74,7 +80,9 @@ func (o *output) sleep(ns int64) {
 		o.world.slept(time.Duration(ns))
 	}
 	guard.EndOvertime()
-	guard.Resume()
+	if waits {
+		guard.Resume()
+	}
 }
 
 // Write takes all of p.

@@ -235,6 +235,7 @@ func (w *waits) Run(string, time.Duration) {}
 func (w *waits) Call(string)               {}
 func (w *waits) Pause()                    {}
 func (w *waits) Resume()                   { w.n++ }
+func (w *waits) Continue()                 {}
 
 // A call that may have to wait is not the guest's time. One that cannot be made has
 // nothing to wait for, and at the end of a direction none has, but after a timeout one

@@ -15,6 +15,7 @@ func (w *waits) Run(string, time.Duration) {}
 func (w *waits) Call(string)               {}
 func (w *waits) Pause()                    {}
 func (w *waits) Resume()                   { w.n++ }
+func (w *waits) Continue()                 {}
 
 // Only what the client may have to be waited for is not the guest's time: its body,
 // until that is at its end, and the response, when something of it is sent.
