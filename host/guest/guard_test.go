@@ -143,25 +143,59 @@ func TestAGuestThatCallsForEverIsEnded(t *testing.T) {
 	}
 }
 
-// Making an instance is not the turn of the client who needs it: a plugin that takes
-// its time for that has passed with it at the start.
-func TestAnInstanceIsMadeWithoutTheLimitsOfATurn(t *testing.T) {
+// Making an instance is not the turn of the client who needs it, and has a time of its
+// own, after which the turn begins anew.
+func TestAnInstanceIsMadeInATimeOfItsOwn(t *testing.T) {
 	m := newPool(t, "calls_ever").Module()
-	for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
-		var during time.Time
-		pool := guest.NewPool(m, func(s guest.Session, _ *guest.Instance) (any, error) {
-			during = s.(*watchedSession).Until()
-			return nil, nil
-		}, isolation)
-		w := &watch{}
-		s := &watchedSession{newSession(t), guest.NewGuard(w, "name", guest.NewLimits(time.Second, time.Hour))}
-		before := s.Until()
-		pool.Put(get(t, pool, s), guest.Returned)
-		if !during.IsZero() || !s.Until().After(before) {
-			t.Errorf("isolation %v: while it is made the turn ends at %s, and after that at %s, not after %s", isolation, during, s.Until(), before)
+	for wall, own := range map[time.Duration]time.Duration{0: 0, time.Second: time.Minute, time.Hour: time.Hour} {
+		for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
+			synctest.Test(t, func(t *testing.T) {
+				const pause = 30 * time.Second
+				g := guest.NewGuard(nil, "name", guest.NewLimits(0, wall))
+				<-time.After(pause)
+				s := &watchedSession{newSession(t), g}
+				want := func(when string, limit time.Duration) {
+					t.Helper()
+					until := time.Now().Add(limit)
+					if limit == 0 {
+						until = time.Time{}
+					}
+					if got := s.Until(); !got.Equal(until) {
+						t.Errorf("timeout %s, isolation %v: %s it ends at %s, want %s", wall, isolation, when, got, until)
+					}
+				}
+				pool := guest.NewPool(m, func(guest.Session, *guest.Instance) (any, error) {
+					want("while the instance is made", own)
+					<-time.After(pause)
+					return nil, nil
+				}, isolation)
+				i := get(t, pool, s)
+				want("after that", wall)
+				pool.Put(i, guest.Returned)
+				if err := pool.Close(); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		if err := pool.Close(); err != nil {
-			t.Error(err)
+	}
+}
+
+// An instance is made again and again, with other random numbers and another time: that
+// it could be made at the start does not say that it always can.
+func TestAGuestThatSleepsWhileItIsMadeIsEnded(t *testing.T) {
+	m := newPool(t, "sleeps").Module()
+	for in, environ := range map[string][]string{abi.Initialize: nil, "instantiate": {"START=1"}} {
+		for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &watchedSession{newSession(t), guest.NewGuard(nil, "name", guest.NewLimits(0, time.Second))}
+				s.environ = environ
+				begun := time.Now()
+				_, err := guest.NewPool(m, initialize, isolation).Get(s)
+				f, ok := errors.AsType[*guest.Failure](err)
+				if took := time.Since(begun); !ok || f.Kind != guest.Overtime || f.Func != in || took != time.Minute {
+					t.Errorf("%s, isolation %v: %v after %s", in, isolation, err, took)
+				}
+			})
 		}
 	}
 }
