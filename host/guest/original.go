@@ -9,8 +9,9 @@ import (
 	"github.com/apphost/apphost/host/internal/wasmbin"
 )
 
-// rewriteVersion is raised when wasmbin makes something else of a module than
-// before: the cache must not give out what an older build has made.
+// rewriteVersion is raised when wasmbin makes something else of a module than before,
+// be it what is compiled or the skeleton of that, or when KeepsTables says something
+// else of one: the cache must not give out what an older build has made or said.
 const rewriteVersion = 1
 
 // original is a module as it was given. What is compiled is changed here and there,
