@@ -49,7 +49,7 @@ func Rewritten(t testing.TB, wasm []byte, abi ABI) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := original{wasm, declared, &abi}
+	o := original{wasm, nil, declared, &abi}
 	return o.rewritten()
 }
 
