@@ -55,3 +55,9 @@ func Rewritten(t testing.TB, wasm []byte, abi ABI) []byte {
 
 // CompileOnce leaves the code of a module in folder.
 var CompileOnce = compileOnce
+
+// WithoutCode makes the engine's file of a module one without the code.
+var WithoutCode = withoutCode
+
+// SplitCode puts the code in a folder into a file of its own.
+var SplitCode = splitCode

@@ -31,8 +31,8 @@ const (
 )
 
 // splitCode makes a folder that the engine has filled one whose code is mapped. After
-// an error, it is as it was, but for a file of the code.
-func splitCode(folder string, code []byte) error {
+// an error, it is as it was.
+func splitCode(folder string, code []byte) (err error) {
 	files, err := engineFiles(folder)
 	if err != nil {
 		return err
@@ -48,11 +48,20 @@ func splitCode(folder string, code []byte) error {
 	if err != nil {
 		return err
 	}
+	added, half := filepath.Join(folder, codeName), files[0]+tempSuffix
+	defer func() {
+		if err != nil {
+			_, _ = os.Remove(added), os.Remove(half)
+		}
+	}()
 	// Running processes have it mapped: nobody writes to it by mistake.
-	if err := os.WriteFile(filepath.Join(folder, codeName), code, 0o400); err != nil {
+	if err := os.WriteFile(added, code, 0o400); err != nil {
 		return err
 	}
-	return os.WriteFile(files[0], rest, 0o600)
+	if err := os.WriteFile(half, rest, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(half, files[0])
 }
 
 // errOtherFile means that the engine has files of another kind.
