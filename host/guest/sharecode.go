@@ -22,7 +22,9 @@ import (
 // for each process. So what a module's folder holds is the engine's file without the
 // code, and the code in a file of its own, which is mapped and given to the engine
 // when it has loaded the rest: then all processes have the code once, and no child
-// has to read it.
+// has to read it. A file of which that cannot be is whole, such as one with the source
+// lines of a module that was built with them: there, the mapped file takes the place of
+// what the engine has read.
 
 const (
 	codeName = "code"
@@ -44,9 +46,9 @@ func splitCode(folder string, code []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	rest, err := withoutCode(whole, code)
-	if err != nil {
-		return err
+	rest := withoutCode(whole, code)
+	if rest == nil {
+		rest = whole
 	}
 	added, half := filepath.Join(folder, codeName), files[0]+tempSuffix
 	defer func() {
@@ -64,25 +66,22 @@ func splitCode(folder string, code []byte) (err error) {
 	return os.Rename(half, files[0])
 }
 
-// errOtherFile means that the engine has files of another kind.
-var errOtherFile = errors.New("the engine's file is not what is known of it")
-
 // withoutCode makes the file of a module with code one without: there, the length is
 // before the code, and its checksum behind it. A table of the module's source lines
-// would follow, which needs the code when it is read.
-func withoutCode(file, code []byte) ([]byte, error) {
+// would follow, which needs the code when it is read. It returns nil of another file.
+func withoutCode(file, code []byte) []byte {
 	const lengthBytes, sumBytes = 8, 4
 	at := bytes.Index(file, code)
 	if at < lengthBytes {
-		return nil, errOtherFile
+		return nil
 	}
 	before, behind := file[:at-lengthBytes], file[at+len(code):]
 	sum := crc32.Checksum(code, crc32.MakeTable(crc32.Castagnoli))
 	if len(behind) <= sumBytes || binary.LittleEndian.Uint64(file[len(before):]) != uint64(len(code)) ||
 		binary.LittleEndian.Uint32(behind) != sum || behind[sumBytes] != 0 {
-		return nil, errOtherFile
+		return nil
 	}
-	return slices.Concat(before, make([]byte, lengthBytes), behind[sumBytes:]), nil
+	return slices.Concat(before, make([]byte, lengthBytes), behind[sumBytes:])
 }
 
 // giveCode gives a module that was loaded from folder its code, if it has not got it
@@ -100,8 +99,16 @@ func (r *Runtime) giveCode(ctx context.Context, name string, module wazero.Compi
 		return err
 	}
 	defer f.Close()
-	if !field.IsValid() || field.Len() > 0 {
-		return errOtherFile
+	if !field.IsValid() {
+		return errors.New("the engine has code in a place that is not known")
+	}
+	if field.Len() > 0 {
+		if err := mem.ShareCode(field.Bytes(), f); errors.Is(err, mem.ErrCodeLost) {
+			return err
+		} else if err != nil {
+			r.notShared(ctx, name, err)
+		}
+		return nil
 	}
 	code, why, err := mem.MapCode(f)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apphost/apphost/host/abi/conn"
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/host/internal/hosttest"
 )
@@ -115,6 +116,35 @@ func TestCodeOfTheCacheIsShared(t *testing.T) {
 			t.Fatal("code stays mapped")
 		}
 		runtime.Gosched()
+	}
+}
+
+// Code that stays in the engine's file, as that of a module with source lines, is shared,
+// too.
+func TestCodeOfAWholeFileIsShared(t *testing.T) {
+	dir, elsewhere := filepath.Join(t.TempDir(), "cache"), t.TempDir()
+	runBulky(t, dir, true)
+	if err := guest.CompileOnce(t.Context(), elsewhere, guest.Rewritten(t, bulky(), conn.ABI())); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(elsewhere, "wazero-*", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	whole, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range codeFiles(t, dir) {
+		if err := os.WriteFile(file, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := guest.Reseal(filepath.Dir(filepath.Dir(file))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if shared, log := runBulky(t, dir, false); !shared || log != "" {
+		t.Errorf("shared %t, logged %q", shared, log)
 	}
 }
 

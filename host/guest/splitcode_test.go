@@ -24,9 +24,8 @@ func engineFile(code []byte) (whole, rest []byte) {
 func TestOnlyWhatIsKnownIsTakenApart(t *testing.T) {
 	code := bytes.Repeat([]byte("machine code"), 10)
 	whole, want := engineFile(code)
-	got, err := guest.WithoutCode(whole, code)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("got %q, %v, want %q", got, err, want)
+	if got := guest.WithoutCode(whole, code); !bytes.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	at := bytes.Index(whole, code)
 	changed := func(at int) []byte {
@@ -44,7 +43,7 @@ func TestOnlyWhatIsKnownIsTakenApart(t *testing.T) {
 		"no more":        whole[:at+len(code)+4],
 		"empty":          nil,
 	} {
-		if got, err := guest.WithoutCode(file, code); err == nil {
+		if got := guest.WithoutCode(file, code); got != nil {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}

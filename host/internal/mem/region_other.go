@@ -104,11 +104,17 @@ func (r *Region) Reset() error {
 // Shrink makes the next call of Reallocate return the image's size.
 func (r *Region) Shrink() { r.shrink = true }
 
-// SharesCode says whether MapCode works here.
+// ErrCodeLost means that the code was taken away.
+var ErrCodeLost = errors.New("the code was taken away")
+
+// SharesCode says whether MapCode and ShareCode work here.
 const SharesCode = false
 
 // MapCode fails with errors.ErrUnsupported.
 func MapCode(*os.File) (code []byte, why, err error) { return nil, nil, errors.ErrUnsupported }
+
+// ShareCode fails with errors.ErrUnsupported.
+func ShareCode([]byte, *os.File) error { return errors.ErrUnsupported }
 
 // SetBytes panics.
 func SetBytes(reflect.Value, []byte) {
