@@ -52,6 +52,17 @@ func (fd FD) ReadOnce(p []byte) (int, error) {
 	return max(n, 0), err
 }
 
+// Peek is a Read of one byte that leaves it where it is, and never waits.
+func (fd FD) Peek() (n int, err error) {
+	var p [1]byte
+	for {
+		n, _, err := unix.Recvfrom(int(fd), p[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if !errors.Is(err, unix.EINTR) {
+			return max(n, 0), err
+		}
+	}
+}
+
 // Send is Write of a socket that never waits, whether it is non-blocking or not.
 func (fd FD) Send(p []byte) (int, error) {
 	for {
