@@ -24,7 +24,7 @@ func TestAnIdleConnectionIsParkedUntilItsNextRequest(t *testing.T) {
 		}
 		p.park(1)
 		p.serving.Wait() // no goroutine has it
-		if ends := p.handler.ended(); len(ends) != call || ends[call-1] != mpm.ErrParked {
+		if ends := p.handler.ended(); len(ends) != call || !errors.Is(ends[call-1], mpm.ErrParked) {
 			t.Errorf("its reads ended with %v", ends)
 		}
 		if s := p.board.Thread(0).State(); s != mpm.StateKeepalive || p.freeThreads() != 1 {
@@ -194,6 +194,11 @@ func TestWhichConnectionsAreParked(t *testing.T) {
 		if rests, mayLater := tc.conn.rest(now, after); rests != tc.rests || mayLater != tc.mayLater || tc.conn.cut != (rests || strings.Contains(tc.name, "already")) {
 			t.Errorf("%s: %v, later %v, cut %v; want %v, later %v", tc.name, rests, mayLater, tc.conn.cut, tc.rests, tc.mayLater)
 		}
+	}
+	closed := &threadConn{kept: true, idle: true, tired: now.Add(-after)}
+	closed.retire()
+	if rests, _ := closed.rest(now, after); rests {
+		t.Error("one that lingers is to be parked")
 	}
 	if rests, mayLater := new(threadConn).rest(now, after); rests || !mayLater {
 		t.Errorf("one whose handler has not begun: %v, later %v; want false, later true", rests, mayLater)

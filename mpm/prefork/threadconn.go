@@ -153,7 +153,7 @@ func (c *threadConn) rest(now time.Time, after time.Duration) (rested, mayRest b
 	switch {
 	case c.kept == nil:
 		return false, !c.reads.Load()
-	case !c.idle || c.cut || c.stays:
+	case !c.idle || c.cut || c.stays || c.closed.Load():
 	case c.tired.IsZero():
 		c.tired = now
 	case now.Sub(c.tired) >= after && (c.readDeadline.IsZero() || c.readDeadline.Sub(now) >= 2*after):
