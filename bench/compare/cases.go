@@ -7,6 +7,7 @@ const (
 	worker        = "apphost worker"
 	workerRequest = "apphost worker, fresh"
 	prefork       = "apphost prefork"
+	preforkFresh  = "apphost prefork, fresh"
 	apachePrefork = "Apache prefork static"
 	echoPrefork   = "Apache prefork mod_echo"
 	nginxReturn   = "nginx return"
@@ -16,6 +17,7 @@ const (
 	wasmtimeFresh = "net/http + wasmtime, fresh"
 	workerdName   = "workerd (JavaScript)"
 	epollName     = "C epoll, one process"
+	bareName      = "C prefork, bare"
 )
 
 // workerChildren is how many children serve in the worker model: one for each of
@@ -69,22 +71,23 @@ func preforkHello() []spec {
 		return spec{
 			name: name, mode: "http", connections: connections, unit: "requests/s", title: title, targets: targets,
 			contenders: []contender{
-				ours(prefork, httpSetup("prefork", children, "")),
+				ours(prefork, httpSetup("prefork", children, "child")),
+				ours(preforkFresh, httpSetup("prefork", children, "request")),
 				apache(apachePrefork, "prefork", "static", children),
 				apache("Apache prefork mod_lua", "prefork", "lua", children),
-				netHTTP(), nginx(),
+				bare("http", children), netHTTP(), nginx(),
 			},
 		}
 	}
 	against := func(bound, ofNetHTTP float64) []result.Target {
 		return []result.Target{
-			{Of: prefork, Against: apachePrefork, Bound: bound},
-			{Of: prefork, Against: netHTTPName, Bound: ofNetHTTP},
+			{Of: prefork, Against: apachePrefork, Bound: bound, Limit: bareName},
+			{Of: prefork, Against: netHTTPName, Bound: ofNetHTTP, Limit: bareName},
 		}
 	}
 	many := keepAlive("http-prefork-256", "Hello over HTTP on 256 connections that are kept, prefork model with 300 children", 256, 300,
 		against(2, 0)[:1]...)
-	many.contenders = many.contenders[:2]
+	many.contenders = []contender{many.contenders[0], many.contenders[2], bare("http", 300)}
 	return []spec{
 		keepAlive("http-prefork-16", "Hello over HTTP on 16 connections that are kept, prefork model with 16 children", 16, 16, against(2.2, 1)...),
 		keepAlive("http-prefork-64", "Hello over HTTP on 64 connections that are kept, prefork model with 64 children", 64, 64, against(2.2, 1)...),
@@ -93,12 +96,12 @@ func preforkHello() []spec {
 			name: "http-close", mode: "http-close", connections: 64, unit: "requests/s",
 			title: "Hello over HTTP with a connection for each request, 64 at once, prefork model with 64 children",
 			contenders: []contender{
-				ours(prefork, httpSetup("prefork", 64, "")),
-				apache(apachePrefork, "prefork", "static", 64), nginx(),
+				ours(preforkFresh, httpSetup("prefork", 64, "request")),
+				apache(apachePrefork, "prefork", "static", 64), bare("http", 64), nginx(),
 			},
 			targets: []result.Target{
-				{Of: prefork, Against: apachePrefork, Bound: 1.3},
-				{Of: prefork, Against: nginxReturn, Bound: 0.9},
+				{Of: preforkFresh, Against: apachePrefork, Bound: 1.3, Limit: bareName},
+				{Of: preforkFresh, Against: nginxReturn, Bound: 0.9, Limit: bareName},
 			},
 		},
 	}
@@ -116,11 +119,11 @@ func echoes() []spec {
 			contenders: []contender{
 				ours(prefork, echoSetup("prefork", at.connections, "echo", "")),
 				ours(worker, echoSetup("worker", workerChildren, "echo", "")),
-				apache(echoPrefork, "prefork", "echo", at.connections), epollEcho(),
+				apache(echoPrefork, "prefork", "echo", at.connections), bare("echo", at.connections), epollEcho(),
 			},
 			targets: []result.Target{
-				{Of: prefork, Against: echoPrefork, Bound: 1},
-				{Of: worker, Against: echoPrefork, Bound: 1.6},
+				{Of: prefork, Against: echoPrefork, Bound: 1, Limit: bareName},
+				{Of: worker, Against: echoPrefork, Bound: 1.6, Limit: epollName},
 				{Of: worker, Against: epollName, Bound: 0.75},
 			},
 		}, spec{
@@ -128,11 +131,11 @@ func echoes() []spec {
 			title: "Connect, 64 bytes there and back by TCP, close, " + at.suffix + " at once, prefork model",
 			contenders: []contender{
 				ours(prefork, echoSetup("prefork", at.connections, "echo", "")),
-				apache(echoPrefork, "prefork", "echo", at.connections), epollEcho(),
+				apache(echoPrefork, "prefork", "echo", at.connections), bare("echo", at.connections), epollEcho(),
 			},
 			targets: []result.Target{
-				{Of: prefork, Against: echoPrefork, Bound: 1},
-				{Of: prefork, Against: epollName, Bound: 0.8},
+				{Of: prefork, Against: echoPrefork, Bound: 1, Limit: bareName},
+				{Of: prefork, Against: epollName, Bound: 0.8, Limit: bareName},
 			},
 		})
 	}

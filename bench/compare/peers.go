@@ -168,4 +168,12 @@ func epollEcho() contender {
 	})
 }
 
+// bare is the least that a prefork server can be: the bound of its model.
+func bare(protocol string, children int) contender {
+	return peer(bareName, func(b *bed, _ string, port int) (*exec.Cmd, error) {
+		binary, err := b.cProgram("bare", "bench/peers/bare/prefork.c")
+		return exec.Command(binary, strconv.Itoa(port), strconv.Itoa(children), protocol), err
+	})
+}
+
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -37,6 +37,7 @@ write_timeout = "300ms"
 [[listen]]
 name = "web"
 address = "127.0.0.1:0"
+defer_accept = "1s"
 `
 
 func startHostile(t *testing.T) *apphosttest.Server {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -286,29 +285,6 @@ func TestE2EATrapCostsItsOwnRequest(t *testing.T) {
 	}
 	if strings.Contains(s.Log(), "child died") {
 		t.Errorf("a child died of a guest's trap:\n%s", s.Log())
-	}
-}
-
-// A client that says nothing loses its connection, and its child serves on.
-func TestE2EASilentClientIsDisconnected(t *testing.T) {
-	config := strings.NewReplacer("[mpm]", "[mpm]\nstart_servers = 1\nmin_spare_servers = 1\nmax_spare_servers = 2\nmax_request_workers = 1",
-		`plugin = "echo"`, "plugin = \"echo\"\nread_timeout = \"200ms\"").Replace(plain)
-	s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
-	children := s.Children()
-	conn, err := net.Dial("tcp", s.Addr("echo"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
-	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("the silent client reads %d bytes, %v, want the end", n, err)
-	}
-	if err := echo(s.Addr("echo"), "ping"); err != nil {
-		t.Errorf("the next connection: %v", err)
-	}
-	if now := s.Children(); !slices.Equal(now, children) {
-		t.Errorf("children %v became %v", children, now)
 	}
 }
 

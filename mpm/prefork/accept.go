@@ -63,12 +63,19 @@ func (c *Child) accept(l *childListener) (*childListener, sys.FD, net.Addr, erro
 // take accepts a connection, if need be with the descriptor that is kept in
 // reserve: this child was woken for it, and nobody else is.
 func (c *Child) take(l *childListener) (sys.FD, net.Addr, error) {
-	fd, peer, err := l.fd.Accept()
+	fd, peer, err := l.accept()
 	if c.reserve == nil || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
 		return fd, peer, err
 	}
 	_ = c.reserve.Close()
 	c.reserve = nil
+	return l.accept()
+}
+
+func (l *childListener) accept() (sys.FD, net.Addr, error) {
+	if l.prompt {
+		return l.fd.AcceptPrompt()
+	}
 	return l.fd.Accept()
 }
 

@@ -73,7 +73,13 @@ type childListener struct {
 	// when it is empty.
 	surplus bool
 	gone    bool // it was shut down, and is not watched any longer
+	// prompt: connections are accepted as those whose reads wait, as one that was
+	// looked at can have it; see sys.FD.IsPrompt.
+	prompt, probed bool
 }
+
+// probe looks at a connection that was accepted, and decides how the next ones are.
+func (l *childListener) probe(conn sys.FD) { l.prompt, l.probed = conn.IsPrompt(), true }
 
 // ErrSick is wrapped by errors that may go away by themselves, such as a lack
 // of descriptors; the child exits with ExitSick.
@@ -256,6 +262,11 @@ func (s *single) serve(share uint64) error {
 		}
 		conn := &conn{child: s.Child}
 		conn.init(fd, s.tally.served, l.name, peer, own, s.clock)
+		if l.prompt {
+			conn.prompt.begin(time.Now())
+		} else if !l.probed {
+			l.probe(fd)
+		}
 		s.handler.ServeConn(s.ctx, conn)
 		own.SetState(mpm.StateClosing)
 		s.Child.finish(conn)

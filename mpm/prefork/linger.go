@@ -34,7 +34,7 @@ type lingerer struct {
 
 // finish closes a connection whose handler has returned.
 func (c *Child) finish(conn *conn) {
-	if conn.retire() || conn.ended || conn.broken.Load() || conn.unblock() != nil {
+	if conn.retire() || conn.ended || conn.broken.Load() {
 		_ = conn.fd.Close()
 		return
 	}
@@ -71,7 +71,7 @@ func (l *lingering) drain(fd sys.FD) {
 func discard(fd sys.FD) bool {
 	var scratch [4096]byte
 	for range 16 {
-		n, err := fd.Read(scratch[:])
+		n, err := fd.ReadNow(scratch[:])
 		if err != nil {
 			return !errors.Is(err, syscall.EAGAIN)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -59,6 +60,62 @@ func promptPair(t *testing.T) (c *conn, client *net.TCPConn, lifeline, hurry *pi
 	return c, client, lifeline, hurry
 }
 
+// The kernel gives the time that a read may wait on to what a socket accepts, so that
+// no call is needed for it. One that was handed over may not have it.
+func TestConnectionsOfAnOwnSocketWaitFromTheirFirstRead(t *testing.T) {
+	own, err := sys.Listen(netip.MustParseAddrPort("127.0.0.1:0"), 16, mpm.SocketOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = own.Close() }()
+	others, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = others.Close() }()
+	file, err := others.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	for _, tc := range []struct {
+		name   string
+		fd     sys.FD
+		prompt bool
+	}{{"own", own, true}, {"handed over", sys.FD(file.Fd()), false}} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := childListener{fd: tc.fd}
+			addr, err := tc.fd.LocalAddr()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				client, err := net.Dial("tcp", addr.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = client.Close() }()
+				conn, _, err := l.accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close() }()
+				if !l.probed {
+					l.probe(conn)
+				}
+				began := time.Now()
+				n, err := conn.ReadOnce(make([]byte, 1))
+				if waited := time.Since(began) >= sys.PromptTime; !errors.Is(err, syscall.EAGAIN) || waited != (tc.prompt && i > 0) {
+					t.Errorf("connection %d: a read of nothing: %d, %v; it waited: %t", i, n, err, waited)
+				}
+			}
+			if l.prompt != tc.prompt {
+				t.Errorf("found out: %t", l.prompt)
+			}
+		})
+	}
+}
+
 func makePrompt(t *testing.T, c *conn, client io.Writer) {
 	t.Helper()
 	for tries := 0; !c.readWaits(time.Now()); tries++ {
@@ -101,7 +158,7 @@ func TestOnlyAQuickPeerMakesReadsWait(t *testing.T) {
 		t.Errorf("reads wait after %d of a connection", promptWaits)
 	}
 	makePrompt(t, c, client)
-	_ = c.SetReadDeadline(time.Now().Add(3 * promptTime))
+	_ = c.SetReadDeadline(time.Now().Add(3 * sys.PromptTime))
 	if _, err := c.Read(make([]byte, 10)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("read of a peer that pauses: %v", err)
 	}
@@ -115,7 +172,7 @@ func TestOnlyAQuickPeerMakesReadsWait(t *testing.T) {
 func TestAPromptReadEndsAtItsDeadlineAndNotBefore(t *testing.T) {
 	const slack = 5 * time.Second // of a machine that is busy
 	c, client, _, _ := promptPair(t)
-	for _, d := range []time.Duration{time.Millisecond, promptTime, 2*promptTime + promptTime/2, 5 * promptTime} {
+	for _, d := range []time.Duration{time.Millisecond, sys.PromptTime, 2*sys.PromptTime + sys.PromptTime/2, 5 * sys.PromptTime} {
 		makePrompt(t, c, client)
 		deadline := time.Now().Add(d)
 		_ = c.SetReadDeadline(deadline)
@@ -131,7 +188,7 @@ func TestAPromptReadEndsAtItsDeadlineAndNotBefore(t *testing.T) {
 // The socket's writes would wait, too, if they were write(2).
 func TestAPromptConnectionWritesUntilTheDeadline(t *testing.T) {
 	c, _, _, _ := promptPair(t)
-	deadline := time.Now().Add(promptTime)
+	deadline := time.Now().Add(sys.PromptTime)
 	_ = c.SetWriteDeadline(deadline)
 	var err error
 	for piece := make([]byte, 1<<20); err == nil; { // nobody reads
@@ -270,8 +327,9 @@ func TestAPromptConnectionLingersBesideTheNext(t *testing.T) {
 	if len(c.child.linger.conns) != 1 {
 		t.Fatalf("%d connections linger", len(c.child.linger.conns))
 	}
-	if n, err := c.fd.Read(make([]byte, 1)); !errors.Is(err, syscall.EAGAIN) {
-		t.Errorf("a read of the lingering socket: %d, %v", n, err)
+	c.child.linger.drain(c.fd) // would wait here
+	if len(c.child.linger.conns) != 1 {
+		t.Error("the connection is closed, though its peer may still send")
 	}
 	if n, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the client reads %d, %v", n, err)

@@ -32,14 +32,14 @@ func (r Run) Markdown() string {
 // TargetTable has a row for each target of the run.
 func (r Run) TargetTable() string {
 	var b strings.Builder
-	b.WriteString("| case | target | measured | |\n|---|---|---|---|\n")
+	b.WriteString("| case | target | measured | | the most, bare |\n|---|---|---|---|---|\n")
 	for _, c := range r.Cases {
 		for _, t := range c.Targets {
 			verdict := string(t.Verdict)
 			if t.Verdict == Missed {
 				verdict = "**missed**"
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", c.Name, t.Text(c), t.GotText(c), verdict)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", c.Name, t.Text(c), t.GotText(c), verdict, t.LimitText())
 		}
 	}
 	return b.String()

@@ -62,6 +62,10 @@ type Target struct {
 	Bound   float64 `json:"bound"`
 	Got     float64 `json:"got"`
 	Verdict Verdict `json:"verdict"`
+	// Limit is one that does nothing but what Of cannot do without, and LimitGot what
+	// that one got of the target: no more is to be had in that way. "" is not known.
+	Limit    string  `json:"limit,omitempty"`
+	LimitGot float64 `json:"limit_got,omitempty"`
 }
 
 // Verdict is what became of a target.
@@ -102,7 +106,7 @@ func Ratio(a, b Series) float64 {
 func (c *Case) Judge() {
 	for i := range c.Targets {
 		t := &c.Targets[i]
-		t.Got, t.Verdict = 0, NotMeasured
+		t.Got, t.LimitGot, t.Verdict = 0, 0, NotMeasured
 		of, ok := c.Find(t.Of)
 		if !ok {
 			continue
@@ -115,6 +119,9 @@ func (c *Case) Judge() {
 				continue
 			}
 			t.Got = Ratio(of, against)
+			if limit, ok := c.Find(t.Limit); ok {
+				t.LimitGot = Ratio(limit, against)
+			}
 		}
 		t.Verdict = Missed
 		if t.Got > 0 && (c.Less && t.Got <= t.Bound || !c.Less && t.Got >= t.Bound) {
@@ -144,6 +151,14 @@ func (t Target) GotText(c Case) string {
 		return number(t.Got) + " " + c.Unit
 	}
 	return fmt.Sprintf("%.3f ×", t.Got) // a bound may be 1.01
+}
+
+// LimitText says what the limit got.
+func (t Target) LimitText() string {
+	if t.LimitGot == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: %.2f ×", t.Limit, t.LimitGot)
 }
 
 // number shows three digits and no more precision than that.

@@ -29,7 +29,7 @@ func sample() result.Run {
 			},
 			Targets: []result.Target{
 				{Of: "us", Against: "them", Bound: 2},
-				{Of: "us", Against: "them", Bound: 2.1},
+				{Of: "us", Against: "them", Bound: 2.1, Limit: "them"},
 				{Of: "us", Against: "nobody", Bound: 1},
 				{Of: "us", Bound: 101},
 			},

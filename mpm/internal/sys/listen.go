@@ -51,6 +51,9 @@ func listen(addr netip.AddrPort, backlog int, o mpm.SocketOptions, join bool) (F
 		err = fd.Tune(o)
 	}
 	if err == nil {
+		err = fd.makePrompt()
+	}
+	if err == nil {
 		err = unix.Bind(int(fd), sa)
 	}
 	if err == nil && !join {

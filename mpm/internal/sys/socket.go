@@ -12,12 +12,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// PromptTime is how long a read of a prompt connection waits: one that a socket of
+// Listen has accepted by AcceptPrompt, or that MakePrompt has made so.
+const PromptTime = 20 * time.Millisecond
+
 // Accept takes one connection off a listener, as a non-blocking socket, and
 // returns its peer's address too.
-func (fd FD) Accept() (FD, net.Addr, error) {
+func (fd FD) Accept() (FD, net.Addr, error) { return fd.accept(unix.SOCK_NONBLOCK) }
+
+// AcceptPrompt is Accept of a connection whose reads wait, for PromptTime if IsPrompt
+// says so of those of this listener, and otherwise for ever.
+func (fd FD) AcceptPrompt() (FD, net.Addr, error) { return fd.accept(0) }
+
+// IsPrompt reports whether reads of a connection would wait for PromptTime if they
+// could wait. The kernel gives that on from listener to connection, for TCP.
+func (fd FD) IsPrompt() bool {
+	limit, err := unix.GetsockoptTimeval(int(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO)
+	return err == nil && limit.Nano() >= PromptTime.Nanoseconds() && limit.Nano() < 2*PromptTime.Nanoseconds() // in its ticks
+}
+
+// makePrompt gives all that a socket accepts PromptTime as the limit of a read.
+func (fd FD) makePrompt() error {
+	limit := unix.NsecToTimeval(PromptTime.Nanoseconds())
+	if err := unix.SetsockoptTimeval(int(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		return fmt.Errorf("set receive timeout: %w", err)
+	}
+	return nil
+}
+
+func (fd FD) accept(flags int) (FD, net.Addr, error) {
 	for {
 		// The one of x/sys asks for the socket's protocol with another call.
-		s, sa, err := syscall.Accept4(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		s, sa, err := syscall.Accept4(int(fd), unix.SOCK_CLOEXEC|flags)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
@@ -36,12 +62,11 @@ func (fd FD) ShutdownWrite() error { return unix.Shutdown(int(fd), unix.SHUT_WR)
 // stops listening, in every process that has it.
 func (fd FD) Shutdown() error { return unix.Shutdown(int(fd), unix.SHUT_RDWR) }
 
-// BlockFor makes ReadOnce of a non-blocking socket wait, but not for longer than
-// this. The kernel counts in its ticks, of up to 10 ms, and rounds up.
-func (fd FD) BlockFor(d time.Duration) error {
-	limit := unix.NsecToTimeval(d.Nanoseconds())
-	if err := unix.SetsockoptTimeval(int(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		return fmt.Errorf("set receive timeout: %w", err)
+// MakePrompt makes ReadOnce of a non-blocking socket wait for PromptTime. The kernel
+// counts in its ticks, of up to 10 ms, and rounds up.
+func (fd FD) MakePrompt() error {
+	if err := fd.makePrompt(); err != nil {
+		return err
 	}
 	return fd.SetBlock()
 }
@@ -53,22 +78,26 @@ func (fd FD) ReadOnce(p []byte) (int, error) {
 }
 
 // Peek is a Read of one byte that leaves it where it is, and never waits.
-func (fd FD) Peek() (n int, err error) {
+func (fd FD) Peek() (int, error) {
 	var p [1]byte
-	for {
-		n, _, err := unix.Recvfrom(int(fd), p[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		if !errors.Is(err, unix.EINTR) {
-			return max(n, 0), err
-		}
-	}
+	return fd.transfer(unix.SYS_RECVFROM, p[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+}
+
+// ReadNow is Read of a socket that never waits, whether it is non-blocking or not.
+func (fd FD) ReadNow(p []byte) (int, error) {
+	return fd.transfer(unix.SYS_RECVFROM, p, unix.MSG_DONTWAIT)
 }
 
 // Send is Write of a socket that never waits, whether it is non-blocking or not.
 func (fd FD) Send(p []byte) (int, error) {
+	return fd.transfer(unix.SYS_SENDTO, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+}
+
+// transfer makes the call itself: the one of x/sys for sending does not say how much
+// was sent, and that for receiving makes room for an address.
+func (fd FD) transfer(call uintptr, p []byte, flags uintptr) (int, error) {
 	for {
-		// The one of x/sys does not say how much was sent.
-		n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		n, _, errno := unix.Syscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -43,7 +43,7 @@ func (d *decoder) listener(t *table, names, addresses map[string]string) {
 	if t.integer("backlog", &backlog) && (backlog < 1 || backlog > backlogMax) {
 		t.fault("backlog", "must be from 1 to %d, got %d", backlogMax, backlog)
 	}
-	options := t.socketOptions(unix)
+	options := t.socketOptions(unix, host.Protocol(protocol))
 	if options.V6Only && addressed {
 		t.v6only(address)
 	}

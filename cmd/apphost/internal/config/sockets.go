@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apphost/apphost/host"
 	"github.com/apphost/apphost/mpm"
 )
 
@@ -20,6 +21,9 @@ const (
 	// unixPathMax bounds the path of a Unix socket; see unix(7).
 	unixPathMax = 107
 
+	// DeferAcceptHTTP is the default of defer_accept where the client speaks first.
+	// It is httpd's.
+	DeferAcceptHTTP = 30 * time.Second
 	// deferAcceptMax is about what a client's own patience is.
 	deferAcceptMax = 3 * time.Minute
 
@@ -89,8 +93,11 @@ func (t *table) mode(key string, unix bool) fs.FileMode {
 
 // socketOptions reads the options of a listener's socket. They are TCP's: the
 // connections of a Unix socket do not inherit any.
-func (t *table) socketOptions(unix bool) mpm.SocketOptions {
+func (t *table) socketOptions(unix bool, protocol host.Protocol) mpm.SocketOptions {
 	o := mpm.SocketOptions{KeepAlive: true, NoDelay: true}
+	if protocol == host.HTTP {
+		o.DeferAccept = DeferAcceptHTTP
+	}
 	t.boolean("keepalive", &o.KeepAlive)
 	t.boolean("nodelay", &o.NoDelay)
 	t.boolean("freebind", &o.FreeBind)

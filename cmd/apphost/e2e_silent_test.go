@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apphost/apphost/cmd/apphosttest"
+)
+
+// A client that says nothing loses its connection, and its child serves on.
+func TestE2EASilentClientIsDisconnected(t *testing.T) {
+	config := strings.NewReplacer("[mpm]", "[mpm]\nstart_servers = 1\nmin_spare_servers = 1\nmax_spare_servers = 2\nmax_request_workers = 1",
+		`plugin = "echo"`, "plugin = \"echo\"\nread_timeout = \"200ms\"").Replace(plain)
+	s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	children := s.Children()
+	conn, err := net.Dial("tcp", s.Addr("echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the silent client reads %d bytes, %v, want the end", n, err)
+	}
+	if err := echo(s.Addr("echo"), "ping"); err != nil {
+		t.Errorf("the next connection: %v", err)
+	}
+	if now := s.Children(); !slices.Equal(now, children) {
+		t.Errorf("children %v became %v", children, now)
+	}
+}
+
+// Whoever connects by HTTP and says nothing is the kernel's to wait for: more of them
+// than there may be children keep nobody from being served.
+func TestE2EASilentClientTakesNoChild(t *testing.T) {
+	config := strings.Replace(plain, "[mpm]", "[mpm]\nstart_servers = 1\nmin_spare_servers = 1\nmax_spare_servers = 2\nmax_request_workers = 1", 1)
+	s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
+	var silent []net.Conn
+	for range 3 {
+		conn, err := net.Dial("tcp", s.Addr("web"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		silent = append(silent, conn)
+	}
+	if body, err := get("http://" + s.Addr("web") + "/hello/"); err != nil || !strings.Contains(body, "Hello") {
+		t.Errorf("beside silent clients: %q, %v", body, err)
+	}
+	for _, conn := range silent {
+		_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+		if _, err := conn.Write([]byte("GET /hello/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(conn); err != nil || !bytes.Contains(answer, []byte("200 OK")) {
+			t.Errorf("a client that speaks in the end: %q, %v", answer, err)
+		}
+	}
+}
