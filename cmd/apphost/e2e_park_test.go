@@ -144,7 +144,7 @@ func TestE2EAParkedConnectionGoesOn(t *testing.T) {
 }
 
 func TestE2EAParkedConnectionEndsAtIdleTimeout(t *testing.T) {
-	const timeout = 6 * time.Second
+	const timeout = 8 * time.Second
 	s := apphosttest.Start(t, strings.Replace(crew, "[mpm]", fmt.Sprintf("[http]\nidle_timeout = %q\n[mpm]", timeout), 1), map[string]string{"hello": helloWasm, "echo": echoWasm})
 	begun := time.Now()
 	c := dialIdler(t, s.Addr("web"))
