@@ -56,7 +56,7 @@ func openCache(dir string, keeper bool) (*cache, error) {
 			return nil, fmt.Errorf("make code cache: %w; user %d has to be able to get there, or plugins.cache_dir to name a folder of theirs", err, os.Geteuid())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("make code cache: %w", err)
+			return nil, fmt.Errorf("make code cache: %w; plugins.cache_dir says where it is to be", err)
 		}
 	}
 	if err := checkOwned(dir); err != nil {

@@ -241,6 +241,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.muted {
 		return len(p), nil
 	}
+	if c.x.rendered { // the header comes first, and in one piece: see passThrough
+		c.x.rendered = false
+		return len(p), c.sendHeader(p)
+	}
 	return len(p), c.send(p)
 }
 

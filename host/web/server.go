@@ -114,6 +114,7 @@ type Server struct {
 	page   []byte
 	http   *fasthttp.Server
 	conns  sync.Pool // of *conn
+	dates  dates
 
 	requestIDHeader []byte
 	keepsLines      bool // request lines are kept for the logs
@@ -146,6 +147,7 @@ func New(config Config) *Server {
 		// Without this the library stores uploads in files of its own.
 		DisablePreParseMultipartForm: true,
 
+		NoDefaultDate:         true, // it comes with the header: see dates
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,
 		SecureErrorLogMessage: true,
