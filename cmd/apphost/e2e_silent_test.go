@@ -48,7 +48,7 @@ func TestE2EASilentClientTakesNoChild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		silent = append(silent, conn)
 	}
 	if body, err := get("http://" + s.Addr("web") + "/hello/"); err != nil || !strings.Contains(body, "Hello") {
@@ -77,7 +77,7 @@ func TestE2EAGracefulStopResetsWhoHasSaidNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
 		conns = append(conns, conn)
 	}
