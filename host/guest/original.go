@@ -18,6 +18,7 @@ const rewriteVersion = 1
 // which takes as long as loading its code: only who has to compile it does that.
 type original struct {
 	wasm     []byte
+	digest   []byte // of wasm, or empty
 	declared *wasmbin.Module
 	abi      *ABI // that it speaks
 }
@@ -37,6 +38,10 @@ func (o *original) key() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s %s %d\n", engineVersion(), runtime.GOARCH, runtime.GOOS, rewriteVersion)
 	fmt.Fprintf(h, "%d %q %q\n", tableElementsMax, o.abi.ImportModule, o.abi.Park)
-	h.Write(o.wasm)
+	if len(o.digest) == 0 {
+		made := sha256.Sum256(o.wasm)
+		o.digest = made[:]
+	}
+	h.Write(o.digest)
 	return hex.EncodeToString(h.Sum(nil))
 }
