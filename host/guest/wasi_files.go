@@ -63,7 +63,8 @@ func countOf(name string) int {
 }
 
 // diskWaitMin is how long a call for a file has to take to be one that has waited. It
-// is more than a thread may have to wait for a processor.
+// is more than a thread has to wait for a processor, but on a machine that has far too
+// much to do.
 const diskWaitMin = 100 * time.Millisecond
 
 // paused is call with the guard of its session paused. If it is for the descriptor
