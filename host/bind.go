@@ -59,7 +59,24 @@ func (h *Host) bind(config *Config, incomplete bool) (map[string]listener, error
 			errs = append(errs, fmt.Errorf("listener %q: unknown protocol %q", l.Name, l.Protocol))
 		}
 	}
+	if h.trial() && !incomplete {
+		h.warnOfUnreached(out)
+	}
 	return out, errors.Join(errs...)
+}
+
+// warnOfUnreached tells of plugins for connections that no listener has.
+func (h *Host) warnOfUnreached(listeners map[string]listener) {
+	reached := map[string]bool{}
+	for _, l := range listeners {
+		reached[l.plugin] = true
+	}
+	for _, p := range h.plugins {
+		if name := p.module.Name(); p.conn != nil && !reached[name] {
+			h.log.Warn(fmt.Sprintf("plugin %q speaks the %s ABI and has no listener, so that nobody gets to it: add a [[listen]] section with protocol = \"tcp\" and plugin = %q, or remove the plugin",
+				name, p.module.ABI(), name))
+		}
+	}
 }
 
 // web is the web server's part of the settings.

@@ -75,6 +75,9 @@ type Plugin struct {
 	Name string
 	// Wasm is the module's bytes. They must not change while the host lives.
 	Wasm []byte
+	// Digest is the SHA-256 of Wasm, for a process that was told. Empty, each makes
+	// it for itself.
+	Digest []byte `json:",omitempty"`
 
 	// MemoryLimitBytes bounds each instance's linear memory, rounded down to
 	// pages of 64 KiB. 0 means guest.DefaultMemoryLimitBytes.

@@ -240,7 +240,10 @@ func (h *Host) loadAll(ctx context.Context, config *Config) error {
 
 func (h *Host) load(ctx context.Context, config *Config, p Plugin, step func(what string)) error {
 	step("compile")
-	source := guest.Source{Name: p.Name, Wasm: p.Wasm, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint, Crashed: h.quarantine.crashed(p.Name)}
+	source := guest.Source{
+		Name: p.Name, Wasm: p.Wasm, Digest: p.Digest, MemoryLimitBytes: p.MemoryLimitBytes, Entrypoint: p.Entrypoint,
+		Crashed: h.quarantine.crashed(p.Name),
+	}
 	for _, d := range p.Dirs {
 		source.Dirs = append(source.Dirs, guest.Dir(d))
 	}

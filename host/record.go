@@ -59,6 +59,13 @@ func (r *recorded) Resume() {
 	}
 }
 
+// Continue does, too.
+func (r *recorded) Continue() {
+	if r.watch != nil {
+		r.watch.Continue()
+	}
+}
+
 func (r *recorded) Read(p []byte) (int, error) {
 	paused := r.trace.Pause()
 	n, err := r.Conn.Read(p)

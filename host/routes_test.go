@@ -91,6 +91,32 @@ func TestAPluginBehindAnotherIsNotMounted(t *testing.T) {
 	}
 }
 
+// Whoever adds a plugin for connections and forgets the listener hears of it once.
+func TestAPluginWithoutAListenerIsWarnedOf(t *testing.T) {
+	for _, test := range []struct {
+		listener host.Listener
+		slot     int
+		want     bool
+	}{
+		{host.Listener{Name: "web", Protocol: host.HTTP}, -1, true},
+		{host.Listener{Name: "web", Protocol: host.HTTP}, 0, false},
+		{host.Listener{Name: "raw", Protocol: host.TCP, Plugin: "echo"}, -1, false},
+	} {
+		logger, log := hosttest.Logger()
+		h, err := host.New(t.Context(), host.Config{
+			Plugins: []host.Plugin{plugin(t, "echo", "../plugins/echo.wasm")}, Slot: test.slot, CacheDir: t.TempDir(), Logger: logger,
+			Listeners: []host.Listener{test.listener},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.Take(), "has no listener"); got != test.want {
+			t.Errorf("with %s in slot %d: %v", test.listener.Name, test.slot, got)
+		}
+		must(t, h.Close())
+	}
+}
+
 // A path without a slash at its end is that of one file. Children do not repeat it,
 // and a file that goes does not keep them from serving.
 func TestAFolderAtThePathOfAFileIsWarnedOf(t *testing.T) {

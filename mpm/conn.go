@@ -2,15 +2,17 @@ package mpm
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 )
 
 // ConnHandler serves connections inside a child process.
 type ConnHandler interface {
-	// ServeConn serves c and returns when it is done with it. It must not
-	// close c: the model does so afterwards, and lets the peer read what was
-	// written first. Whatever goes wrong inside is for the handler to log.
+	// ServeConn serves c and returns when it is done with it, or when a read
+	// has returned ErrParked. It must not close c: the model does so
+	// afterwards, and lets the peer read what was written first. Whatever goes
+	// wrong inside is for the handler to log.
 	//
 	// ctx lives as long as the child serves; it is not cancelled by a
 	// graceful stop (see Conn.Stopping).
@@ -68,12 +70,35 @@ type RequestRecorder interface {
 // it sends nothing more.
 type Parting interface{ PeerDone() }
 
+// ErrParked ends a read in StateKeepalive of a connection whose next request is
+// long in coming: see Parkable.
+var ErrParked = errors.New("connection is parked until its next request")
+
+// Parkable is implemented by connections of a model that waits for a late request
+// by itself, so that a connection which idles has no goroutine and no buffers. A
+// handler that calls Keep before it reads lets it: in StateKeepalive, and only there,
+// Read may then return ErrParked, when nothing of a next request has arrived. The
+// handler returns from ServeConn at once and holds nothing of the connection any longer.
+//
+// ServeConn is called again, with the same connection in the same state, when
+// something has come. If the connection ends before, also because its read deadline
+// has passed, it is not.
+type Parkable interface {
+	Conn
+
+	// Keep keeps a value that is not nil for later calls of ServeConn, which get it
+	// from Kept. That is nil before.
+	Keep(value any)
+	Kept() any
+}
+
 // Watched is implemented by connections of a model that looks after handlers
 // which do not come back: it ends the process of one that runs for longer than
 // it may. A handler whose code is not its own calls Run before it enters that
 // code, Call when that code asks for something, and Pause and Resume around
-// whatever it does for that code and may have to wait for. The calls are made by
-// the goroutine that runs ServeConn and cost nanoseconds.
+// whatever it does for that code and may have to wait for, or Continue in the place of
+// Resume if there was nothing to wait for. The calls are made by the goroutine that
+// runs ServeConn and cost nanoseconds.
 type Watched interface {
 	// Run notes that code of that name, as operators know it, runs from now on.
 	// It may run for budget at a time without a Pause; 0 is without bound.
@@ -83,6 +108,8 @@ type Watched interface {
 	Call(name string)
 	Pause()
 	Resume()
+	// Continue takes a Pause back: the time since the last Run or Resume goes on.
+	Continue()
 }
 
 // Duplexer is a Conn that can be read by one goroutine while another writes. It

@@ -4,9 +4,10 @@
 //
 // A model (package mpm/prefork) promises a handler that
 //
-//   - ServeConn is called once for each accepted connection, in the prefork
-//     model never while another call is running in the same process, in the
-//     worker model for up to Options.ThreadsPerChild connections at once;
+//   - ServeConn is called once for each accepted connection, and again for one
+//     that was parked (see [Parkable]): in the prefork model never while another
+//     call is running in the same process, in the worker model for up to
+//     Options.ThreadsPerChild connections at once;
 //   - the connection stays open until ServeConn returns, and the model, not
 //     the handler, closes it;
 //   - no signal reaches the handler: a child that is told to leave learns it

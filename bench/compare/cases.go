@@ -18,6 +18,7 @@ const (
 	workerdName   = "workerd (JavaScript)"
 	epollName     = "C epoll, one process"
 	bareName      = "C prefork, bare"
+	fastHTTPName  = "fasthttp"
 )
 
 // workerChildren is how many children serve in the worker model: one for each of
@@ -50,14 +51,14 @@ func workerHello() spec {
 			ours(worker, httpSetup("worker", workerChildren, "child")),
 			ours(workerRequest, httpSetup("worker", workerChildren, "request")),
 			nginx(),
-			goHost("fasthttp", "fasthttp"), netHTTP(), goHost(wazeroHost, "wazero"),
+			goHost(fastHTTPName, "fasthttp"), netHTTP(), goHost(wazeroHost, "wazero"),
 			wasmtime(wasmtimeKept), wasmtime(wasmtimeFresh, "-fresh"), workerd(),
 			apache("Apache event static", "event", "static", 0),
 			apache("Apache event mod_lua", "event", "lua", 64),
 		},
 		targets: []result.Target{
-			{Of: worker, Against: nginxReturn, Bound: 0.9},
-			{Of: worker, Against: wazeroHost, Bound: 2.2},
+			{Of: worker, Against: nginxReturn, Bound: 0.9, Limit: fastHTTPName},
+			{Of: worker, Against: wazeroHost, Bound: 2.2, Limit: fastHTTPName},
 			{Of: worker, Against: wasmtimeKept, Bound: 1.6},
 			{Of: worker, Against: workerdName, Bound: 4},
 			{Of: workerRequest, Against: wasmtimeKept, Bound: 1.2},

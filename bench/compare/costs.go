@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -192,7 +193,7 @@ func (b *bed) idleRound(u setup, dir string) (bytes float64, err error) {
 	defer time.AfterFunc(2*launch.Patience, func() { _ = cmd.Process.Kill() }).Stop()
 	lines := bufio.NewScanner(out)
 	connected := lines.Scan() && lines.Text() == "idle"
-	after, err := treePSS(s.Process)
+	after, err := b.settledPSS(s.Process)
 	err = errors.Join(err, hold.Close())
 	for lines.Scan() { // to its end
 	}
@@ -201,6 +202,38 @@ func (b *bed) idleRound(u setup, dir string) (bytes float64, err error) {
 		err = errors.New("the client did not connect")
 	}
 	return (after - before) * (1 << 20) / idleConnections, err
+}
+
+// settleTime is for how long the memory of a server has to be level. Connections are
+// parked when they have idled for 1 to 2 s, and what they had is given back 1 s later,
+// or 5 s after the last time.
+const settleTime = 8 * time.Second
+
+// settledPSS is treePSS once that has not fallen by 1 % for settleTime.
+func (b *bed) settledPSS(p *launch.Process) (mebibytes float64, err error) {
+	tick := time.NewTicker(settleTime / 16)
+	defer tick.Stop()
+	late := time.After(launch.Patience)
+	lowest, since := math.Inf(1), time.Now()
+	for {
+		now, err := treePSS(p)
+		if err != nil {
+			return 0, err
+		}
+		if now < 0.99*lowest {
+			lowest, since = now, time.Now()
+		}
+		if time.Since(since) >= settleTime {
+			return now, nil
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			return 0, fmt.Errorf("the memory of the server is not level after %s: %.0f MiB", launch.Patience, now)
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		}
+	}
 }
 
 // guestPath is where a committed guest of the benchmarks is.

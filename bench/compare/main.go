@@ -38,6 +38,7 @@ type options struct {
 	length       time.Duration // of each round
 	threads      int           // of the client
 	list         bool
+	profile      bool
 	publish      bool
 	record       bool
 	plot         string
@@ -72,6 +73,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.threads, "threads", min(2, runtime.NumCPU()), "threads of the client")
 	quick := flags.Bool("quick", false, "1 round of 500ms, and nothing is recorded: only to see that all runs")
 	flags.BoolVar(&o.list, "list", false, "list the cases and who is in them")
+	flags.BoolVar(&o.profile, "profile", false, "say what the processor time of each goes to, by perf; no ratios, nothing is recorded")
 	flags.BoolVar(&o.publish, "publish", false, "write the run to "+pageFile+" and "+plotFile+" as well")
 	flags.BoolVar(&o.record, "record", true, "add the run to "+historyFile)
 	flags.StringVar(&o.plot, "plot", "", "write the plot to this file as well")
@@ -90,8 +92,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("%q is no flag: see -help", flags.Arg(0))
 	case o.rounds < 1 || o.length < 10*time.Millisecond || o.threads < 1:
 		return o, errors.New("there is at least 1 round, of 10ms, with 1 thread")
-	case o.publish && (*quick || *cases != "" || *peers != ""):
-		return o, errors.New("-publish is for a whole run: leave out -quick, -cases and -peers")
+	case o.publish && (*quick || o.profile || *cases != "" || *peers != ""):
+		return o, errors.New("-publish is for a whole run: leave out -quick, -profile, -cases and -peers")
 	}
 	return o, errors.Join(errs[:]...)
 }
@@ -109,6 +111,14 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
+	if o.profile {
+		for _, s := range all {
+			if err := s.profile(b); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+		return nil
+	}
 	r, err := describe(o)
 	if err != nil {
 		return err

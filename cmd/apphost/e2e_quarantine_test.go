@@ -142,7 +142,7 @@ func TestE2EAPluginThatKeepsCrashingIsQuarantined(t *testing.T) {
 			}
 			wantStatus(t, s, "/chain/", 503) // hello must not be reached without it
 			wantStatus(t, s, "/spin/", 200)
-			line, ok := s.WaitLog("plugin is quarantined, for it keeps failing; bring it back with 'apphost plugin release' or a reload", nil)
+			line, ok := s.WaitLog("plugin is quarantined, for it keeps failing; bring it back with 'apphost plugin release NAME' or a reload", nil)
 			if !ok || line["plugin"] != "crash" || line["failures"] != 3.0 || line["level"] != "ERROR" {
 				t.Errorf("the log says %v", line)
 			}

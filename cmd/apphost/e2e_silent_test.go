@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestE2EASilentClientTakesNoChild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		silent = append(silent, conn)
 	}
 	if body, err := get("http://" + s.Addr("web") + "/hello/"); err != nil || !strings.Contains(body, "Hello") {
@@ -61,5 +62,44 @@ func TestE2EASilentClientTakesNoChild(t *testing.T) {
 		if answer, err := io.ReadAll(conn); err != nil || !bytes.Contains(answer, []byte("200 OK")) {
 			t.Errorf("a client that speaks in the end: %q, %v", answer, err)
 		}
+	}
+}
+
+// A graceful stop serves whoever is in. By default the kernel keeps a client of HTTP
+// out until it has said something, and resets its connection if the listener is closed
+// by then; one that was let in is served, though it speaks late.
+func TestE2EAGracefulStopResetsWhoHasSaidNothing(t *testing.T) {
+	s := apphosttest.Start(t, plain+"[[listen]]\nname = \"early\"\naddress = \"127.0.0.1:0\"\ndefer_accept = \"0s\"\n",
+		map[string]string{"hello": helloWasm, "echo": echoWasm})
+	var conns []net.Conn
+	for _, listener := range []string{"web", "early"} {
+		conn, err := net.Dial("tcp", s.Addr(listener))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+		conns = append(conns, conn)
+	}
+	apphosttest.Eventually(t, apphosttest.Patience, "one of them is in", func() bool { return statusOf(t, s).Busy == 1 })
+	s.Signal(syscall.SIGQUIT)
+	apphosttest.Eventually(t, apphosttest.Patience, "the listeners are closed", func() bool {
+		c, err := net.DialTimeout("tcp", s.Addr("web"), time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	for i, want := range []string{"", "200 OK"} {
+		if _, err := io.WriteString(conns[i], "GET /hello/ HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conns[i])
+		if reset := errors.Is(err, syscall.ECONNRESET); reset != (want == "") || !bytes.Contains(answer, []byte(want)) {
+			t.Errorf("client %d: %q, %v", i, answer, err)
+		}
+	}
+	if err := s.Wait(); err != nil {
+		t.Errorf("the server ends with %v", err)
 	}
 }

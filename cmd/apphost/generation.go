@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,11 +29,15 @@ type manifest struct {
 	HTTP      host.HTTPSettings
 }
 
-// encodeGeneration lays out what the children need.
+// encodeGeneration lays out what the children need, and notes the digests of the
+// plugins in c.
 func encodeGeneration(c *config.Config) ([]image.Section, error) {
 	m := manifest{Listeners: c.Host.Listeners, Routes: c.Host.Routes, CacheDir: c.Host.CacheDir, HTTP: c.Host.HTTP}
 	var modules []image.Section
-	for _, p := range c.Host.Plugins {
+	for i := range c.Host.Plugins {
+		digest := sha256.Sum256(c.Host.Plugins[i].Wasm)
+		c.Host.Plugins[i].Digest = digest[:]
+		p := c.Host.Plugins[i]
 		modules = append(modules, image.Section{Name: wasmPrefix + p.Name, Data: p.Wasm})
 		p.Wasm = nil
 		m.Plugins = append(m.Plugins, p)

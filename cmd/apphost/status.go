@@ -120,6 +120,10 @@ func writeStatus(w *bytes.Buffer, s *statuspage.Report) {
 		row("upgraded", "%s", s.Upgraded.Format(time.DateTime))
 	}
 	for _, l := range s.Listeners {
+		if l.Name == l.Address {
+			row("listening", "%s", l.Address)
+			continue
+		}
 		row("listening", "%s (%s)", l.Address, l.Name)
 	}
 	for _, p := range s.Modules {

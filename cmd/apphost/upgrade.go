@@ -145,8 +145,8 @@ func upgradeCommand(configPath *string, stdout io.Writer) *cobra.Command {
 		Use:   "upgrade -c FILE",
 		Short: "Let another build of the program take over the running server",
 		Long: `upgrade asks the server that was started with the same configuration file to
-execute another build of itself: the one that is now where it was started from,
-or the one that --binary names. The server keeps its process number, its
+execute another build of itself: the one that is now at the path of the build
+that runs, or the one that --binary names. The server keeps its process number, its
 listening sockets and what it serves; the new build checks the configuration,
 every plugin and that it can take over, takes over, and starts a new
 generation, as a reload does. It returns when that serves every new connection

@@ -55,6 +55,9 @@ func (t *Trace) Next(timed bool) {
 	t.timed, t.since, t.depth = timed, time.Time{}, 0
 }
 
+// Continue takes up a connection that was traced before, and had so many requests.
+func (t *Trace) Continue(requests uint64) { t.request = requests }
+
 // Time says whether somebody wants to know how long plugins take. It is for a
 // connection that has no requests.
 func (t *Trace) Time(wanted bool) { t.timed = wanted }

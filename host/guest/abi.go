@@ -49,11 +49,9 @@ type HostFunc struct {
 	// Call gets the parameters in stack and leaves the result in stack[0].
 	// ctx is the [Session] of the run, or wraps it (see [SessionOf]). An i32
 	// occupies the low half of its slot, the other half is garbage. It is nil
-	// of the function that is ABI.Park.
+	// of the function that is ABI.Park. Where it may have to wait, it pauses the
+	// session's Guard for that.
 	Call func(ctx context.Context, mem Memory, stack []uint64)
-	// Waits reports whether a call may have to wait, which is not the guest's
-	// time; see [Ending]. Without it, none does.
-	Waits func(ctx context.Context, stack []uint64) bool
 }
 
 // ExportFunc is a function that guests export.

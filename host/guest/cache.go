@@ -18,12 +18,12 @@ import (
 // cache is the directory of compiled code. Each module has a folder in it,
 // named by what the code is made from:
 //
-//	KEY/wazero-…/…   the engine's own file
+//	KEY/wazero-…/…   the engine's own file, without the machine code if that is
+//	                 worth a file
+//	KEY/code         which is this one, to share between processes: see splitCode
 //	KEY/skeleton     the module without its functions, see addSkeleton
 //	KEY/keeps-tables is there if wasmbin.KeepsTables says so of the module
 //	KEY/seal         the checksum of all of that
-//	KEY/code         the machine code alone, to share between processes: it is
-//	                 compared with what the engine has loaded, see share
 //	compile-….tmp/   code under way, of one process
 //
 // The engine checks the machine code of a file, but not the lengths and
@@ -32,8 +32,7 @@ import (
 // one; whoever may write there can forge both.
 //
 // A folder is filled and sealed under its temporary name, appears by a
-// rename, and is never changed, but for the copy of its code (see keepCode): other
-// processes see all of it or nothing.
+// rename, and is never changed: other processes see all of it or nothing.
 // Only the keeper, of which there is one at a time in a server, takes away
 // what is damaged or was not used for long.
 type cache struct {
@@ -56,7 +55,7 @@ func openCache(dir string, keeper bool) (*cache, error) {
 			return nil, fmt.Errorf("make code cache: %w; user %d has to be able to get there, or plugins.cache_dir to name a folder of theirs", err, os.Geteuid())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("make code cache: %w", err)
+			return nil, fmt.Errorf("make code cache: %w; plugins.cache_dir says where it is to be", err)
 		}
 	}
 	if err := checkOwned(dir); err != nil {
@@ -173,8 +172,7 @@ func (c *cache) publish(temp, key string, keepsTables bool) error {
 	return err
 }
 
-// checksum covers the names and contents of all files in folder but the seal and
-// the code to share.
+// checksum covers the names and contents of all files in folder but the seal.
 func checksum(folder string) ([]byte, error) {
 	sum, files := crc32.New(crc32.MakeTable(crc32.Castagnoli)), 0
 	buf := make([]byte, 256<<10) // code has megabytes, which need not be here at a time
@@ -190,7 +188,7 @@ func checksum(folder string) ([]byte, error) {
 			}
 			return checkOwned(path)
 		}
-		if name == string(filepath.Separator)+sealName || name == string(filepath.Separator)+codeName {
+		if name == string(filepath.Separator)+sealName {
 			return nil
 		}
 		info, err := entry.Info()

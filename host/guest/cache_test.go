@@ -3,6 +3,8 @@ package guest_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -82,12 +84,16 @@ func TestADamagedCacheEntryIsMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, damaged := range map[string][]byte{
+	all := map[string][]byte{
 		"empty":     {},
 		"truncated": good[:len(good)/2],
 		"last byte": append(bytes.Clone(good[:len(good)-1]), ^good[len(good)-1]),
 		"garbage":   bytes.Repeat([]byte{0xff}, 100),
-	} {
+	}
+	for at := 0; at < len(good); at += len(good)/20 + 1 { // code, and what is around it
+		all[fmt.Sprintf("byte %d of %d", at, len(good))] = slices.Concat(good[:at], []byte{good[at] ^ 0x10}, good[at+1:])
+	}
+	for name, damaged := range all {
 		if err := os.WriteFile(code, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -102,6 +108,30 @@ func TestADamagedCacheEntryIsMadeAnew(t *testing.T) {
 		}
 		if now, err := os.ReadFile(code); err != nil || !bytes.Equal(now, good) {
 			t.Errorf("%s: the entry was not repaired (%v)", name, err)
+		}
+	}
+}
+
+// Whoever is told the digest of a module finds what others have made of it.
+func TestTheDigestOfAModuleFindsItsCode(t *testing.T) {
+	dir, _ := newCache(t)
+	src := source(t, "run")
+	digest := sha256.Sum256(src.Wasm)
+	for given, want := range map[string]int{string(digest[:]): 0, "another": 1} {
+		src.Digest = []byte(given)
+		r, err := guest.NewRuntime(t.Context(), guest.Options{CacheDir: dir, ABIs: abis()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(codeFiles(t, dir))
+		if _, err := r.Load(t.Context(), src); err != nil {
+			t.Error(err)
+		}
+		if made := len(codeFiles(t, dir)) - before; made != want {
+			t.Errorf("%d entries were made with the digest %x", made, given)
+		}
+		if err := r.Close(context.Background()); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/apphost/apphost/host/internal/mem"
 	"github.com/apphost/apphost/host/internal/wasmbin"
 )
 
@@ -87,8 +88,8 @@ func (r *Runtime) compileCached(ctx context.Context, name string, module *origin
 		return nil, err
 	}
 	c.keepsTables = wasmbin.KeepsTables(wasm)
-	if code := machineCode(c.code); len(code) >= shareBytesMin {
-		if err := r.cache.keepCode(temp, code); err != nil {
+	if code := machineCode(c.code); mem.SharesCode && len(code) >= shareBytesMin {
+		if err := splitCode(temp, code); err != nil {
 			r.notShared(ctx, name, err)
 		}
 	}
@@ -101,19 +102,16 @@ func (r *Runtime) compileCached(ctx context.Context, name string, module *origin
 // compileFound takes the code from a folder that was found.
 func (r *Runtime) compileFound(ctx context.Context, name, folder string, module *original, offer offer) (*compiled, error) {
 	r.cache.used(folder)
-	c, err := r.loadIn(ctx, folder, module, offer)
+	c, err := r.loadIn(ctx, name, folder, module, offer)
 	if err != nil {
 		return nil, err
 	}
 	c.keepsTables = r.cache.keepsTables(folder)
-	if err := r.share(ctx, name, folder, c.code); err != nil {
-		return nil, err
-	}
 	return c, nil
 }
 
 // loadIn loads by the skeleton, if the folder has one.
-func (r *Runtime) loadIn(ctx context.Context, folder string, module *original, offer offer) (*compiled, error) {
+func (r *Runtime) loadIn(ctx context.Context, name, folder string, module *original, offer offer) (*compiled, error) {
 	skeleton, err := os.ReadFile(filepath.Join(folder, skeletonName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r.compileIn(ctx, folder, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
@@ -124,7 +122,11 @@ func (r *Runtime) loadIn(ctx context.Context, folder string, module *original, o
 		return nil, err
 	}
 	return r.compileIn(ctx, folder, offer, func(engine wazero.Runtime) (wazero.CompiledModule, error) {
-		return loadSkeleton(ctx, engine, skeleton)
+		code, err := loadSkeleton(ctx, engine, skeleton)
+		if err != nil {
+			return nil, err
+		}
+		return code, r.giveCode(ctx, name, code, folder)
 	})
 }
 

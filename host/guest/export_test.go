@@ -49,9 +49,15 @@ func Rewritten(t testing.TB, wasm []byte, abi ABI) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := original{wasm, declared, &abi}
+	o := original{wasm, nil, declared, &abi}
 	return o.rewritten()
 }
 
 // CompileOnce leaves the code of a module in folder.
 var CompileOnce = compileOnce
+
+// WithoutCode makes the engine's file of a module one without the code.
+var WithoutCode = withoutCode
+
+// SplitCode puts the code in a folder into a file of its own.
+var SplitCode = splitCode

@@ -41,18 +41,21 @@ func NewGuard(watch mpm.Watched, name string, limits Limits) Guard {
 
 func (g *Guard) guard() *Guard { return g }
 
-// preparationMax is how long a plugin may run at a time while an instance is made,
-// if its own limit is not more. It has passed with that once: at the start.
+// preparationMax is how long it may take to make an instance, and how long the plugin
+// may run at a time meanwhile, where its own limit is not more.
 const preparationMax = time.Minute
 
-// prepare takes the limits of a turn away while an instance is made, which is not
-// the turn of the client who waits for it; begin puts them back, and begins it.
+// prepare puts other limits in the place of a turn's while an instance is made, which
+// is not the turn of the client who waits for it; begin puts them back, and begins it.
 func (g *Guard) prepare() (begin func()) {
 	limits := g.limits
-	g.limits = Limits{base: limits.base}
 	if limits.cpu > 0 {
 		g.limits.cpu = max(limits.cpu, preparationMax)
 	}
+	if limits.wall > 0 {
+		g.limits.wall = max(limits.wall, preparationMax)
+	}
+	g.began = g.now()
 	return func() {
 		g.limits = limits
 		g.began = g.now()
@@ -139,17 +142,28 @@ func (g *Guard) run() {
 	}
 }
 
-// pause is called when it has come back, or calls the host.
-func (g *Guard) pause() {
+// Pause is called when the code has come back, and before the host does for it what
+// may have to wait: that, until Resume, is not the guest's time. A host function
+// calls it around nothing else, once it is known that there is something to wait for:
+// a call that fails at once, or has nothing to do, is the guest's own time, or one
+// that makes such calls for ever would never be found to run without end.
+func (g *Guard) Pause() {
 	if g.watch != nil {
 		g.watch.Pause()
 	}
 }
 
-// resume is called before the host returns to it.
-func (g *Guard) resume() {
+// Resume is called when the wait is over.
+func (g *Guard) Resume() {
 	if g.watch != nil {
 		g.watch.Resume()
+	}
+}
+
+// goOn is called in the place of Resume if there was nothing to wait for.
+func (g *Guard) goOn() {
+	if g.watch != nil {
+		g.watch.Continue()
 	}
 }
 

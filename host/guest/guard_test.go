@@ -21,6 +21,7 @@ func (w *watch) Run(name string, budget time.Duration) {
 func (w *watch) Call(name string) { w.told = append(w.told, "call "+name) }
 func (w *watch) Pause()           { w.told = append(w.told, "pause") }
 func (w *watch) Resume()          { w.told = append(w.told, "resume") }
+func (w *watch) Continue()        { w.told = append(w.told, "continue") }
 
 // watchedSession is one that is watched over.
 type watchedSession struct {
@@ -30,24 +31,28 @@ type watchedSession struct {
 
 // A module's own start function may run without end, too, and is not running any
 // more when it has trapped: a process that waits for its next request must not be
-// ended for it. And a call of the host that may
-// wait is not the guest's time, nor is one for a file; one that cannot wait is.
+// ended for it. And a call of the host that waits is not the guest's time; one that
+// cannot wait is, and one for a file that was quick and has read nothing.
 func TestTheStartFunctionIsGuarded(t *testing.T) {
 	calls := guest.ABI{
 		Name: "test", ImportModule: abi.ConnModule,
 		Funcs: []guest.HostFunc{{
 			Name: abi.Stopping, Type: guest.Signature("", "i"),
-			Call:  func(context.Context, guest.Memory, []uint64) {},
-			Waits: func(context.Context, []uint64) bool { return true },
+			Call: func(ctx context.Context, _ guest.Memory, _ []uint64) {
+				s := guest.SessionOf(ctx).(*watchedSession)
+				s.Pause()
+				s.Resume()
+			},
 		}},
 		Required: []guest.ExportFunc{{Name: abi.ProcessConnection, Type: guest.Signature("", "i")}},
 	}
 	for name, test := range map[string]struct {
 		dirs  []guest.Dir
 		calls []string // the last one waits
+		after string   // that
 	}{
-		"start_calls": {nil, []string{"call " + abi.Stopping}},
-		"start_files": {[]guest.Dir{{Host: t.TempDir(), Guest: "/d"}}, []string{"call fd_prestat_get", "call fd_fdstat_get", "call fd_filestat_get"}},
+		"start_calls": {nil, []string{"call " + abi.Stopping}, "resume"},
+		"start_files": {[]guest.Dir{{Host: t.TempDir(), Guest: "/d"}}, []string{"call fd_prestat_get", "call fd_fdstat_get", "call fd_filestat_get"}, "continue"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{calls}})
@@ -66,7 +71,7 @@ func TestTheStartFunctionIsGuarded(t *testing.T) {
 			if _, err := guest.NewPool(m, initialize, guest.Fresh).Get(s); err == nil {
 				t.Fatal("the start function has not trapped")
 			}
-			if want := slices.Concat([]string{"run name 1m0s"}, test.calls, []string{"pause", "resume", "pause"}); !slices.Equal(w.told, want) {
+			if want := slices.Concat([]string{"run name 1m0s"}, test.calls, []string{"pause", test.after, "pause"}); !slices.Equal(w.told, want) {
 				t.Errorf("told %q, want %q", w.told, want)
 			}
 		})
@@ -138,25 +143,59 @@ func TestAGuestThatCallsForEverIsEnded(t *testing.T) {
 	}
 }
 
-// Making an instance is not the turn of the client who needs it: a plugin that takes
-// its time for that has passed with it at the start.
-func TestAnInstanceIsMadeWithoutTheLimitsOfATurn(t *testing.T) {
+// Making an instance is not the turn of the client who needs it, and has a time of its
+// own, after which the turn begins anew.
+func TestAnInstanceIsMadeInATimeOfItsOwn(t *testing.T) {
 	m := newPool(t, "calls_ever").Module()
-	for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
-		var during time.Time
-		pool := guest.NewPool(m, func(s guest.Session, _ *guest.Instance) (any, error) {
-			during = s.(*watchedSession).Until()
-			return nil, nil
-		}, isolation)
-		w := &watch{}
-		s := &watchedSession{newSession(t), guest.NewGuard(w, "name", guest.NewLimits(time.Second, time.Hour))}
-		before := s.Until()
-		pool.Put(get(t, pool, s), guest.Returned)
-		if !during.IsZero() || !s.Until().After(before) {
-			t.Errorf("isolation %v: while it is made the turn ends at %s, and after that at %s, not after %s", isolation, during, s.Until(), before)
+	for wall, own := range map[time.Duration]time.Duration{0: 0, time.Second: time.Minute, time.Hour: time.Hour} {
+		for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
+			synctest.Test(t, func(t *testing.T) {
+				const pause = 30 * time.Second
+				g := guest.NewGuard(nil, "name", guest.NewLimits(0, wall))
+				<-time.After(pause)
+				s := &watchedSession{newSession(t), g}
+				want := func(when string, limit time.Duration) {
+					t.Helper()
+					until := time.Now().Add(limit)
+					if limit == 0 {
+						until = time.Time{}
+					}
+					if got := s.Until(); !got.Equal(until) {
+						t.Errorf("timeout %s, isolation %v: %s it ends at %s, want %s", wall, isolation, when, got, until)
+					}
+				}
+				pool := guest.NewPool(m, func(guest.Session, *guest.Instance) (any, error) {
+					want("while the instance is made", own)
+					<-time.After(pause)
+					return nil, nil
+				}, isolation)
+				i := get(t, pool, s)
+				want("after that", wall)
+				pool.Put(i, guest.Returned)
+				if err := pool.Close(); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		if err := pool.Close(); err != nil {
-			t.Error(err)
+	}
+}
+
+// An instance is made again and again, with other random numbers and another time: that
+// it could be made at the start does not say that it always can.
+func TestAGuestThatSleepsWhileItIsMadeIsEnded(t *testing.T) {
+	m := newPool(t, "sleeps").Module()
+	for in, environ := range map[string][]string{abi.Initialize: nil, "instantiate": {"START=1"}} {
+		for _, isolation := range []guest.Isolation{guest.Fresh, guest.Own, guest.Kept} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &watchedSession{newSession(t), guest.NewGuard(nil, "name", guest.NewLimits(0, time.Second))}
+				s.environ = environ
+				begun := time.Now()
+				_, err := guest.NewPool(m, initialize, isolation).Get(s)
+				f, ok := errors.AsType[*guest.Failure](err)
+				if took := time.Since(begun); !ok || f.Kind != guest.Overtime || f.Func != in || took != time.Minute {
+					t.Errorf("%s, isolation %v: %v after %s", in, isolation, err, took)
+				}
+			})
 		}
 	}
 }

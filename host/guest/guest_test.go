@@ -16,11 +16,12 @@ import (
 // session records what the guest prints.
 type session struct {
 	context.Context
-	lines []string
+	lines   []string
+	environ []string
 }
 
 func (s *session) Args() []string    { return []string{"run"} }
-func (s *session) Environ() []string { return nil }
+func (s *session) Environ() []string { return s.environ }
 
 func (s *session) GuestLine(stream string, line []byte) {
 	s.lines = append(s.lines, stream+": "+string(line))

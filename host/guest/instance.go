@@ -60,7 +60,7 @@ func (m *Module) instantiate(s Session, from *origin) (*Instance, error) {
 	guard := guardOf(s)
 	guard.run() // the start function is the guest's code
 	wasm, err := m.engine.InstantiateModule(ctx, m.code, config)
-	guard.pause()
+	guard.Pause()
 	if err != nil {
 		region.Free() // the engine forgets it when a start function fails
 		return nil, classify("instantiate", err)
@@ -103,7 +103,7 @@ func (i *Instance) Call(s Session, fn string, stack []uint64) error {
 	f, guard := i.function(fn), guardOf(s)
 	guard.run()
 	err := f.CallWithStack(s, stack)
-	guard.pause()
+	guard.Pause()
 	if err != nil {
 		failure := classify(fn, err)
 		i.overflowed = failure.Kind == StackOverflow

@@ -25,6 +25,9 @@ const (
 type Source struct {
 	Name string
 	Wasm []byte // must not change while the module is used
+	// Digest is the SHA-256 of Wasm, by which its code is found in the cache. It is made
+	// if it is empty, which takes longer than all else that is asked of Wasm then.
+	Digest []byte
 	// MemoryLimitBytes bounds the memory of each instance, rounded down to
 	// pages of 64 KiB; 0 means DefaultMemoryLimitBytes, and 4 GiB less one
 	// page is the most.
@@ -93,7 +96,7 @@ func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
 		return nil, fmt.Errorf("plugin %q %w", src.Name, err)
 	}
 	hasFiles := len(src.Dirs) > 0
-	made, err := r.compile(ctx, src.Name, &original{src.Wasm, declared, speaks}, offer{[]ABI{*speaks}, r.wasi, hasFiles})
+	made, err := r.compile(ctx, src.Name, &original{src.Wasm, src.Digest, declared, speaks}, offer{[]ABI{*speaks}, r.wasi, hasFiles})
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q is not valid: %s", src.Name, oneLine(err))
 	}

@@ -9,14 +9,16 @@ import (
 	"github.com/apphost/apphost/host/internal/wasmbin"
 )
 
-// rewriteVersion is raised when wasmbin makes something else of a module than
-// before: the cache must not give out what an older build has made.
+// rewriteVersion is raised when wasmbin makes something else of a module than before,
+// be it what is compiled or the skeleton of that, or when KeepsTables says something
+// else of one: the cache must not give out what an older build has made or said.
 const rewriteVersion = 1
 
 // original is a module as it was given. What is compiled is changed here and there,
 // which takes as long as loading its code: only who has to compile it does that.
 type original struct {
 	wasm     []byte
+	digest   []byte // of wasm, or empty
 	declared *wasmbin.Module
 	abi      *ABI // that it speaks
 }
@@ -36,6 +38,10 @@ func (o *original) key() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s %s %d\n", engineVersion(), runtime.GOARCH, runtime.GOOS, rewriteVersion)
 	fmt.Fprintf(h, "%d %q %q\n", tableElementsMax, o.abi.ImportModule, o.abi.Park)
-	h.Write(o.wasm)
+	if len(o.digest) == 0 {
+		made := sha256.Sum256(o.wasm)
+		o.digest = made[:]
+	}
+	h.Write(o.digest)
 	return hex.EncodeToString(h.Sum(nil))
 }

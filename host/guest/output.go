@@ -45,10 +45,10 @@ func (s stdin) Read(p []byte) (int, error) {
 			return in.Read(p)
 		}
 		guard := guardOf(s.out.session)
-		guard.pause()
+		guard.Pause()
 		n, err := in.Read(p)
 		guard.EndOvertime()
-		guard.resume()
+		guard.Resume()
 		return n, err
 	}
 	return 0, io.EOF
@@ -60,11 +60,17 @@ func waits(stream any) bool {
 	return !ok || !s.Ended()
 }
 
+// napMin is the shortest sleep that is a wait: shorter ones are over when the processor
+// has just been given to somebody else, and whoever has nothing but those is busy.
+const napMin = 100 * time.Microsecond
+
 // sleep lets the guest wait, for as long as its turn lasts.
 func (o *output) sleep(ns int64) {
-	guard := guardOf(o.session)
-	guard.pause()
-	wait := time.Duration(ns)
+	guard, wait := guardOf(o.session), time.Duration(ns)
+	waits := wait >= napMin
+	if waits {
+		guard.Pause()
+	}
 	if until := guard.Until(); !until.IsZero() {
 		wait = min(wait, time.Until(until))
 	}
@@ -74,7 +80,9 @@ func (o *output) sleep(ns int64) {
 		o.world.slept(time.Duration(ns))
 	}
 	guard.EndOvertime()
-	guard.resume()
+	if waits {
+		guard.Resume()
+	}
 }
 
 // Write takes all of p.
@@ -85,10 +93,10 @@ func (s *stream) Write(p []byte) (int, error) {
 			return to.Write(p)
 		}
 		guard := guardOf(s.out.session)
-		guard.pause()
+		guard.Pause()
 		n, err := to.Write(p)
 		guard.EndOvertime()
-		guard.resume()
+		guard.Resume()
 		return n, err
 	}
 	n := len(p)

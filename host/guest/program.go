@@ -99,7 +99,7 @@ func (i *Instance) Run(s Session) error {
 	guard.run()
 	p.parts <- s
 	err := <-p.parked
-	guard.pause()
+	guard.Pause()
 	if f, ok := errors.AsType[*Failure](err); ok {
 		i.overflowed = f.Kind == StackOverflow
 	}

@@ -152,15 +152,8 @@ func provideModule(ctx context.Context, engine wazero.Runtime, name string, abis
 
 func hostFunc(f HostFunc) api.GoModuleFunc {
 	return func(ctx context.Context, m api.Module, stack []uint64) {
-		guard := guardOf(sessionIn(ctx))
-		guard.enter(f.Name)
-		if f.Waits == nil || !f.Waits(ctx, stack) {
-			f.Call(ctx, Memory{m.Memory()}, stack)
-			return
-		}
-		guard.pause()
+		guardOf(sessionIn(ctx)).enter(f.Name)
 		f.Call(ctx, Memory{m.Memory()}, stack)
-		guard.resume()
 	}
 }
 

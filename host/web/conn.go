@@ -70,7 +70,9 @@ type conn struct {
 	early       []byte      // what it read of the next request
 	upgrade     *upgrade    // nil: none
 
-	written int64 // bytes, in the life of the connection
+	written int64    // bytes, in the life of the connection
+	kept    *lasting // nil: the model does not park connections
+	parked  bool     // it does park this one
 	record  record
 
 	line    []byte // the request's first, if it was kept
@@ -95,7 +97,7 @@ func (c *conn) open(ctx context.Context, m mpm.Conn) {
 }
 
 func (c *conn) release() {
-	c.Conn, c.ctx, c.early, c.upgrade = nil, nil, nil, nil
+	c.Conn, c.ctx, c.early, c.upgrade, c.kept = nil, nil, nil, nil, nil
 	c.releaseRecord()
 	c.out = reuse(c.out)
 	c.x.release()
@@ -173,6 +175,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.noteArrival()
 	} else if err != nil && !c.heard {
 		c.muted = true // no request: no response either, such as 408
+		c.parked = errors.Is(err, mpm.ErrParked)
 	}
 	if c.phase == inBody {
 		c.readErr = err
@@ -237,6 +240,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	if c.muted {
 		return len(p), nil
+	}
+	if c.x.rendered { // the header comes first, and in one piece: see passThrough
+		c.x.rendered = false
+		return len(p), c.sendHeader(p)
 	}
 	return len(p), c.send(p)
 }

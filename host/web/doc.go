@@ -16,8 +16,8 @@
 //   - a handler that reads a body beside its response, or upgrades the
 //     connection, says so (exchange.Duplexer, exchange.Upgrader); otherwise one
 //     goroutine does everything on a connection;
-//   - ServeConn starts no goroutine that outlives it. (The HTTP library keeps
-//     one for the whole process, which renders the Date header each second.)
+//   - ServeConn starts no goroutine that outlives it, and nothing wakes up while
+//     there is no connection.
 //
 // A request line may end in a bare LF, and empty lines may come before it: the
 // library takes them, as RFC 9112, section 2.2, allows. A header line must not.

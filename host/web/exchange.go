@@ -37,6 +37,7 @@ type exchangeState struct {
 	reroutes         int   // how often that was
 	lengthErr        error // the body is longer than the handler said; sticky
 	stream           stream
+	rendered         bool // the library has the response, and writes it next
 }
 
 // begin starts on a request, or on the answer to one that was not read.
@@ -52,7 +53,7 @@ func (x *exchangeState) begin(http *fasthttp.RequestCtx) {
 	x.held, x.isHeld, x.bodySent = reuse(x.held), false, 0
 	x.close, x.last = false, false
 	x.rerouted, x.reroutes = false, 0
-	x.stream, x.lengthErr = stream{}, nil
+	x.stream, x.lengthErr, x.rendered = stream{}, nil, false
 }
 
 // release forgets what belongs to a request, and memory that is not worth

@@ -238,6 +238,7 @@ func (x *exchangeState) drainBody() bool {
 // render makes the library's response of ours.
 func (x *exchangeState) render() {
 	x.fillHeader()
+	x.rendered = true
 	x.http.Response.SetBodyRaw(x.held)
 	if x.bodyAllowed() {
 		x.bodySent = int64(len(x.held))

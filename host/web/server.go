@@ -114,6 +114,7 @@ type Server struct {
 	page   []byte
 	http   *fasthttp.Server
 	conns  sync.Pool // of *conn
+	dates  dates
 
 	requestIDHeader []byte
 	keepsLines      bool // request lines are kept for the logs
@@ -146,6 +147,7 @@ func New(config Config) *Server {
 		// Without this the library stores uploads in files of its own.
 		DisablePreParseMultipartForm: true,
 
+		NoDefaultDate:         true, // it comes with the header: see dates
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,
 		SecureErrorLogMessage: true,
@@ -211,12 +213,16 @@ func orDefault[T comparable](value *T, byDefault T) {
 
 // ServeConn answers the requests of one connection, one after the other, and
 // returns when there will be no more: the client or a response said so, a
-// timeout passed, the child was told to leave, or something was wrong. It
-// does not close c. Handlers get ctx.
+// timeout passed, the child was told to leave, or something was wrong; or the
+// model parks the connection, and calls again. It does not close c. Handlers
+// get ctx.
 func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	wrapped := s.conns.Get().(*conn)
 	wrapped.open(ctx, c)
-	err := s.http.ServeConn(wrapped)
+	var err error
+	if wrapped.resume() {
+		err = s.http.ServeConn(wrapped)
+	}
 	if wrapped.upgrade != nil {
 		wrapped.upgrade.run(wrapped, err)
 	}
@@ -228,7 +234,9 @@ func (s *Server) ServeConn(ctx context.Context, c mpm.Conn) {
 	if err != nil && !wrapped.refused {
 		s.config.Logger.Debug("connection ended early", "connection", c.ID(), "remote", wrapped.remoteAddr(), "error", err)
 	}
-	if peer, ok := c.(mpm.Parting); ok && err == nil && wrapped.x.last && wrapped.written <= partingBytesMax {
+	if wrapped.parked {
+		wrapped.park()
+	} else if peer, ok := c.(mpm.Parting); ok && err == nil && wrapped.x.last && wrapped.written <= partingBytesMax {
 		peer.PeerDone()
 	}
 	wrapped.release()

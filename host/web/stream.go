@@ -68,7 +68,7 @@ func (x *exchangeState) startStream(length int64) {
 	} else if !http11 {
 		h.Add(fasthttp.HeaderConnection, "keep-alive")
 	}
-	_ = x.c.send(h.Header()) // a failure is kept by the connection
+	_ = x.c.sendHeader(h.Header()) // a failure is kept by the connection
 }
 
 // writeStream adds p to the output as the next piece of the body.
@@ -137,8 +137,7 @@ func (x *exchangeState) endStream(err error) {
 		}
 		_ = x.c.sendString("\r\n")
 	}
-	x.c.muted = true
-	x.http.Response.Reset()
+	x.c.muted = true // the library writes its header once more
 	if x.close {
 		x.http.Response.SetConnectionClose()
 	}

@@ -47,7 +47,7 @@ func (x *exchangeState) Upgrade(protocol []byte, then func(exchange.Stream)) err
 	h.Del(fasthttp.HeaderContentLength)
 	h.Add(fasthttp.HeaderConnection, "Upgrade")
 	h.AddBytesV(fasthttp.HeaderUpgrade, protocol)
-	_ = x.c.send(h.Header()) // a failure is kept by the connection
+	_ = x.c.sendHeader(h.Header()) // a failure is kept by the connection
 	_ = x.c.flush()
 	x.http.HijackSetNoResponse(true)
 	x.http.Hijack(func(c net.Conn) {

@@ -10,7 +10,7 @@ import (
 // watch makes the epoll set. The gate, the end of the generation and that of
 // the master wake all children.
 func (c *Child) watch() (err error) {
-	const pipes = 6 // pod, generation, lifeline, gate; of a crew hurry and wake
+	const pipes = 7 // pod, generation, lifeline, gate; of a crew hurry, wake, and the set of the parked
 	if c.epoll, err = sys.NewEpoll(len(c.listeners) + pipes + lingerMax); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *Child) await() (*childListener, error) {
 	for waited := false; ; waited = true {
 		timeout := time.Duration(0)
 		if waited {
-			timeout = c.linger.next(time.Now())
+			timeout = c.next(time.Now())
 		}
 		var err error
 		c.events, err = c.epoll.Wait(c.events[:0], timeout)
@@ -100,11 +100,15 @@ func (c *Child) await() (*childListener, error) {
 				if err := c.crew.Load().hurry(); err != nil {
 					return nil, err
 				}
+			case c.parkedSet():
+				if err := c.crew.Load().revive(); err != nil {
+					return nil, fmt.Errorf("%w: %w", ErrSick, err)
+				}
 			default:
 				c.arrived(ev)
 			}
 		}
-		c.linger.expire(time.Now())
+		c.tend(time.Now())
 		if c.over && !waited {
 			return nil, nil
 		}
@@ -125,6 +129,24 @@ func (c *Child) await() (*childListener, error) {
 			}
 		}
 	}
+}
+
+// next is how long to wait at most before tend has something to do; negative means
+// without end.
+func (c *Child) next(now time.Time) time.Duration {
+	if crew := c.crew.Load(); crew != nil {
+		return crew.nextTend(now)
+	}
+	return c.linger.next(now)
+}
+
+// tend does what is due for connections that nobody serves at the moment.
+func (c *Child) tend(now time.Time) {
+	if crew := c.crew.Load(); crew != nil {
+		crew.tend(now)
+		return
+	}
+	c.linger.expire(now)
 }
 
 // arrived notes an event of a listener or of a lingering connection.

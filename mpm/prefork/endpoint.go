@@ -112,6 +112,7 @@ func (e *endpoint) Run(name string, budget time.Duration) { e.thread.Run(name, b
 func (e *endpoint) Call(name string)                      { e.thread.Call(name) }
 func (e *endpoint) Pause()                                { e.thread.Pause() }
 func (e *endpoint) Resume()                               { e.thread.Resume() }
+func (e *endpoint) Continue()                             { e.thread.Continue() }
 
 func (e *endpoint) EndRequest(bytesSent int64) { e.thread.EndRequest(bytesSent, e.clock.Now()) }
 

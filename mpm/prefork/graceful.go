@@ -15,7 +15,9 @@ const (
 // First nothing new gets into the queues of the listeners, while the serving
 // generation goes on as ever, with new children where they are short: it is
 // the one that empties the queues. A client that has a connection is thus
-// served, and one that has none is refused in the end.
+// served, and one that has none is refused in the end. Where accepting is deferred, a
+// client has a connection once it has sent something: the kernel ends those of the
+// others with the listener.
 //
 // When the queues have settled and are empty, the generation is retired as by
 // a reload, and its listeners are closed. There is nothing in them to lose.

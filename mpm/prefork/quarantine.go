@@ -50,7 +50,7 @@ func (p *Parent) codeFailed(g *generation, code int, n uint64, now time.Time) {
 	if failures := len(c.recent); failures >= set.QuarantineAfter {
 		c.since, c.recent = now, nil
 		g.files.quarantine(code, true)
-		p.log.Error("plugin is quarantined, for it keeps failing; bring it back with 'apphost plugin release' or a reload",
+		p.log.Error("plugin is quarantined, for it keeps failing; bring it back with 'apphost plugin release NAME' or a reload",
 			"plugin", set.Name, "generation", g.number, "failures", failures, "quarantine_window", set.QuarantineWindow.String())
 	}
 }

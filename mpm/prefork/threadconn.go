@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,21 +20,35 @@ type threadConn struct {
 	endpoint // whose mu guards the fields below, too
 	crew     *crew
 	file     *os.File
+	reads    atomic.Bool // it has begun to
 
-	idle         bool // between two requests; only the connection's goroutine sets it
-	cut          bool // a read ends at once, because the child is to leave
+	idle         bool      // between two requests; only the connection's goroutine sets it
+	tired        time.Time // since when it was seen to idle; zero: it was not
+	stays        bool      // it could not be parked, and is not until it has idled anew
+	kept         any       // for the handler; nil: it is not to be parked, once it reads
+	cut          bool      // a read ends at once, because the child is to leave or the connection to be parked
 	readDeadline time.Time
+
+	// Of the goroutine that has the connection: its own, or the child's main one
+	// while it is parked.
+	number int  // the number of its thread
+	parks  bool // a read has returned mpm.ErrParked
+	place  int  // among those that are parked, by deadline
 }
 
 var (
 	_ mpm.Duplexer        = (*threadConn)(nil)
 	_ mpm.RequestRecorder = (*threadConn)(nil)
 	_ mpm.Parting         = (*threadConn)(nil)
+	_ mpm.Parkable        = (*threadConn)(nil)
 )
 
 func (c *threadConn) Read(p []byte) (int, error) {
 	if c.closed.Load() {
 		return 0, net.ErrClosed
+	}
+	if !c.reads.Load() {
+		c.reads.Store(true)
 	}
 	n, err := c.file.Read(p)
 	switch {
@@ -51,11 +66,14 @@ func (c *threadConn) Read(p []byte) (int, error) {
 	return 0, c.fail("read", os.ErrDeadlineExceeded)
 }
 
-// lastRead takes what has come of a next request, though the child is to leave;
-// if nothing has, this is the end.
+// lastRead takes what has come of a next request, though the child is to leave
+// or the connection to be parked. If nothing has, that is what happens now.
 func (c *threadConn) lastRead(p []byte) (int, error) {
 	n, err := c.fd.Read(p)
+	c.parks = errors.Is(err, syscall.EAGAIN) && !c.crew.hurried.Load()
 	switch {
+	case c.parks:
+		return 0, mpm.ErrParked
 	case errors.Is(err, syscall.EAGAIN):
 		return 0, io.EOF
 	case err != nil:
@@ -107,7 +125,7 @@ func (c *threadConn) SetState(s mpm.State) {
 func (c *threadConn) setIdle(idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle = idle
+	c.idle, c.tired, c.stays, c.parks = idle, time.Time{}, false, false
 	switch {
 	case idle && c.crew.hurried.Load():
 		c.cutOff()
@@ -125,6 +143,45 @@ func (c *threadConn) interrupt() {
 		c.cutOff()
 	}
 }
+
+// rest interrupts the read of a connection that was found idle for long, unless its
+// deadline is so near that to park it does not pay. It is called now and then, and
+// reports whether it did, and whether it might the next time.
+func (c *threadConn) rest(now time.Time, after time.Duration) (rested, mayRest bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.kept == nil:
+		return false, !c.reads.Load()
+	case !c.idle || c.cut || c.stays || c.closed.Load():
+	case c.tired.IsZero():
+		c.tired = now
+	case now.Sub(c.tired) >= after && (c.readDeadline.IsZero() || c.readDeadline.Sub(now) >= 2*after):
+		c.cutOff()
+		return true, true
+	}
+	return false, true
+}
+
+// stay undoes rest, for a connection that cannot be parked.
+func (c *threadConn) stay() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stays, c.parks = true, false
+	if c.cut = c.crew.hurried.Load(); !c.cut {
+		_ = c.file.SetReadDeadline(c.readDeadline)
+	}
+}
+
+// Keep implements mpm.Parkable.
+func (c *threadConn) Keep(value any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = value
+}
+
+// Kept implements mpm.Parkable.
+func (c *threadConn) Kept() any { return c.kept }
 
 // cutOff makes reads return at once.
 func (c *threadConn) cutOff() {

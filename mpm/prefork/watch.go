@@ -99,11 +99,14 @@ func (p *Parent) watchChild(ch *child, passed time.Duration, now time.Time) (run
 	for i, r := range runs {
 		w := &ch.watches[i]
 		running = running || r.Number != 0
-		if r.Number == 0 || r.Number != w.number {
+		w.ran += passed
+		if r.Number == 0 { // it waits; if for nothing, the same run goes on
+			continue
+		}
+		if r.Number != w.number {
 			*w = watch{number: r.Number, cpu: cpu}
 			continue
 		}
-		w.ran += passed
 		if r.Budget > 0 && w.ran >= r.Budget && (!known || cpu-w.cpu >= r.Budget-watchInterval) && !ch.overran {
 			p.overrun(ch, i, r.Budget, now)
 		}

@@ -1,6 +1,7 @@
 package prefork
 
 import (
+	"math/rand/v2"
 	"syscall"
 	"testing"
 	"time"
@@ -148,6 +149,19 @@ func TestCodeThatComesBackNowAndThenMayRunOn(t *testing.T) {
 	w.pass(time.Hour)
 	if len(child.signals) > 0 {
 		t.Errorf("it got %v", child.signals)
+	}
+}
+
+// A run goes on after waits that were none, however the looks fall.
+func TestWaitsForNothingDoNotHideARun(t *testing.T) {
+	w, child := watched(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	took := w.passUntil(func() bool {
+		w.run(child.slot, scoreboard.Running{Number: random.Uint64N(2), Budget: time.Second})
+		return killed(child)
+	})
+	if took < time.Second || took > 1500*time.Millisecond {
+		t.Errorf("killed after %s", took)
 	}
 }
 

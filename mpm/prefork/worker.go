@@ -23,6 +23,8 @@ import (
 //
 // While every thread is taken, listeners and pod are not watched, so that a
 // connection wakes a child that can take it.
+//
+// A connection that idles for a while keeps its thread and nothing else: see parking.
 type crew struct {
 	*Child
 	ctx     context.Context
@@ -35,8 +37,9 @@ type crew struct {
 
 	mu      sync.Mutex
 	free    []int         // threads without a connection
-	conns   []*threadConn // by thread; nil is free
-	awaited bool          // the main goroutine waits for a free one
+	conns   []*threadConn // by thread; nil is free, or parked
+	parking parking
+	awaited bool // the main goroutine waits for a free one
 
 	serving   sync.WaitGroup // connections with a thread
 	lingering sync.WaitGroup // those that wait for their peer to close
@@ -52,7 +55,10 @@ func newCrew(ctx context.Context, c *Child, h mpm.ConnHandler) (*crew, error) {
 	if w.wakeR, w.wakeW, err = sys.Pipe(); err != nil {
 		return nil, err
 	}
-	for _, fd := range []sys.FD{w.wakeR, c.hurryPipe} {
+	if w.parking, err = newParking(); err != nil {
+		return nil, err
+	}
+	for _, fd := range []sys.FD{w.wakeR, c.hurryPipe, w.parking.epoll.FD()} {
 		if err := c.epoll.Add(fd, false); err != nil {
 			return nil, err
 		}
@@ -98,7 +104,7 @@ func (w *crew) awaitThread() error {
 	}
 	for woken := false; !woken && !w.over; {
 		var err error
-		if w.events, err = w.epoll.Wait(w.events[:0], -1); err != nil {
+		if w.events, err = w.epoll.Wait(w.events[:0], w.nextTend(time.Now())); err != nil {
 			return err
 		}
 		for _, ev := range w.events {
@@ -113,8 +119,13 @@ func (w *crew) awaitThread() error {
 				var b [1]byte
 				n, _ := w.wakeR.Read(b[:])
 				woken = n > 0
+			case w.parking.epoll.FD():
+				if err := w.revive(); err != nil {
+					return err
+				}
 			}
 		}
+		w.tend(time.Now())
 	}
 	return w.listen()
 }
@@ -133,25 +144,47 @@ func (w *crew) anyFree() bool {
 func (w *crew) start(listener string, fd sys.FD, peer net.Addr) {
 	c := &threadConn{crew: w, file: os.NewFile(uintptr(fd), "connection")}
 	w.mu.Lock()
-	thread := w.free[len(w.free)-1]
+	c.number = w.free[len(w.free)-1]
 	w.free = w.free[:len(w.free)-1]
-	w.conns[thread] = c
+	w.conns[c.number] = c
 	w.mu.Unlock()
-	c.init(fd, w.tally.served, listener, peer, w.board.Thread(thread), w.clock)
-	w.serving.Add(1)
-	go w.run(thread, c)
+	c.init(fd, w.tally.served, listener, peer, w.board.Thread(c.number), w.clock)
+	w.launch(c)
 }
 
-func (w *crew) run(thread int, c *threadConn) {
+// launch serves a connection on a goroutine, from now on.
+func (w *crew) launch(c *threadConn) {
+	if p := &w.parking; p.look.IsZero() {
+		p.look = time.Now().Add(p.after)
+	}
+	w.serving.Add(1)
+	go w.run(c)
+}
+
+func (w *crew) run(c *threadConn) {
 	defer w.serving.Done()
-	w.handler.ServeConn(w.ctx, c)
+	for {
+		w.handler.ServeConn(w.ctx, c)
+		if !c.parks {
+			w.dismiss(c)
+			return
+		}
+		if w.park(c) {
+			return
+		}
+		c.stay()
+	}
+}
+
+// dismiss ends a connection, and frees its thread.
+func (w *crew) dismiss(c *threadConn) {
 	c.thread.SetState(mpm.StateClosing)
 	w.end(c)
 	c.count()
 	c.thread.SetState(mpm.StateReady)
 	w.mu.Lock()
-	w.conns[thread] = nil
-	w.free = append(w.free, thread)
+	w.conns[c.number] = nil
+	w.free = append(w.free, c.number)
 	awaited := w.awaited
 	w.awaited = false
 	w.mu.Unlock()
@@ -192,6 +225,7 @@ func (w *crew) hurry() error {
 		}
 	}
 	w.mu.Unlock()
+	w.reviveAll()
 	return w.epoll.Remove(w.hurryPipe)
 }
 
@@ -200,6 +234,7 @@ func (w *crew) hurry() error {
 func (w *crew) finish() {
 	_ = w.hurry() // nothing is watched any longer
 	w.serving.Wait()
+	w.parking.close()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)

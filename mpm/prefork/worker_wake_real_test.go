@@ -1,15 +1,19 @@
 package prefork
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A child whose threads are all taken is woken by nobody: each connection finds
@@ -93,13 +97,13 @@ func TestHeldThreadsHoldUpNoReload(t *testing.T) {
 	}
 }
 
-// A child of one connection has one processor and slack timers; one of many has
-// what there is.
+// A child of one connection has one processor, slack timers, and does not interrupt
+// others; one of many has what there is.
 func TestAChildHasWhatItsModelNeeds(t *testing.T) {
 	if os.Getenv("GOMAXPROCS") != "" {
 		t.Skip("GOMAXPROCS is set, and counts")
 	}
-	look := func(s *server) (processors bool, slack string) {
+	look := func(s *server) (processors bool, slack string, batch bool) {
 		conn, _, pid, err := s.dial()
 		if err != nil {
 			s.Fatal(err)
@@ -113,18 +117,45 @@ func TestAChildHasWhatItsModelNeeds(t *testing.T) {
 		if err != nil {
 			s.Skipf("the kernel does not show timer slack: %v", err)
 		}
-		return strings.Contains(string(env), "GOMAXPROCS=1\x00"), strings.TrimSpace(string(raw))
+		return strings.Contains(string(env), "GOMAXPROCS=1\x00"), strings.TrimSpace(string(raw)), allBatch(s.T, pid)
 	}
 	t.Run("prefork", func(t *testing.T) {
-		if one, slack := look(startServer(t, nil)); !one || slack != strconv.FormatInt(childTimerSlack.Nanoseconds(), 10) {
-			t.Errorf("one processor %v, slack %s ns", one, slack)
+		if one, slack, batch := look(startServer(t, nil)); !one || slack != strconv.FormatInt(childTimerSlack.Nanoseconds(), 10) || !batch {
+			t.Errorf("one processor %v, slack %s ns, batch %t", one, slack, batch)
 		}
 	})
 	t.Run("worker", func(t *testing.T) {
-		if one, slack := look(startCrew(t, 1, 2, nil)); one || slack != strconv.FormatInt(crewTimerSlack.Nanoseconds(), 10) {
-			t.Errorf("one processor %v, slack %s ns", one, slack)
+		if one, slack, batch := look(startCrew(t, 1, 2, nil)); one || slack != strconv.FormatInt(crewTimerSlack.Nanoseconds(), 10) || batch {
+			t.Errorf("one processor %v, slack %s ns, batch %t", one, slack, batch)
 		}
 	})
+}
+
+// allBatch reports whether each thread of a process has the policy for those who let
+// others run.
+func allBatch(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("threads of process %d: %v, %v", pid, threads, err)
+	}
+	for _, dir := range threads {
+		thread, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		attr, err := unix.SchedGetAttr(thread, 0)
+		if errors.Is(err, unix.ESRCH) { // it has ended
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if attr.Policy != unix.SCHED_BATCH {
+			return false
+		}
+	}
+	return true
 }
 
 func TestAnOperatorsProcessorsCount(t *testing.T) {

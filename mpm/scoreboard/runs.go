@@ -61,14 +61,28 @@ func (t *Thread) Resume() {
 	if t.runs.Load()%2 == 0 {
 		t.runs.Add(1)
 	}
-	// After the above, which AwaitRun's caller looks at after it.
+	t.answer()
+}
+
+// Continue takes a Pause back: it is still the same run.
+func (t *Thread) Continue() {
+	if n := t.runs.Load(); n%2 == 0 && n > 0 {
+		t.runs.Store(n - 1)
+	}
+	t.answer()
+}
+
+// answer rings if somebody waits for it. It comes after what tells of the run, which
+// AwaitRun's caller looks at after that.
+func (t *Thread) answer() {
 	if t.slot.process.bell.Load() != 0 {
 		t.slot.answer()
 	}
 }
 
 // Running is what a thread says that it runs: Number is the same while the code
-// has not come back, and 0 if none runs. Budget is at least 0.
+// has not come back, and 0 if none runs, or it waits. After a wait that was none it is
+// the same again. Budget is at least 0.
 type Running struct {
 	Number uint64
 	Budget time.Duration

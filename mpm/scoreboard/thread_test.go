@@ -198,6 +198,36 @@ func BenchmarkThread(b *testing.B) {
 	}
 }
 
+// A pause for nothing does not make another run of it, and whoever has looked
+// meanwhile hears that it goes on.
+func TestARunThatContinuesIsTheSame(t *testing.T) {
+	master := newSlot(t, 1)
+	owner, rings := attach(t, master), 0
+	owner.OnBell(func() { rings++ })
+	own, seen := owner.Thread(0), master.Thread(0)
+	own.Continue()
+	if n := seen.Running().Number; n != 0 {
+		t.Errorf("run %d goes on before one has begun", n)
+	}
+	own.Run("echo", time.Second)
+	first := seen.Running()
+	own.Pause()
+	if n := seen.Running().Number; n != 0 {
+		t.Errorf("run %d waits", n)
+	}
+	master.AwaitRun()
+	own.Continue()
+	own.Continue()
+	if got := seen.Running(); got != first || rings != 1 {
+		t.Errorf("%+v goes on as %+v, the bell rang %d times", first, got, rings)
+	}
+	own.Pause()
+	own.Resume()
+	if got := seen.Running(); got.Number == first.Number {
+		t.Error("after a wait it is the same run")
+	}
+}
+
 func TestTheBellRingsOnceForEachTimeItIsAskedFor(t *testing.T) {
 	master := newSlot(t, 2)
 	owner := attach(t, master)

@@ -26,8 +26,8 @@
  * Connections: import module apphost_v1.
  *
  * A handler exports process_connection, and child_init if it has something to
- * prepare. Each connection has an instance of its own, and in each child_init
- * runs first:
+ * prepare. Each connection has an instance of its own, in which child_init has
+ * run, or one as it was then:
  *
  *   APPHOST_EXPORT("process_connection") int32_t process_connection(void);
  *   APPHOST_EXPORT("child_init")         int32_t child_init(void);

@@ -138,6 +138,11 @@ func TestGuest(t *testing.T) {
 			"0\n1 careful n=3\n0 facts greeting=1000 found=true peer=192.0.2.1:99 info=\"{ID: Listener:front ServerName: ALPN:}\"\n",
 		},
 		{
+			"room", abi.ProcessConnection,
+			guestHost{input: []any{"room"}},
+			"0\n0 heap grown=0\n",
+		},
+		{
 			"panic", abi.ProcessConnection,
 			guestHost{input: []any{"panic"}},
 			"wasm error: unreachable\n2 panic: assignment to entry in nil map\n",

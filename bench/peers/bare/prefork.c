@@ -45,13 +45,11 @@ static void serve(int fd, int http)
 
 static void child(int listener, int http)
 {
-	const int on = 1;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (fd < 0)
 			continue;
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		serve(fd, http);
 		close(fd);
 	}
@@ -71,6 +69,7 @@ int main(int argc, char **argv)
 	if (listener < 0)
 		die("socket");
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* inherited */
 	if (http) /* as httpd and apphost do */
 		setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &patience_s, sizeof patience_s);
 	if (bind(listener, (struct sockaddr *)&at, sizeof at) < 0 || listen(listener, 511) < 0)
@@ -82,6 +81,7 @@ int main(int argc, char **argv)
 		if (pid == 0)
 			child(listener, http);
 	}
-	for (;;)
-		wait(NULL);
+	while (wait(NULL) > 0)
+		;
+	return 1;
 }

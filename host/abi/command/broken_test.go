@@ -163,3 +163,37 @@ func TestABrokenBodyIsNoFailureOfTheProgram(t *testing.T) {
 		}
 	}
 }
+
+// A program whose instance takes longer to make than its turn may, reads its body in
+// the whole of its turn all the same.
+func TestABodyIsReadInTheTurnOfTheProgram(t *testing.T) {
+	wasm, err := os.ReadFile("testdata/slow_init.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const timeout = 500 * time.Millisecond // half of what _initialize takes
+	p, log := loadWith(t, wasm, command.Settings{Entrypoint: "run", RequestTimeout: timeout})
+	address := hosttest.Serve(t, web.New(web.Config{Mounts: []web.Mount{{Path: "/", Handler: p.At("/")}}}).ServeConn)
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+	in := bufio.NewReader(c)
+	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		t.Fatalf("asked for the body with %q, %v", line, err)
+	}
+	if _, err := in.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(c, "x")
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); res.StatusCode != 200 || string(body) != "x\n" || err != nil {
+		t.Errorf("status %d, body %q, %v; logged %s", res.StatusCode, body, err, log.Take())
+	}
+}

@@ -36,6 +36,7 @@ func (h *script) Serve(ctx context.Context, x exchange.Exchange) error {
 		environ: h.environment(x).with(h.plugin.set.Environ), args: arguments(x, h.plugin.set.Args), stdin: in, stdout: out,
 	}
 	if b, ok := x.(exchange.Bounded); ok {
+		s.exchange = b
 		defer b.Bound(b.Bound(s.Until()))
 	}
 	code, err := s.run()

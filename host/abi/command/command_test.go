@@ -42,16 +42,22 @@ func program(t *testing.T) (*command.Plugin, *hosttest.Log) {
 // load loads a program.
 func load(t *testing.T, wasm []byte) (*command.Plugin, *hosttest.Log) {
 	t.Helper()
+	return loadWith(t, wasm, command.Settings{})
+}
+
+func loadWith(t *testing.T, wasm []byte, set command.Settings) (*command.Plugin, *hosttest.Log) {
+	t.Helper()
 	runtime, err := guest.NewRuntime(t.Context(), guest.Options{ABIs: []guest.ABI{command.ABI()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := runtime.Load(t.Context(), guest.Source{Name: "prog", Wasm: wasm})
+	m, err := runtime.Load(t.Context(), guest.Source{Name: "prog", Wasm: wasm, Entrypoint: set.Entrypoint})
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger, log := hosttest.Logger()
-	p := command.New(m, command.Settings{Logger: logger})
+	set.Logger = logger
+	p := command.New(m, set)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)

@@ -74,6 +74,7 @@ type connInput struct {
 func (s *connInput) Read(p []byte) (int, error) {
 	if s.timeout > 0 {
 		if err := s.conn.SetReadDeadline(time.Now().Add(s.timeout)); err != nil {
+			s.ended, s.broken = true, true
 			return 0, fmt.Errorf("read from connection: %w", err)
 		}
 	}
@@ -119,6 +120,7 @@ func (s *connOutput) write(p []byte) (int, error) {
 	if s.bounded || !until.IsZero() {
 		s.bounded = !until.IsZero()
 		if err := s.conn.SetWriteDeadline(until); err != nil {
+			s.ended, s.broken = true, true
 			return 0, fmt.Errorf("write to connection: %w", err)
 		}
 	}

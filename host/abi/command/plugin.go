@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/mpm"
 	"github.com/apphost/apphost/sdk/abi"
@@ -62,6 +63,7 @@ func New(m *guest.Module, set Settings) *Plugin {
 	// A library, whose functions rely on this. It may read the environment already,
 	// which is of one request.
 	p.pool = guest.NewPool(m, func(s guest.Session, i *guest.Instance) (any, error) {
+		s.(*session).bind()
 		return nil, i.Call(s, abi.Initialize, nil)
 	}, guest.Own)
 	return p
@@ -96,6 +98,7 @@ type session struct {
 	args, environ []string
 	stdin         io.Reader
 	stdout        io.Writer
+	exchange      exchange.Bounded // nil of one that cannot be, and on a connection
 
 	budget guest.LogBudget
 }
@@ -137,6 +140,13 @@ func (s *session) end() {
 	s.budget.LogDropped(s.Context, func() *slog.Logger { return s.log })
 }
 
+// bind makes the exchange wait for no longer than the turn lasts.
+func (s *session) bind() {
+	if s.exchange != nil {
+		s.exchange.Bound(s.Until())
+	}
+}
+
 // run runs main and returns its exit code. An error means that it did not get
 // to its end.
 func (s *session) run() (exitCode uint32, err error) {
@@ -145,6 +155,7 @@ func (s *session) run() (exitCode uint32, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("prepare: %w", err)
 	}
+	s.bind() // the turn begins now
 	err = i.Call(s, s.plugin.entry, nil)
 	s.plugin.pool.Put(i, guest.EndOf(err))
 	if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited {

@@ -40,8 +40,8 @@ func ServerABI() guest.ABI {
 // funcs are the functions of both ABIs.
 func funcs() []guest.HostFunc {
 	return []guest.HostFunc{
-		untilEnded(hostFunc(abi.ConnRead, "ii", connRead), func(s *session) *limit { return &s.read }),
-		untilEnded(hostFunc(abi.ConnWrite, "ii", connWrite), func(s *session) *limit { return &s.write }),
+		hostFunc(abi.ConnRead, "ii", connRead),
+		hostFunc(abi.ConnWrite, "ii", connWrite),
 		hostFunc(abi.ConnShutdown, "i", connShutdown),
 		hostFunc(abi.ConnInfo, "iii", connInfo),
 		hostFunc(abi.ConnSetTimeout, "ii", connSetTimeout),
@@ -77,15 +77,6 @@ func hostFunc(name, params string, fn func(call) (uint32, abi.Errno)) guest.Host
 			stack[0] = uint64(n)
 		},
 	}
-}
-
-// untilEnded is f, whose calls wait for one direction of the connection.
-func untilEnded(f guest.HostFunc, direction func(*session) *limit) guest.HostFunc {
-	f.Waits = func(ctx context.Context, stack []uint64) bool {
-		const length = 1 // the parameter
-		return uint32(stack[length]) > 0 && !direction(sessionOf(ctx)).ended
-	}
-	return f
 }
 
 // get is the end of every getter: the value, if it fits, goes to the buffer

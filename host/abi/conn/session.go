@@ -86,7 +86,7 @@ func (s *session) end() { s.budget.LogDropped(s.Context, s.log) }
 // note keeps in mind what a call says of the direction. After a timeout, the next
 // one waits again.
 func (l *limit) note(err error) {
-	l.ended = err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+	l.ended = l.ended || err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // deadline prepares the connection for one read or write, which is to end at last

@@ -33,9 +33,16 @@ func connRead(c call) (uint32, abi.Errno) {
 	}
 	s.conn.SetState(mpm.StateReading)
 	s.Rest()
+	waits := !s.read.ended
+	if waits {
+		s.Pause()
+	}
 	got, err := s.conn.Read(buf)
 	for got == 0 && err == nil {
 		got, err = s.conn.Read(buf)
+	}
+	if waits {
+		s.Resume()
 	}
 	s.Work(got > 0)
 	s.EndOvertime()
@@ -64,7 +71,14 @@ func connWrite(c call) (uint32, abi.Errno) {
 	if err := s.write.deadline(s.conn.SetWriteDeadline, s.Until()); err != nil {
 		return 0, s.errno("set write deadline", err)
 	}
+	waits := n > 0 && !s.write.ended
+	if waits {
+		s.Pause()
+	}
 	_, err := s.conn.Write(buf)
+	if waits {
+		s.Resume()
+	}
 	s.write.note(err)
 	s.EndOvertime()
 	if err != nil {

@@ -228,28 +228,41 @@ func TestCheckSaysWhatChildInitDid(t *testing.T) {
 	}
 }
 
-// pauses counts how often the guard of a guest is told that it waits.
-type pauses struct{ n int }
+// waits counts how often the guard of a guest is told that it has waited.
+type waits struct{ n int }
 
-func (p *pauses) Run(string, time.Duration) {}
-func (p *pauses) Call(string)               {}
-func (p *pauses) Pause()                    { p.n++ }
-func (p *pauses) Resume()                   {}
+func (w *waits) Run(string, time.Duration) {}
+func (w *waits) Call(string)               {}
+func (w *waits) Pause()                    {}
+func (w *waits) Resume()                   { w.n++ }
+func (w *waits) Continue()                 {}
 
-// A call that may have to wait is not the guest's time. At the end of a direction
-// none has to, but after a timeout one does.
-func TestACallAtTheEndIsTheGuestsTime(t *testing.T) {
+// A call that may have to wait is not the guest's time. One that cannot be made has
+// nothing to wait for, and at the end of a direction none has, but after a timeout one
+// does.
+func TestACallThatCannotWaitIsTheGuestsTime(t *testing.T) {
 	f, _, client := newConnected(t)
-	w := &pauses{}
+	w := &waits{}
 	f.s.Guard = guest.NewGuard(w, "forward", guest.NewLimits(time.Second, 0))
 	waits := func(want bool, fn string, args ...uint32) {
 		t.Helper()
 		before := w.n
 		f.call(fn, args...)
-		if waited := w.n-before > 1; waited != want { // the run's end is one
+		if waited := w.n > before; waited != want {
 			t.Errorf("%s: waits %v, want %v", fn, waited, want)
 		}
 	}
+	c := f.s.conn
+	f.s.conn = nil
+	waits(false, "conn_read", 0, 10)
+	waits(false, "conn_write", 0, 10)
+	f.s.conn = c
+	for _, args := range [][]uint32{{memoryEnd, 1}, {1 << 31, 1}, {0, 0}} {
+		waits(false, "conn_read", args...)
+		waits(false, "conn_write", args...)
+	}
+	waits(false, "conn_write", 0, 1<<31)
+	waits(false, "conn_write", 0, memoryEnd+1)
 	f.want(0, "conn_set_timeout", 1, 1)
 	waits(true, "conn_read", 0, 10) // it times out
 	waits(true, "conn_read", 0, 10)

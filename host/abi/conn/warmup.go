@@ -23,7 +23,10 @@ func (p *Plugin) warm(s *session, i *guest.Instance) error {
 		s.step(fmt.Sprintf("warm_up, %d calls of %s", p.warmUp, abi.ProcessConnection))
 	}
 	for n := range p.warmUp {
-		w := &session{Context: s.Context, Guard: s.Guard, plugin: p, conn: &silent{id: uint64(n + 1)}, id: warmID{}}
+		w := &session{
+			Context: s.Context, Guard: s.Guard, plugin: p, conn: &silent{id: uint64(n + 1)}, id: warmID{},
+			read: limit{ended: true}, write: limit{ended: true},
+		}
 		code, err := run(w, i, abi.ProcessConnection)
 		w.end()
 		if f, ok := errors.AsType[*guest.Failure](err); ok && f.Kind == guest.Exited {

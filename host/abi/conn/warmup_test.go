@@ -3,6 +3,7 @@ package conn
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/host/internal/hosttest"
@@ -38,6 +39,20 @@ func TestEachConnectionFindsWhatTheWarmUpLeft(t *testing.T) {
 				t.Errorf("%d calls, isolation %v: client %d got %q, want %q", test.calls, test.isolation, n, got, want)
 			}
 		}
+	}
+}
+
+// Nobody is waited for in a warm-up: a guest that calls on and on is found there too.
+func TestAWarmUpIsTheGuestsTime(t *testing.T) {
+	p, w := newPlugin(t, "warm", Settings{WarmUp: 2}), &waits{}
+	s := &session{Context: t.Context(), Guard: guest.NewGuard(w, "warm", guest.NewLimits(time.Second, 0)), plugin: p}
+	i, err := p.pool.Get(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.pool.Put(i, guest.Returned)
+	if w.n != 0 {
+		t.Errorf("it has waited %d times", w.n)
 	}
 }
 

@@ -33,8 +33,8 @@ func ABI() guest.ABI {
 			hostFunc(abi.SetHeaderValue, "iiiii", "", setHeaderValue),
 			hostFunc(abi.AddHeaderValue, "iiiii", "", addHeaderValue),
 			hostFunc(abi.RemoveHeader, "iii", "", removeHeader),
-			untilRead(hostFunc(abi.ReadBody, "iii", "I", readBody)),
-			untilDropped(hostFunc(abi.WriteBody, "iii", "", writeBody)),
+			hostFunc(abi.ReadBody, "iii", "I", readBody),
+			hostFunc(abi.WriteBody, "iii", "", writeBody),
 			hostFunc(abi.GetStatusCode, "", "i", getStatusCode),
 			hostFunc(abi.SetStatusCode, "i", "", setStatusCode),
 		},
@@ -65,27 +65,6 @@ func hostFunc(name, params, results string, fn func(call) uint64) guest.HostFunc
 			}
 		},
 	}
-}
-
-// untilRead is f, which reads bodies: the request's is waited for until it is at
-// its end.
-func untilRead(f guest.HostFunc) guest.HostFunc {
-	f.Waits = func(ctx context.Context, stack []uint64) bool {
-		kind := uint32(stack[0])
-		return kind == abi.BodyRequest && !sessionOf(ctx).bodyRead
-	}
-	return f
-}
-
-// untilDropped is f, which writes bodies: the response's is waited for as long as it
-// is sent.
-func untilDropped(f guest.HostFunc) guest.HostFunc {
-	f.Waits = func(ctx context.Context, stack []uint64) bool {
-		x, ok := sessionOf(ctx).x.(exchange.Sink)
-		kind := uint32(stack[0])
-		return kind == abi.BodyResponse && !(ok && x.Dropping())
-	}
-	return f
 }
 
 // arg is the n-th parameter. The upper half of a slot is garbage.

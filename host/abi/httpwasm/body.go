@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/sdk/abi"
 )
 
@@ -18,7 +19,15 @@ func readBody(c call) uint64 {
 	if len(buf) == 0 {
 		c.abort("the buffer is empty")
 	}
-	n, err := readFull(c.bodyReader(), buf)
+	from := c.bodyReader()
+	waits := c.arg(0) == abi.BodyRequest && !c.s.bodyRead
+	if waits {
+		c.s.Pause()
+	}
+	n, err := readFull(from, buf)
+	if waits {
+		c.s.Resume()
+	}
 	c.s.EndOvertime()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -84,17 +93,35 @@ func writeBody(c call) uint64 {
 			c.hold(s.response, p)
 			return 0
 		}
-		if _, err := x.Write(p); err != nil {
-			c.ioFailed(err)
-		}
-		if s.wrote { // the first write is held back, and waits for nobody
-			s.EndOvertime()
-		}
-		s.wrote = true
+		c.send(x, p)
 	default:
 		c.abort("unknown kind of body")
 	}
 	return 0
+}
+
+// send writes p to the response. The first write is held back, and waits for nobody;
+// an empty one sends only that.
+func (c call) send(x exchange.Exchange, p []byte) {
+	s := c.s
+	waits := s.wrote && (len(p) > 0 || !s.sends)
+	if sink, ok := x.(exchange.Sink); ok && waits {
+		waits = !sink.Dropping()
+	}
+	if waits {
+		s.Pause()
+	}
+	_, err := x.Write(p)
+	if waits {
+		s.Resume()
+	}
+	if err != nil {
+		c.ioFailed(err)
+	}
+	if s.wrote {
+		s.EndOvertime()
+	}
+	s.wrote, s.sends = true, s.wrote
 }
 
 // hold adds p to a buffer of the session.

@@ -38,6 +38,8 @@ type session struct {
 	bodyRead bool
 	// wrote means that the guest has begun to answer, and it is not held back.
 	wrote bool
+	// sends means that it has written again, and nothing of that is held back.
+	sends bool
 	// unbound is until when the exchange waits while the guest does not run.
 	unbound time.Time
 	// ioErr is why a body could not be read or written: the client's doing.

@@ -56,7 +56,10 @@ type rehearsal struct {
 	status      int
 }
 
-var _ exchange.Exchange = (*rehearsal)(nil)
+var (
+	_ exchange.Exchange = (*rehearsal)(nil)
+	_ exchange.Sink     = (*rehearsal)(nil)
+)
 
 // warmUpAgent tells a guest that wants to know.
 const warmUpAgent = "apphost-warm-up"
@@ -78,6 +81,7 @@ func (x *rehearsal) Header(k exchange.Kind) exchange.Header { return &x.header[k
 func (x *rehearsal) Body() io.Reader                        { return http.NoBody }
 func (x *rehearsal) Status() int                            { return x.status }
 func (x *rehearsal) Write(p []byte) (int, error)            { return len(p), nil }
+func (x *rehearsal) Dropping() bool                         { return true }
 
 func (x *rehearsal) SetStatus(code int) error {
 	x.status = code

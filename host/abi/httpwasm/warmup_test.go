@@ -4,10 +4,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apphost/apphost/host/exchange"
 	"github.com/apphost/apphost/host/guest"
 	"github.com/apphost/apphost/host/internal/hosttest"
+	"github.com/apphost/apphost/sdk/abi"
 )
 
 // The image is taken after the warm-up: each request finds what that has left, and
@@ -36,6 +38,19 @@ func TestEachRequestFindsWhatTheWarmUpLeft(t *testing.T) {
 				t.Errorf("warm_up %q, isolation %v: request %d got %q, %v, want %q", test.path, test.isolation, n, x.out.String(), err, want)
 			}
 		}
+	}
+}
+
+// Nobody is waited for in a warm-up: a guest that calls on and on is found there too.
+func TestAWarmUpIsTheGuestsTime(t *testing.T) {
+	x := newRehearsal("/")
+	f, w := newForward(t, x, Settings{}), &waits{}
+	f.s.Guard = guest.NewGuard(w, "forward", guest.NewLimits(time.Second, 0))
+	for range 3 {
+		f.do("write_body", abi.BodyResponse, 0, 10)
+	}
+	if w.n != 0 {
+		t.Errorf("it has waited %d times", w.n)
 	}
 }
 

@@ -61,3 +61,6 @@ func (c *Scripted) Pause() {}
 
 // Resume is described at BeginRequest.
 func (c *Scripted) Resume() {}
+
+// Continue is described at BeginRequest.
+func (c *Scripted) Continue() {}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"reflect"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +18,39 @@ var (
 	// ErrCodeLost means that there is no code any more, and nothing in its place.
 	ErrCodeLost = errors.New("the kernel has no memory left, and has taken the code away")
 )
+
+// SharesCode says whether MapCode and ShareCode work here.
+const SharesCode = true
+
+// MapCode returns the machine code in f, ready to run. Processes that map the same
+// file have its code once, in the page cache; where files cannot be run, as on a file
+// system that is mounted noexec, each has a copy, which is not shared, and why says why.
+// f must never change while anybody has it. unix.Munmap gives the code back.
+func MapCode(f *os.File) (code []byte, why, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	size := int(info.Size())
+	code, why = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
+	if why == nil {
+		return code, nil, nil
+	}
+	code, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, nil, fmt.Errorf("map code: %w, and without the file: %w", why, err)
+	}
+	if _, err = io.ReadFull(f, code); err == nil {
+		err = unix.Mprotect(code, unix.PROT_READ|unix.PROT_EXEC)
+	}
+	if err != nil {
+		if err := unix.Munmap(code); err != nil {
+			panic("BUG: unmap code: " + err.Error())
+		}
+		return nil, nil, fmt.Errorf("copy code: %w", err)
+	}
+	return code, fmt.Errorf("map code: %w", why), nil
+}
 
 // ShareCode puts the pages of f in the place of code, which is whole mappings of
 // machine code that nobody runs yet, so that processes that do the same have the
@@ -51,4 +86,13 @@ func ShareCode(code []byte, f *os.File) error {
 		return fmt.Errorf("share code: %w: %w", ErrCodeLost, err)
 	}
 	return nil
+}
+
+// SetBytes sets a field that can be addressed, also one that its package keeps to
+// itself. It must be a []byte.
+func SetBytes(field reflect.Value, b []byte) {
+	if field.Type() != reflect.TypeFor[[]byte]() {
+		panic("BUG: a field is a " + field.Type().String() + ", not bytes")
+	}
+	*(*[]byte)(unsafe.Pointer(field.UnsafeAddr())) = b
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 )
 
 // Region is one linear memory, here on the Go heap. One goroutine uses it at
@@ -103,12 +104,19 @@ func (r *Region) Reset() error {
 // Shrink makes the next call of Reallocate return the image's size.
 func (r *Region) Shrink() { r.shrink = true }
 
-var (
-	// ErrOtherCode means that a file does not hold the code that it is to stand for.
-	ErrOtherCode = errors.New("the file holds other code")
-	// ErrCodeLost means that there is no code any more.
-	ErrCodeLost = errors.New("the code was taken away")
-)
+// ErrCodeLost means that the code was taken away.
+var ErrCodeLost = errors.New("the code was taken away")
+
+// SharesCode says whether MapCode and ShareCode work here.
+const SharesCode = false
+
+// MapCode fails with errors.ErrUnsupported.
+func MapCode(*os.File) (code []byte, why, err error) { return nil, nil, errors.ErrUnsupported }
 
 // ShareCode fails with errors.ErrUnsupported.
 func ShareCode([]byte, *os.File) error { return errors.ErrUnsupported }
+
+// SetBytes panics.
+func SetBytes(reflect.Value, []byte) {
+	panic("BUG: code is shared on a system that has no way to do it")
+}

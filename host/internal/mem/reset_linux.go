@@ -22,25 +22,15 @@ const (
 	Discard Method = "discard"
 )
 
-const (
-	// copyBytesMax is the largest image that is copied as a whole.
-	copyBytesMax = 1 << 20
-	// sweepResets is after how many resets all pages count as not written
-	// again, and sweepBytes after how many bytes that one had to copy: a page
-	// that was written once is copied each time from then on, which is cheaper
-	// than a fault for each write, while it is in use.
-	sweepResets = 4096
-	sweepBytes  = 256 << 10
-)
+// copyBytesMax is the largest image that is copied as a whole.
+const copyBytesMax = 1 << 20
 
 // reset is what a region needs to go back to its image.
 type reset struct {
 	image   *Image
 	method  Method
-	tracker *Tracker
-	scan    scan
-	resets  int
-	shrink  bool // the next Reallocate gives the image's size back
+	written *written // nil of other methods than Track
+	shrink  bool     // the next Reallocate gives the image's size back
 }
 
 // Adopt replaces the region's content by that of img, to which Reset returns.
@@ -78,12 +68,11 @@ func (r *Region) adopt(img *Image, t *Tracker, method Method) error {
 		return err
 	}
 	r.committed = max(r.committed, size)
+	r.reset = &reset{image: img, method: method}
 	if method == Track {
-		if err := t.watch(r.reserved[:size]); err != nil {
-			return err
-		}
+		r.reset.written = &written{tracker: t, memory: r.reserved[:size], image: img.bytes}
+		return t.watch(r.reserved[:size])
 	}
-	r.reset = &reset{image: img, method: method, tracker: t}
 	return nil
 }
 
@@ -112,26 +101,9 @@ func (r *Region) Reset() error {
 	case Discard:
 		return r.discard(0, size)
 	case Track:
-		return r.copyWritten(memory)
+		return s.written.restore()
 	}
 	return nil
-}
-
-func (r *Region) copyWritten(memory []byte) error {
-	s := r.reset
-	copied := uint64(0)
-	err := s.tracker.written(&s.scan, memory, func(from, to uint64) {
-		copy(memory[from:to], s.image.bytes[from:to])
-		copied += to - from
-	})
-	if err != nil {
-		return err
-	}
-	s.resets++
-	if s.resets%sweepResets != 0 && copied < sweepBytes {
-		return nil
-	}
-	return s.tracker.protect(memory)
 }
 
 // discardBeyond makes what was used beyond size zero.

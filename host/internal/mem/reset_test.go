@@ -76,6 +76,9 @@ func adopted(t *testing.T, want []byte, limit uint64, tracker *Tracker, method M
 func TestAnyMethodBringsTheImageBack(t *testing.T) {
 	methods(t, func(t *testing.T, tracker *Tracker, method Method) {
 		want := content(5)
+		for at := 0; at < len(want); at += 7 * lineBytes { // guests have many zeros
+			clear(want[at : at+3*lineBytes])
+		}
 		const limit = 9 * wasmPage
 		r := adopted(t, want, limit, tracker, method)
 		if !bytes.Equal(r.Reallocate(uint64(len(want))), want) {

@@ -79,8 +79,14 @@ func (t *Tracker) probe() error {
 		return errors.Join(err, image.Close())
 	}
 	memory := r.Reallocate(image.Size())
+	before, err := pageFaults()
 	memory[0] = 1
-	err = r.Reset()
+	if after, _ := pageFaults(); err == nil && after == before {
+		err = errors.New("page faults are not counted")
+	}
+	if err == nil {
+		err = r.Reset()
+	}
 	if err == nil && memory[0] != 0 {
 		err = errors.New("a written page was not found")
 	}

@@ -46,6 +46,10 @@ func (e *Epoll) Add(fd FD, exclusive bool) error {
 	return nil
 }
 
+// FD is the list's own descriptor, which another list can watch: it is readable
+// while something in this one is ready.
+func (e *Epoll) FD() FD { return e.fd }
+
 // Remove stops watching fd.
 func (e *Epoll) Remove(fd FD) error {
 	if err := unix.EpollCtl(int(e.fd), unix.EPOLL_CTL_DEL, int(fd), nil); err != nil {

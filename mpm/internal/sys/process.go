@@ -74,6 +74,10 @@ type Command struct {
 	// much, in exchange for fewer wake-ups; 0 keeps the default of 50 µs.
 	// It is inherited over exec. See PR_SET_TIMERSLACK in prctl(2).
 	TimerSlack time.Duration
+	// Batch keeps the process, when it wakes up, from interrupting what runs. It is
+	// inherited over exec, and leaves another policy than the default alone. See
+	// SCHED_BATCH in sched(7).
+	Batch bool
 	// DieWithParent kills the process when this one ends. It is a backstop
 	// for a process that may not get to look at a pipe: the kernel ties it to
 	// the thread that starts the process, and Go's threads last as long as
@@ -136,11 +140,29 @@ func Start(c Command) (Process, error) {
 			defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }()
 		}
 	}
+	if c.Batch {
+		defer becomeBatch()()
+	}
 	pid, err := syscall.ForkExec(path, c.Args, attr)
 	if err != nil {
 		return Process{}, explainStart(err, c.Identity)
 	}
 	return Process{PID: pid, PIDFD: FD(pidfd)}, nil
+}
+
+// becomeBatch gives this thread the policy of Command.Batch, as far as it may have
+// it, and returns how to take that back.
+func becomeBatch() (restore func()) {
+	own, err := unix.SchedGetAttr(0, 0)
+	if err != nil || own.Policy != unix.SCHED_NORMAL {
+		return func() {}
+	}
+	batch := *own
+	batch.Policy = unix.SCHED_BATCH
+	if unix.SchedSetAttr(0, &batch, 0) != nil {
+		return func() {}
+	}
+	return func() { _ = unix.SchedSetAttr(0, own, 0) }
 }
 
 // Signal sends a signal. A process that is gone already is not an error.

@@ -58,6 +58,12 @@ func (fd FD) ReadOnce(p []byte) (int, error) {
 	return max(n, 0), err
 }
 
+// Peek is a Read of one byte that leaves it where it is, and never waits.
+func (fd FD) Peek() (int, error) {
+	var p [1]byte
+	return fd.transfer(unix.SYS_RECVFROM, p[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+}
+
 // ReadNow is Read of a socket that never waits, whether it is non-blocking or not.
 func (fd FD) ReadNow(p []byte) (int, error) {
 	return fd.transfer(unix.SYS_RECVFROM, p, unix.MSG_DONTWAIT)

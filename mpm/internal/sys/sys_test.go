@@ -180,6 +180,33 @@ func TestAWriteToAClosedPeerIsAnErrorAndNoSignal(t *testing.T) {
 	}
 }
 
+func TestAPeekTakesNothingAndNeverWaits(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, peer := FD(pair[0]), FD(pair[1])
+	defer func() { _ = fd.Close() }()
+	if n, err := fd.Peek(); n != 0 || !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("of nothing: %d, %v", n, err)
+	}
+	if _, err := peer.Write([]byte("ab")); err != nil {
+		t.Fatal(err)
+	}
+	_ = peer.Close()
+	for range 2 {
+		if n, err := fd.Peek(); n != 1 || err != nil {
+			t.Errorf("of two bytes: %d, %v", n, err)
+		}
+	}
+	if n, err := fd.Read(make([]byte, 3)); n != 2 || err != nil {
+		t.Errorf("then a read has %d, %v", n, err)
+	}
+	if n, err := fd.Peek(); n != 0 || err != nil {
+		t.Errorf("of the end: %d, %v", n, err)
+	}
+}
+
 func TestAWaitIsNeverCutShort(t *testing.T) {
 	for d, want := range map[time.Duration]int{-1: -1, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2} {
 		if got := milliseconds(d); got != want {

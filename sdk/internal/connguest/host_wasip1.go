@@ -7,6 +7,7 @@ import (
 
 	"github.com/apphost/apphost/sdk/abi"
 	"github.com/apphost/apphost/sdk/internal/guestlog"
+	_ "github.com/apphost/apphost/sdk/internal/room" // for its init
 )
 
 //go:wasmimport apphost_v1 conn_read

@@ -6,6 +6,7 @@ import (
 
 	"github.com/apphost/apphost/sdk/abi"
 	"github.com/apphost/apphost/sdk/internal/guestlog"
+	_ "github.com/apphost/apphost/sdk/internal/room" // for its init
 )
 
 //go:wasmimport http_handler get_config

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -55,9 +56,27 @@ func serve(c net.Conn) error {
 		slog.Warn("careful", "n", 3)
 		greeting, found := tcp.Config("greeting")
 		slog.Info("facts", "greeting", len(greeting), "found", found, "peer", c.RemoteAddr(), "info", tcp.Info())
+	case "room":
+		grown := heapGrowth(func() (held []any) {
+			for _, size := range []int{24, 208, 512, 4096} {
+				held = append(held, make([]byte, size), make([]*byte, size/8))
+			}
+			return held
+		})
+		slog.Info("heap", "grown", grown)
 	case "panic":
 		var m map[string]int
 		m["x"] = 1
 	}
 	return nil
+}
+
+// heapGrowth is by how many bytes the heap grows to hold what is made.
+func heapGrowth(made func() []any) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	held := made()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(held)
+	return after.HeapInuse - before.HeapInuse
 }
