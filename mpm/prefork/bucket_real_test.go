@@ -121,7 +121,7 @@ func TestWhoWaitsInABucketIsServedAfterAReload(t *testing.T) {
 func TestAFailedReloadToMoreBucketsLosesNothing(t *testing.T) {
 	s := startServer(t, func(c *testConfig) { c.Options.StartServers, c.Options.Buckets = 6, 2 })
 	stop, clients := s.clients(4, "one")
-	s.cfg.Greeting, s.cfg.Options.Buckets = "refuse in one slot", 4
+	s.cfg.Greeting, s.cfg.Options.Buckets = refuseTheFourth+t.TempDir(), 4
 	s.write()
 	for range 5 {
 		if r := s.ask(Reload); len(r.Errors) == 0 || r.Generation != 1 {

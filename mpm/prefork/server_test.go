@@ -114,7 +114,8 @@ func childMain() int {
 	if short, ok := shortages[string(greeting)]; ok {
 		short()
 	}
-	if string(greeting) == "refuse" || (string(greeting) == "refuse in one slot" && c.Slot%6 == 3) {
+	dir, fourth := strings.CutPrefix(string(greeting), refuseTheFourth)
+	if string(greeting) == "refuse" || fourth && isFourth(dir, c.Generation) {
 		return c.Fail(fmt.Errorf("refusing to serve"))
 	}
 	if path, ok := strings.CutPrefix(string(greeting), "hooks:"); ok {
