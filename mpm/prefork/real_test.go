@@ -223,7 +223,7 @@ func TestAReloadEndsWithChildrenThatServeOneConnectionEach(t *testing.T) {
 func TestAGenerationThatFailsHasServedNobody(t *testing.T) {
 	s := startServer(t, func(c *testConfig) { c.Options.StartServers = 6 })
 	stop, clients := s.clients(4, "one")
-	s.cfg.Greeting = refuseTheFourth+t.TempDir()
+	s.cfg.Greeting = refuseTheFourth + t.TempDir()
 	s.write()
 	for range 5 {
 		if r := s.ask(Reload); len(r.Errors) == 0 || r.Generation != 1 {
