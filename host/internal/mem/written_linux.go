@@ -28,6 +28,8 @@ type written struct {
 	spans  []span // what that has found
 	bytes  uint64 // in them
 	patch  patch  // is the image of them, or empty
+
+	searched func() // called after each search, in tests; nil: nobody is
 }
 
 // span is part of a memory.
@@ -48,7 +50,10 @@ func (w *written) restore() error {
 		if err := w.find(); err != nil {
 			return err
 		}
-		w.faults = faults
+		if w.searched != nil {
+			w.searched()
+		}
+		w.faults = faults // and not those of now: what was written since is for the next search
 		if same = w.bytes == before; !same {
 			w.patch.clear()
 		}

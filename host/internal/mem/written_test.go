@@ -94,6 +94,45 @@ func TestAWriteToAnotherPageIsFound(t *testing.T) {
 	}
 }
 
+// A write that another thread does behind a search is found by the next one.
+func TestAWriteBehindTheSearchIsFoundByTheNext(t *testing.T) {
+	const rounds = 20 // in each, two pages: fewer bytes than a sweep waits for
+	want := sparse(4, rand.New(rand.NewPCG(5, 6)))
+	r := tracked(t, want)
+	memory := r.Reallocate(uint64(len(want)))
+	searches := 0
+	for round := range rounds {
+		page := 2 * round
+		r.reset.written.searched = func() {
+			searches++
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				runtime.LockOSThread() // ends with the goroutine, and its count of faults with it
+				memory[(page+1)*pageBytes]++
+			}()
+			<-done
+		}
+		memory[page*pageBytes]++
+		if err := r.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		r.reset.written.searched = nil
+		if err := r.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		if at := (page + 1) * pageBytes; memory[at] != want[at] {
+			t.Errorf("round %d: the page is not put back", round)
+		}
+	}
+	if searches != rounds {
+		t.Errorf("%d searches in %d rounds that all write to another page", searches, rounds)
+	}
+	if !bytes.Equal(memory, want) {
+		t.Error("the memory differs")
+	}
+}
+
 // Pages that are written by and by are all brought back, and none is looked for twice.
 func TestAPatchIsTheImageOfItsPages(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
