@@ -30,6 +30,9 @@ func TestTheDateIsRenderedOnceASecond(t *testing.T) {
 // the library start its clock, which would wake the process each second for ever.
 func TestEachResponseHasADateAndStartsNoClock(t *testing.T) {
 	f := mount(t, handlerFunc(func(_ context.Context, x exchange.Exchange) error {
+		if x.URI()[len(x.URI())-1] == 'u' {
+			return x.(exchange.Upgrader).Upgrade([]byte("echo"), func(exchange.Stream) {})
+		}
 		for range strings.Count(string(x.URI()), "w") {
 			if _, err := x.Write([]byte("some")); err != nil {
 				return err
@@ -40,10 +43,14 @@ func TestEachResponseHasADateAndStartsNoClock(t *testing.T) {
 	for _, request := range []string{
 		get("/"), get("/w"), get("/ww"), "HEAD /ww HTTP/1.1\r\nHost: a\r\n\r\n", "GET /ww HTTP/1.0\r\n\r\n", "nonsense\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nExpect: nothing\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+		strings.Replace(upgradeRequest, "/", "/u", 1),
 	} {
 		c := f.dial().send(request)
 		first := c.line()
 		if !strings.HasPrefix(first, "HTTP/1.1 ") {
+			t.Errorf("%q is answered %q", request, first)
+		}
+		if strings.Contains(first, "101") != strings.Contains(request, "Upgrade") {
 			t.Errorf("%q is answered %q", request, first)
 		}
 		date, ok := strings.CutPrefix(c.line(), "Date: ")
