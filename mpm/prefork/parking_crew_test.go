@@ -22,6 +22,7 @@ import (
 // ServeConn. It lets the model park connections.
 type answers struct {
 	idle  time.Duration // its read deadline; 0 is none
+	once  bool          // a second call of ServeConn for a connection returns at once
 	calls atomic.Int32
 	conns chan mpm.Conn // new ones
 
@@ -52,7 +53,9 @@ func (a *answers) serve(c mpm.Conn) error {
 		p.Keep(call)
 		a.conns <- c
 	}
-	*call++
+	if *call++; a.once && *call == 2 {
+		return nil
+	}
 	buf := make([]byte, 1024)
 	for {
 		c.SetState(mpm.StateKeepalive)

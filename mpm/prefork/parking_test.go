@@ -49,6 +49,28 @@ func TestAnIdleConnectionIsParkedUntilItsNextRequest(t *testing.T) {
 	}
 }
 
+// A handler that was called again and does not read is done with the connection.
+func TestAConnectionIsNotParkedAgainWithoutARead(t *testing.T) {
+	p := newParkedCrew(t, 1, &answers{once: true})
+	client := p.dial(1, true)[0]
+	p.park(1)
+	if _, err := io.WriteString(client, "ping"); err != nil {
+		t.Fatal(err)
+	}
+	p.arrived()
+	if err := p.revive(); err != nil {
+		t.Fatal(err)
+	}
+	p.serving.Wait()
+	if n := p.parked(); n != 0 {
+		t.Fatalf("%d are parked", n)
+	}
+	if ends := p.handler.ended(); !slices.Equal(ends, []error{mpm.ErrParked, nil}) || p.freeThreads() != 1 {
+		t.Errorf("the calls ended with %v, %d threads are free; want ErrParked and nil, and one", ends, p.freeThreads())
+	}
+	p.wantEnd(client)
+}
+
 // The deadline that the handler has set holds while a connection is parked.
 func TestAParkedConnectionEndsAtItsDeadline(t *testing.T) {
 	const idle = 24 * time.Hour
