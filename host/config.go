@@ -76,7 +76,7 @@ type Plugin struct {
 	// Wasm is the module's bytes. They must not change while the host lives.
 	Wasm []byte
 	// Digest is the SHA-256 of Wasm, for a process that was told. Empty, each makes
-	// it for itself.
+	// it for itself. It names the code that runs, and only its length is checked.
 	Digest []byte `json:",omitempty"`
 
 	// MemoryLimitBytes bounds each instance's linear memory, rounded down to

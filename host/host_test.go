@@ -191,12 +191,14 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 				plugin(t, "traps", "abi/conn/testdata/init_traps.wasm"),
 				{Name: "text", Wasm: []byte("hello")},
 				plugin(t, "large", "guest/testdata/large.wasm"),
+				{Name: "told", Wasm: []byte("hello"), Digest: []byte("short")},
 			}},
 			[]string{
 				`plugin "fails": child_init returned 3`,
 				`plugin "traps": child_init trapped: wasm error: unreachable`,
 				`plugin "text" is not a WebAssembly module: it does not start with \0asm`,
 				`plugin "large" needs 128 MiB of memory, memory_limit is 1 MiB`,
+				`plugin "told": its digest has 5 bytes, a SHA-256 has 32`,
 			},
 		},
 		{

@@ -116,8 +116,8 @@ func TestADamagedCacheEntryIsMadeAnew(t *testing.T) {
 func TestTheDigestOfAModuleFindsItsCode(t *testing.T) {
 	dir, _ := newCache(t)
 	src := source(t, "run")
-	digest := sha256.Sum256(src.Wasm)
-	for given, want := range map[string]int{string(digest[:]): 0, "another": 1} {
+	digest, another := sha256.Sum256(src.Wasm), sha256.Sum256(nil)
+	for given, want := range map[string]int{string(digest[:]): 0, "": 0, string(another[:]): 1} {
 		src.Digest = []byte(given)
 		r, err := guest.NewRuntime(t.Context(), guest.Options{CacheDir: dir, ABIs: abis()})
 		if err != nil {
@@ -132,6 +132,19 @@ func TestTheDigestOfAModuleFindsItsCode(t *testing.T) {
 		}
 		if err := r.Close(context.Background()); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+func TestADigestOfAnotherLengthIsRefused(t *testing.T) {
+	r := newRuntime(t, "")
+	src := source(t, "run")
+	digest := sha256.Sum256(src.Wasm)
+	for _, given := range [][]byte{digest[:1], digest[:31], append(digest[:], 0)} {
+		src.Digest = given
+		want := fmt.Sprintf(`plugin "run": its digest has %d bytes, a SHA-256 has 32`, len(given))
+		if _, err := r.Load(t.Context(), src); err == nil || err.Error() != want {
+			t.Errorf("a digest of %d bytes: %v", len(given), err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -26,7 +27,9 @@ type Source struct {
 	Name string
 	Wasm []byte // must not change while the module is used
 	// Digest is the SHA-256 of Wasm, by which its code is found in the cache. It is made
-	// if it is empty, which takes longer than all else that is asked of Wasm then.
+	// if it is empty, which takes longer than all else that is asked of Wasm then. Only
+	// its length is checked: that of another module has its code run in the place of
+	// this one's.
 	Digest []byte
 	// MemoryLimitBytes bounds the memory of each instance, rounded down to
 	// pages of 64 KiB; 0 means DefaultMemoryLimitBytes, and 4 GiB less one
@@ -71,11 +74,15 @@ type Module struct {
 //
 // Each names the plugin and is one line; several are joined.
 //
+//   - its digest has another length than a SHA-256
 //   - the bytes are not a valid module
 //   - it speaks no known ABI, or departs from the one it speaks
 //   - it needs more memory than its limit, or too many or too large tables
 //   - a folder cannot be opened, or read
 func (r *Runtime) Load(ctx context.Context, src Source) (*Module, error) {
+	if n := len(src.Digest); n != 0 && n != sha256.Size {
+		return nil, fmt.Errorf("plugin %q: its digest has %d bytes, a SHA-256 has %d", src.Name, n, sha256.Size)
+	}
 	in, declared, speaks := inspect(r.wasi, src.Name, src.Wasm, beginAt(r.abis, src.Entrypoint))
 	if speaks == nil && declared != nil && src.Entrypoint != "" {
 		if err := checkEntrypoint(src, declared); err != nil {
