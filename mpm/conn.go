@@ -81,8 +81,10 @@ var ErrParked = errors.New("connection is parked until its next request")
 // handler returns from ServeConn at once and holds nothing of the connection any longer.
 //
 // ServeConn is called again, with the same connection in the same state, when
-// something has come. If the connection ends before, also because its read deadline
-// has passed, it is not.
+// something has come, or at once if the connection cannot be parked after all: then
+// Read waits again, and does not return ErrParked until the connection has been in
+// another state. If the connection ends before, also because its read deadline has
+// passed, ServeConn is not called.
 type Parkable interface {
 	Conn
 

@@ -22,9 +22,9 @@ import (
 // for each process. So what a module's folder holds is the engine's file without the
 // code, and the code in a file of its own, which is mapped and given to the engine
 // when it has loaded the rest: then all processes have the code once, and no child
-// has to read it. A file of which that cannot be is whole, such as one with the source
-// lines of a module that was built with them: there, the mapped file takes the place of
-// what the engine has read.
+// copies it: each reads it once, for its checksum. A file of which that cannot be is
+// whole, such as one with the source lines of a module that was built with them: there,
+// the mapped file takes the place of what the engine has read.
 
 const (
 	codeName = "code"

@@ -11,7 +11,9 @@ type lasting struct {
 
 // resume reports whether there is a request for the library. It takes up a
 // connection that was parked: the library would take the next request for the first
-// one, so the wait for that, with its timeout and what may end it, is ended here.
+// one, so the wait for that, with its timeout and what may end it, is ended here. The
+// timeout begins anew, and so one that could not be parked may idle for up to twice as
+// long: with the old one, a request that came just in time would find it over.
 func (c *conn) resume() bool {
 	c.kept, c.parked = nil, false
 	m, ok := c.Conn.(mpm.Parkable)
