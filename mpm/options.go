@@ -74,6 +74,11 @@ type Options struct {
 	// it.
 	KillTimeout time.Duration
 
+	// Batch keeps a child that wakes up from cutting off what runs then, for as long
+	// as the kernel's turn lasts. See SCHED_BATCH in sched(7). Where the master has
+	// another policy than the default, children have that.
+	Batch bool `json:",omitzero"`
+
 	// PIDFile is the absolute path of a file for the master's pid; "" is none.
 	// It is fixed for the master's life.
 	PIDFile string

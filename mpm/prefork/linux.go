@@ -159,10 +159,10 @@ func (l *linux) spawn(slot, bucket int, number uint64, files generationFiles) (p
 	}
 	c := sys.Command{
 		Args: childArgs(slot, number, bucketArgs{bucket, len(g.pods), surplus}), Env: g.env,
-		DieWithParent: true, Identity: g.bornAs, TimerSlack: childTimerSlack, Batch: true,
+		DieWithParent: true, Identity: g.bornAs, TimerSlack: childTimerSlack, Batch: g.options.Batch,
 	}
 	if g.options.Model.Threaded() {
-		c.TimerSlack, c.Batch = crewTimerSlack, false
+		c.TimerSlack = crewTimerSlack
 	}
 	proc, report, err := l.start(c, g.logs[0].FD(), fds...)
 	if err != nil {

@@ -122,6 +122,7 @@ func Default() *Config {
 			ProveTime:              10 * time.Second,
 			ProveDeaths:            3,
 			KillTimeout:            5 * time.Second,
+			Batch:                  true,
 		},
 	}
 }

@@ -71,6 +71,17 @@ var oldNames = [...]struct{ old, now string }{
 	{"graceful_timeout", "graceful_restart_timeout"},
 }
 
+// batch reads whether children let what runs go on when they wake up.
+func (t *table) batch(model mpm.Model) bool {
+	const batch, normal = "batch", "normal"
+	scheduling := batch
+	if model == mpm.Worker {
+		scheduling = normal
+	}
+	t.choice("scheduling", &scheduling, batch, normal)
+	return scheduling == batch
+}
+
 func (d *decoder) mpm(t *table) {
 	defer t.done()
 	o := &d.config.MPM
@@ -80,6 +91,7 @@ func (d *decoder) mpm(t *table) {
 	}
 	d.buckets(t)
 	t.children(o)
+	o.Batch = t.batch(o.Model)
 	t.integer("max_connections_per_child", &o.MaxConnectionsPerChild)
 	t.duration("start_timeout", &o.StartTimeout)
 	t.duration("candidate_timeout", &o.CandidateTimeout)
