@@ -168,7 +168,7 @@ func epollEcho() contender {
 	})
 }
 
-// bare is the least that a prefork server can be: the bound of its model.
+// bare is the least that a prefork server can be: what its model costs.
 func bare(protocol string, children int) contender {
 	return peer(bareName, func(b *bed, _ string, port int) (*exec.Cmd, error) {
 		binary, err := b.cProgram("bare", "bench/peers/bare/prefork.c")

@@ -32,7 +32,7 @@ func (r Run) Markdown() string {
 // TargetTable has a row for each target of the run.
 func (r Run) TargetTable() string {
 	var b strings.Builder
-	b.WriteString("| case | target | measured | | the most, bare |\n|---|---|---|---|---|\n")
+	b.WriteString("| case | target | measured | | without all else |\n|---|---|---|---|---|\n")
 	for _, c := range r.Cases {
 		for _, t := range c.Targets {
 			verdict := string(t.Verdict)

@@ -62,8 +62,9 @@ type Target struct {
 	Bound   float64 `json:"bound"`
 	Got     float64 `json:"got"`
 	Verdict Verdict `json:"verdict"`
-	// Limit is one that does nothing but what Of cannot do without, and LimitGot what
-	// that one got of the target: no more is to be had in that way. "" is not known.
+	// Limit is one that serves as Of does, without guests, limits or looking after
+	// anything, and LimitGot what that one got of the target: not much more is to be had
+	// in that way. "" is none.
 	Limit    string  `json:"limit,omitempty"`
 	LimitGot float64 `json:"limit_got,omitempty"`
 }

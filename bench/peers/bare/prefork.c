@@ -2,7 +2,7 @@
  * prefork is the least that a server with a process for each connection can be:
  * children that accept, read and write, and wait in each of these calls. It parses
  * nothing, has no timeouts, no limits, no log, and nobody looks after its children.
- * No server of that model can do more on the machine.
+ * It shows what the model costs by itself.
  *
  *   prefork PORT CHILDREN http|echo
  */
