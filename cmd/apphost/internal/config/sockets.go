@@ -21,9 +21,9 @@ const (
 	// unixPathMax bounds the path of a Unix socket; see unix(7).
 	unixPathMax = 107
 
-	// DeferAcceptHTTP is the default of defer_accept where the client speaks first.
+	// deferAcceptHTTP is the default of defer_accept where the client speaks first.
 	// It is httpd's.
-	DeferAcceptHTTP = 30 * time.Second
+	deferAcceptHTTP = 30 * time.Second
 	// deferAcceptMax is about what a client's own patience is.
 	deferAcceptMax = 3 * time.Minute
 
@@ -96,7 +96,7 @@ func (t *table) mode(key string, unix bool) fs.FileMode {
 func (t *table) socketOptions(unix bool, protocol host.Protocol) mpm.SocketOptions {
 	o := mpm.SocketOptions{KeepAlive: true, NoDelay: true}
 	if protocol == host.HTTP {
-		o.DeferAccept = DeferAcceptHTTP
+		o.DeferAccept = deferAcceptHTTP
 	}
 	t.boolean("keepalive", &o.KeepAlive)
 	t.boolean("nodelay", &o.NoDelay)
