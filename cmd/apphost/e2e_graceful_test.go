@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,13 +46,7 @@ func TestE2EAGracefulStopServesToTheEnd(t *testing.T) {
 				t.Fatal("it does not stop")
 			}
 			apphosttest.Eventually(t, apphosttest.Patience, "the others leave", func() bool { return len(s.Children()) == 1 })
-			apphosttest.Eventually(t, apphosttest.Patience, "new clients are refused", func() bool {
-				c, err := net.DialTimeout("tcp", s.Addr("web"), time.Second)
-				if err == nil {
-					_ = c.Close()
-				}
-				return err != nil
-			})
+			apphosttest.Eventually(t, apphosttest.Patience, "new clients are refused", func() bool { return refused(s.Addr("web")) })
 			if err := roundTrip(); err != nil {
 				t.Errorf("an open connection: %v", err)
 			}
@@ -62,6 +57,16 @@ func TestE2EAGracefulStopServesToTheEnd(t *testing.T) {
 			wantGone(t, s)
 		})
 	}
+}
+
+// refused reports whether nobody listens at an address any longer. Before that, who
+// connects to a server that stops gracefully has no answer.
+func refused(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // One child serves and cannot come soon; a queue of clients who have sent

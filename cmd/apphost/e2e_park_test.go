@@ -63,12 +63,7 @@ type idler struct {
 
 func dialIdler(t *testing.T, addr string) *idler {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+	conn := dialTo(t, addr)
 	return &idler{conn, t, bufio.NewReader(conn)}
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/apphost/apphost/cmd/apphosttest"
 )
@@ -20,12 +19,7 @@ func TestE2EASilentClientIsDisconnected(t *testing.T) {
 		`plugin = "echo"`, "plugin = \"echo\"\nread_timeout = \"200ms\"").Replace(plain)
 	s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	children := s.Children()
-	conn, err := net.Dial("tcp", s.Addr("echo"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
+	conn := dialTo(t, s.Addr("echo"))
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("the silent client reads %d bytes, %v, want the end", n, err)
 	}
@@ -44,18 +38,12 @@ func TestE2EASilentClientTakesNoChild(t *testing.T) {
 	s := apphosttest.Start(t, config, map[string]string{"hello": helloWasm, "echo": echoWasm})
 	var silent []net.Conn
 	for range 3 {
-		conn, err := net.Dial("tcp", s.Addr("web"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		silent = append(silent, conn)
+		silent = append(silent, dialTo(t, s.Addr("web")))
 	}
 	if body, err := get("http://" + s.Addr("web") + "/hello/"); err != nil || !strings.Contains(body, "Hello") {
 		t.Errorf("beside silent clients: %q, %v", body, err)
 	}
 	for _, conn := range silent {
-		_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
 		if _, err := conn.Write([]byte("GET /hello/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")); err != nil {
 			t.Fatal(err)
 		}
@@ -73,23 +61,11 @@ func TestE2EAGracefulStopResetsWhoHasSaidNothing(t *testing.T) {
 		map[string]string{"hello": helloWasm, "echo": echoWasm})
 	var conns []net.Conn
 	for _, listener := range []string{"web", "early"} {
-		conn, err := net.Dial("tcp", s.Addr(listener))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(apphosttest.Patience))
-		conns = append(conns, conn)
+		conns = append(conns, dialTo(t, s.Addr(listener)))
 	}
 	apphosttest.Eventually(t, apphosttest.Patience, "one of them is in", func() bool { return statusOf(t, s).Busy == 1 })
 	s.Signal(syscall.SIGQUIT)
-	apphosttest.Eventually(t, apphosttest.Patience, "the listeners are closed", func() bool {
-		c, err := net.DialTimeout("tcp", s.Addr("web"), time.Second)
-		if err == nil {
-			_ = c.Close()
-		}
-		return errors.Is(err, syscall.ECONNREFUSED)
-	})
+	apphosttest.Eventually(t, apphosttest.Patience, "the listeners are closed", func() bool { return refused(s.Addr("web")) })
 	for i, want := range []string{"", "200 OK"} {
 		if _, err := io.WriteString(conns[i], "GET /hello/ HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)

@@ -228,27 +228,18 @@ func TestCheckSaysWhatChildInitDid(t *testing.T) {
 	}
 }
 
-// waits counts how often the guard of a guest is told that it has waited.
-type waits struct{ n int }
-
-func (w *waits) Run(string, time.Duration) {}
-func (w *waits) Call(string)               {}
-func (w *waits) Pause()                    {}
-func (w *waits) Resume()                   { w.n++ }
-func (w *waits) Continue()                 {}
-
 // A call that may have to wait is not the guest's time. One that cannot be made has
 // nothing to wait for, and at the end of a direction none has, but after a timeout one
 // does.
 func TestACallThatCannotWaitIsTheGuestsTime(t *testing.T) {
 	f, _, client := newConnected(t)
-	w := &waits{}
+	w := &hosttest.Waits{}
 	f.s.Guard = guest.NewGuard(w, "forward", guest.NewLimits(time.Second, 0))
 	waits := func(want bool, fn string, args ...uint32) {
 		t.Helper()
-		before := w.n
+		before := w.N
 		f.call(fn, args...)
-		if waited := w.n > before; waited != want {
+		if waited := w.N > before; waited != want {
 			t.Errorf("%s: waits %v, want %v", fn, waited, want)
 		}
 	}

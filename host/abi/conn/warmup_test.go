@@ -44,15 +44,15 @@ func TestEachConnectionFindsWhatTheWarmUpLeft(t *testing.T) {
 
 // Nobody is waited for in a warm-up: a guest that calls on and on is found there too.
 func TestAWarmUpIsTheGuestsTime(t *testing.T) {
-	p, w := newPlugin(t, "warm", Settings{WarmUp: 2}), &waits{}
+	p, w := newPlugin(t, "warm", Settings{WarmUp: 2}), &hosttest.Waits{}
 	s := &session{Context: t.Context(), Guard: guest.NewGuard(w, "warm", guest.NewLimits(time.Second, 0)), plugin: p}
 	i, err := p.pool.Get(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.pool.Put(i, guest.Returned)
-	if w.n != 0 {
-		t.Errorf("it has waited %d times", w.n)
+	if w.N != 0 {
+		t.Errorf("it has waited %d times", w.N)
 	}
 }
 

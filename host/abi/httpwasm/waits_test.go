@@ -5,17 +5,9 @@ import (
 	"time"
 
 	"github.com/apphost/apphost/host/guest"
+	"github.com/apphost/apphost/host/internal/hosttest"
 	"github.com/apphost/apphost/sdk/abi"
 )
-
-// waits counts how often the guard of a guest is told that it has waited.
-type waits struct{ n int }
-
-func (w *waits) Run(string, time.Duration) {}
-func (w *waits) Call(string)               {}
-func (w *waits) Pause()                    {}
-func (w *waits) Resume()                   { w.n++ }
-func (w *waits) Continue()                 {}
 
 // Only what the client may have to be waited for is not the guest's time: its body,
 // until that is at its end, and the response, when something of it is sent.
@@ -51,12 +43,12 @@ func TestOnlyWhatWaitsIsNotTheGuestsTime(t *testing.T) {
 			{false, "write_body", []uint32{abi.BodyResponse, 0, 3}},
 		},
 	} {
-		f, w := newForward(t, newFake("/", "body"), Settings{}), &waits{}
+		f, w := newForward(t, newFake("/", "body"), Settings{}), &hosttest.Waits{}
 		f.s.Guard = guest.NewGuard(w, "forward", guest.NewLimits(time.Second, 0))
 		for n, step := range steps {
-			before := w.n
+			before := w.N
 			f.do(step.fn, step.args...)
-			if waited := w.n > before; waited != step.waits {
+			if waited := w.N > before; waited != step.waits {
 				t.Errorf("%s, call %d: waits %v, want %v", name, n, waited, step.waits)
 			}
 		}

@@ -44,13 +44,13 @@ func TestEachRequestFindsWhatTheWarmUpLeft(t *testing.T) {
 // Nobody is waited for in a warm-up: a guest that calls on and on is found there too.
 func TestAWarmUpIsTheGuestsTime(t *testing.T) {
 	x := newRehearsal("/")
-	f, w := newForward(t, x, Settings{}), &waits{}
+	f, w := newForward(t, x, Settings{}), &hosttest.Waits{}
 	f.s.Guard = guest.NewGuard(w, "forward", guest.NewLimits(time.Second, 0))
 	for range 3 {
 		f.do("write_body", abi.BodyResponse, 0, 10)
 	}
-	if w.n != 0 {
-		t.Errorf("it has waited %d times", w.n)
+	if w.N != 0 {
+		t.Errorf("it has waited %d times", w.N)
 	}
 }
 
